@@ -1,0 +1,49 @@
+# Needs only Python >= 3.11, git and make: every target builds what it needs, a second run reuses it.
+PYTHON ?= python3
+BIN := .venv/bin
+OLDEST := .venv-oldest/bin
+PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
+
+.PHONY: demo test test-all test-oldest lint types format clean
+
+demo: .venv/.ready ## the main job: finite against infinite width on real sequences
+	$(BIN)/ntkrnn compare --out out/demo
+
+test: .venv/.ready ## the suite in float32, then in float64
+	$(BIN)/python $(PYTEST) -m "not slow"
+	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow"
+
+test-all: .venv/.ready ## also what takes longer
+	$(BIN)/python $(PYTEST)
+	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST)
+
+test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
+	$(OLDEST)/python $(PYTEST) -m "not slow"
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.ready
+	$(BIN)/pyright
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .venv-oldest out build dist
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ntkrnn needs Python 3.11 or newer, found " + sys.version.split()[0] + "; set PYTHON=python3.x")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --no-deps -r constraints.txt
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+.venv-oldest/.ready: pyproject.toml constraints.txt constraints-oldest.txt
+	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest
+	$(OLDEST)/python -m pip install -q --no-deps -r constraints.txt
+	$(OLDEST)/python -m pip install -q --no-deps -r constraints-oldest.txt
+	$(OLDEST)/python -m pip install -q --no-deps -e .
+	@touch $@

@@ -1,0 +1,47 @@
+"""Tangent kernels of recurrent neural networks, in JAX.
+
+An architecture is data, and every capability is a function of it::
+
+    arch = ntkrnn.Elman(width=1024, nonlinearity="erf")
+    init_fn, apply_fn, kernel_fn = ntkrnn.network(arch)   # finite network, infinite-width kernels
+    ntk_fn = ntkrnn.empirical_ntk_fn(arch)                # exact kernels at finite width
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ntkrnn import dual
+from ntkrnn._network import Network, network
+from ntkrnn._types import Kernels
+from ntkrnn._version import __version__
+from ntkrnn.architectures import Elman
+from ntkrnn.empirical import empirical_nngp_fn, empirical_ntk_fn
+
+if TYPE_CHECKING:
+    from ntkrnn import data, stax
+
+_LAZY = ("data", "stax")  # these load scikit-learn or neural-tangents, and only when asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"ntkrnn.{name}")
+    raise AttributeError(f"module 'ntkrnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+__all__ = [
+    "Elman",
+    "Kernels",
+    "Network",
+    "__version__",
+    "data",
+    "dual",
+    "empirical_nngp_fn",
+    "empirical_ntk_fn",
+    "network",
+    "stax",
+]

@@ -1,0 +1,118 @@
+"""The triple (init_fn, apply_fn, kernel_fn) of an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn import _checks
+from ntkrnn._types import Outputs, Params
+from ntkrnn.architectures import Elman
+from ntkrnn.cells import apply, check_params, init_params
+from ntkrnn.infinite import kernel_fn_of
+
+
+class Network(NamedTuple):
+    """What :func:`network` returns; unpacks as ``init_fn, apply_fn, kernel_fn``."""
+
+    init_fn: Callable[..., tuple[tuple[int, ...], Params]]
+    apply_fn: Callable[..., Outputs]
+    kernel_fn: Callable[..., Any]
+
+
+def _channels(input_shape: Any) -> int:
+    """The number of channels d of an input shape (N, T, d); N and T may be -1."""
+    try:
+        shape = tuple(int(s) for s in input_shape)
+    except TypeError:
+        shape = ()
+    if len(shape) != 3 or shape[2] < 1:
+        raise ValueError(
+            f"input_shape: got {input_shape!r}, expected (N, T, d) with d >= 1; N and T may be -1, "
+            "for example (-1, 20, 3)."
+        )
+    return shape[2]
+
+
+def network(arch: Elman) -> Network:
+    r"""Bind a finite network and its infinite-width kernels to an architecture.
+
+    ``init_fn(key, input_shape) -> (output_shape, params)``
+        ``input_shape`` is (N, T, d), N and T may be -1. Raw weights i.i.d. N(0, 1) in a plain pytree
+        ``{"cells": [{"forward": {"w": [m, m], "u": [m, d], "b": [m]}, ...}, ...], "v": [O, m]}``.
+
+    ``apply_fn(params, x, lengths=None) -> y``
+        ``[N, T, d] -> [N, O]``, or ``[N, T, O]`` for readout "sequence" (0 at padded steps). The
+        recursion is that of :class:`Elman`. Pure; composes with jit, grad and vmap. ``lengths`` [N]
+        are the valid leading steps; what stands behind them never matters, NaN included.
+
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None)``
+        Kernels of infinitely wide networks, per output: ``get`` is "nngp", "ntk", a tuple of them, or
+        None for a NamedTuple of both. ``[N1, N2]`` for "last" and "mean", ``[N1, N2, T1, T2]`` for
+        "sequence" (0 at padded steps). With K the covariance and Theta the tangent kernel of the
+        states::
+
+            H_{t,t'}     = w_std^2 K_{t-1,t'-1} + (u_std^2/d) <x_t, x'_t'> + b_std^2
+            K_{t,t'}     = E phi(a) phi(b),   (a, b) Gaussian with covariance H
+            Theta_{t,t'} = E phi'(a) phi'(b) * ([w] w_std^2 K_{t-1,t'-1} + [u] (u_std^2/d) <x_t, x'_t'>
+                           + [b] b_std^2 + w_std^2 Theta_{t-1,t'-1})
+            nngp = v_std^2 K,   ntk = v_std^2 (Theta + [v] K)
+
+        at (T, T') for "last", averaged over all pairs (t, t') for "mean"; [.] is 1 for a trainable
+        block. ``x2=None`` stands for x1 and returns exactly symmetric matrices. Nearly equal
+        sequences keep full relative accuracy: their distance is carried through the recursion.
+
+    Args:
+        arch: an architecture such as :class:`Elman`.
+
+    Returns:
+        :class:`Network`.
+
+    Raises:
+        TypeError, ValueError: for inputs of the wrong rank, dtype or channels, for lengths out of
+            range, for NaN or infinity in a valid step: naming the argument and the first offender.
+
+    Cost: apply O(N T L m^2). Kernels: time O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) for "mean" and
+    "sequence"; memory O(N1 N2) for "last" and "mean" (times T for deep bidirectional networks).
+
+    Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), in the scalings of
+    ``docs/conventions.md``.
+
+    Example:
+        >>> import jax, ntkrnn
+        >>> x = jax.random.normal(jax.random.key(0), (5, 7, 3))
+        >>> init_fn, apply_fn, kernel_fn = ntkrnn.network(ntkrnn.Elman(width=64))
+        >>> _, params = init_fn(jax.random.key(1), x.shape)
+        >>> apply_fn(params, x).shape, kernel_fn(x).ntk.shape
+        ((5, 1), (5, 5))
+    """
+    if not isinstance(arch, Elman):
+        raise TypeError(
+            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
+            "ntkrnn.Elman(width=256)."
+        )
+
+    def init_fn(key: Any, input_shape: Any) -> tuple[tuple[int, ...], Params]:
+        channels = _channels(input_shape)
+        batch = (int(input_shape[0]),)
+        steps = (int(input_shape[1]),) if arch.readout == "sequence" else ()
+        return (*batch, *steps, arch.out_dim), init_params(arch, key, channels)
+
+    def apply_fn(params: Params, x: Any, lengths: Any = None, *, rng: Any = None) -> Outputs:
+        del rng  # part of neural-tangents' calling convention; these networks draw nothing
+        channels = check_params(arch, params)
+        x = _checks.sequences("x", x)
+        if x.shape[2] != channels:
+            raise ValueError(
+                f"x: got d={x.shape[2]} channels (shape {tuple(x.shape)}), expected d={channels}, "
+                "with which the parameters were initialised."
+            )
+        lengths = _checks.lengths("lengths", lengths, x, "x")
+        _checks.finite("x", x, lengths)
+        dtype = jnp.result_type(x, *jax.tree.leaves(params))
+        return apply(arch, params, x.astype(dtype), lengths)
+
+    return Network(init_fn, apply_fn, kernel_fn_of(arch))

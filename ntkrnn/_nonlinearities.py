@@ -1,0 +1,131 @@
+"""The scalar functions of a network, as data.
+
+A nonlinearity is named by a string wherever possible, so that an architecture prints, hashes and
+serialises. :class:`Nonlinearity` is for the rest: a function of the caller's own, or a named
+function with other accuracy settings than the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Scalar = Callable[[Any], Any]
+
+
+def _erf(x: Any) -> Any:
+    return jax.lax.erf(x)
+
+
+def _step(x: Any) -> Any:
+    return jnp.where(x > 0, jnp.ones_like(x), jnp.zeros_like(x))
+
+
+def _gelu(x: Any) -> Any:
+    # x Phi(x), the exact form, not the tanh approximation.
+    return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+
+
+NAMED: dict[str, Scalar] = {
+    "identity": lambda x: x,
+    "relu": jax.nn.relu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "abs": jnp.abs,
+    "erf": _erf,
+    "gelu": _gelu,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "sign": jnp.sign,
+    "step": _step,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "silu": jax.nn.silu,
+}
+"""Every named function; ``leaky_relu`` also as ``leaky_relu(slope)``."""
+
+DEFAULT_SLOPE = 0.01
+DEFAULT_MAX_VARIANCE = 4.0
+
+_SLOPE = re.compile(r"leaky_relu\(\s*([^()]+?)\s*\)")
+
+
+def leaky_slope(name: str) -> float | None:
+    """Slope of ``leaky_relu`` or ``leaky_relu(slope)``; None for any other name."""
+    if name == "leaky_relu":
+        return DEFAULT_SLOPE
+    match = _SLOPE.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        slope = float(match[1])
+    except ValueError:
+        slope = math.nan
+    if not math.isfinite(slope):
+        raise ValueError(
+            f"nonlinearity: got {name!r}, whose slope {match[1]!r} is not a finite number; "
+            "write for example 'leaky_relu(0.1)'."
+        )
+    return slope
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it is a known nonlinearity, and otherwise say what is known.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest known one.
+    """
+    if name in NAMED or leaky_slope(name) is not None:
+        return name
+    near = difflib.get_close_matches(name, NAMED, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"nonlinearity: got {name!r}, expected one of {', '.join(sorted(NAMED))} or "
+        f"'leaky_relu(slope)'.{hint} For any other smooth scalar function pass "
+        "ntkrnn.dual.nonlinearity(fn)."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Nonlinearity:
+    """A scalar function with the accuracy wanted of its Gaussian expectations.
+
+    Build it with :func:`ntkrnn.dual.nonlinearity`, which checks it.
+
+    Attributes:
+        name: what it is called when printed; a key of the named functions if ``fn`` is None.
+        fn: the scalar function, elementwise on arrays; None stands for the function of that name.
+        max_variance: the largest pre-activation variance at which the expansion must be accurate.
+    """
+
+    name: str
+    fn: Scalar | None = None
+    max_variance: float = DEFAULT_MAX_VARIANCE
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        what = repr(self.name) if self.fn is None else self.name
+        return f"dual.nonlinearity({what}, max_variance={self.max_variance:g})"
+
+
+def scalar_function(spec: str | Nonlinearity) -> Scalar:
+    """The elementwise function that a name or a :class:`Nonlinearity` stands for.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(scalar_function("relu")(jnp.asarray(-2.0)))
+        0.0
+    """
+    if isinstance(spec, Nonlinearity):
+        return spec.fn if spec.fn is not None else scalar_function(spec.name)
+    slope = leaky_slope(check_name(spec))
+    if slope is not None:
+        return lambda x: jnp.where(x >= 0, x, jnp.asarray(slope, x.dtype) * x)
+    return NAMED[spec]

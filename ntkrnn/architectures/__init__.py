@@ -1,0 +1,5 @@
+"""Architectures as data: frozen, hashable dataclasses that every capability is a function of."""
+
+from ntkrnn.architectures._elman import Elman
+
+__all__ = ["Elman"]

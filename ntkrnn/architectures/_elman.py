@@ -1,0 +1,125 @@
+"""The Elman (vanilla) recurrent network."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ntkrnn import _checks
+from ntkrnn._nonlinearities import (
+    DEFAULT_MAX_VARIANCE,
+    Nonlinearity,
+    check_name,
+)
+
+READOUTS = ("last", "mean", "sequence")
+BLOCKS = ("w", "u", "b", "v")
+
+
+@dataclasses.dataclass(frozen=True)
+class Elman:
+    r"""An Elman network in the NTK parameterisation, described by data alone.
+
+    With raw weights i.i.d. N(0, 1), input dimension ``d`` and width ``m``::
+
+        h_t = (w_std/sqrt m) W s_{t-1} + (u_std/sqrt d) U x_t + b_std b,   s_t = phi(h_t),   s_0 = 0
+        y   = (v_std/sqrt m) V r,   r = s_T | (1/T) sum_t s_t | every s_t
+
+    A deeper layer reads the states below it in place of ``x_t``, scaled by ``u_std/sqrt m``. A
+    bidirectional layer runs once forwards and once backwards with independent weights; its states
+    are concatenated to ``2 m`` channels, and whoever reads them scales by ``1/sqrt(2 m)``.
+
+    Args:
+        width: number of hidden units ``m`` of each layer and direction, at least 1. The
+            infinite-width kernels do not depend on it.
+        nonlinearity: ``phi``, a name ("erf", "relu", "tanh", "leaky_relu(0.1)", ...) or what
+            :func:`ntkrnn.dual.nonlinearity` returns.
+        w_std: scale of the recurrent weights W.
+        u_std: scale of the input weights U.
+        b_std: scale of the biases.
+        v_std: scale of the readout V.
+        depth: number of recurrent layers L.
+        readout: "last" (the state at the last valid step; backwards, at the first), "mean" (over
+            the valid steps) or "sequence" (every step).
+        out_dim: number of outputs.
+        bidirectional: whether each layer also runs backwards in time.
+        trainable: the blocks that the tangent kernel sums over, a subset of
+            ``("w", "u", "b", "v")``; they are kept in that order.
+
+    Raises:
+        ValueError, TypeError: naming the field, what came and what was expected.
+
+    Source: theory of NTK parameterisation in TP2 (arXiv 2006.14548) and RNTK (arXiv 2006.10246);
+    the scalings are those of ``docs/conventions.md``.
+
+    Example:
+        >>> import dataclasses, json
+        >>> arch = Elman(width=256, nonlinearity="relu", w_std=2**0.5)
+        >>> Elman(**json.loads(json.dumps(dataclasses.asdict(arch)))) == arch
+        True
+    """
+
+    width: int = 1024
+    nonlinearity: str | Nonlinearity = "erf"
+    w_std: float = 1.0
+    u_std: float = 1.0
+    b_std: float = 0.0
+    v_std: float = 1.0
+    depth: int = 1
+    readout: str = "last"
+    out_dim: int = 1
+    bidirectional: bool = False
+    trainable: tuple[str, ...] = BLOCKS
+
+    def __post_init__(self) -> None:
+        """Normalise and validate every field."""
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        for name in ("width", "depth", "out_dim"):
+            put(name, _checks.positive_integer(name, getattr(self, name)))
+        for name in ("w_std", "u_std", "b_std", "v_std"):
+            put(name, _checks.nonnegative_float(name, getattr(self, name)))
+        put("nonlinearity", _normalise_nonlinearity(self.nonlinearity))
+        put("readout", _checks.choice("readout", self.readout, READOUTS))
+        put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))
+        put("trainable", _normalise_trainable(self.trainable))
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """``("forward",)``, or ``("forward", "backward")`` when bidirectional."""
+        return ("forward", "backward") if self.bidirectional else ("forward",)
+
+    @property
+    def state_size(self) -> int:
+        """Number of channels that a layer hands on: ``m``, or ``2 m`` when bidirectional."""
+        return self.width * len(self.directions)
+
+
+def _normalise_nonlinearity(value: Any) -> str | Nonlinearity:
+    """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""
+    if isinstance(value, dict):
+        value = Nonlinearity(**value)
+    if isinstance(value, Nonlinearity):
+        plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
+        return value.name if plain else value
+    if isinstance(value, str):
+        return check_name(value)
+    raise TypeError(
+        f"nonlinearity: got {value!r} of type {type(value).__name__}, expected a name such as "
+        "'erf' or the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
+        "ntkrnn.dual.nonlinearity(fn)."
+    )
+
+
+def _normalise_trainable(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, (tuple, list, set, frozenset)):
+        raise TypeError(
+            f"trainable: got {value!r}, expected a tuple of block names out of {BLOCKS}, "
+            "for example ('w', 'u')."
+        )
+    unknown = [block for block in value if block not in BLOCKS]
+    if unknown or not value:
+        raise ValueError(
+            f"trainable: got {tuple(value)!r}, expected a non-empty subset of {BLOCKS}"
+            + (f"; {unknown[0]!r} is not a block." if unknown else ": nothing would be trained.")
+        )
+    return tuple(block for block in BLOCKS if block in value)

@@ -1,0 +1,44 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ntkrnn._version import __version__
+from ntkrnn.cli._compare import compare_command
+from ntkrnn.cli._info import info_command
+
+app = typer.Typer(
+    name="ntkrnn",
+    help="Tangent kernels of recurrent neural networks.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    # What we did not foresee keeps its traceback, undecorated, for the bug report.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compare")(compare_command)
+app.command("info")(info_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ntkrnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Tangent kernels of recurrent neural networks."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of ``ntkrnn`` and ``python -m ntkrnn``."""
+    app(prog_name="ntkrnn")

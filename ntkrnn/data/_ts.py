@@ -1,0 +1,165 @@
+"""Reads ``.ts``, the format of sktime, aeon and the time-series classification archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntkrnn.data._dataset import Raw, from_list, tidy_labels
+from ntkrnn.data._messages import number, read_text
+
+_BOOLEAN = ("timestamps", "univariate", "equallength", "targetlabel")
+_INTEGER = {"dimensions": "dimensions", "dimension": "dimensions", "serieslength": "serieslength"}
+
+
+def read_ts(path: Path) -> Raw:
+    """Read univariate or multivariate series of equal or unequal length.
+
+    A header of ``@tag value`` lines ends with ``@data``; then each line is one sequence, channels
+    separated by ``:``, values by ``,``, and the label (with ``@classLabel true`` or
+    ``@targetLabel true``, or neither tag) after the last ``:``. What the header declares is
+    checked against the data where it bears on the numbers; the listed class values and the name
+    are not.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Sequences ``[N, T, d]``, with labels where the file has them.
+
+    Raises:
+        ValueError: naming the file and the line. Time stamps and missing values are not read.
+    """
+    header: dict[str, Any] | None = None
+    tags: dict[str, Any] = {}
+    series: list[np.ndarray] = []
+    labels: list[str] = []
+    first_line = 0
+    for line, text in enumerate(read_text(path).splitlines(), 1):
+        text = text.strip()
+        where = f"{path}, line {line}"
+        if not text or text[0] in "#%":
+            continue
+        if header is None:
+            if not text.startswith("@"):
+                raise ValueError(
+                    f"{where}: got {text[:40]!r} before @data, expected a header line that starts "
+                    "with '@' (or a comment with '#'). Is this a .ts file?"
+                )
+            if _read_tag(where, text, tags):
+                header = _finish_header(where, tags)
+            continue
+        one, label = _read_case(where, text, header)
+        if series:
+            _check_alike(where, one, series[0], first_line, header)
+        else:
+            first_line = line
+            _check_declared(where, one, header)
+        series.append(one)
+        labels.append(label)
+    if header is None:
+        raise ValueError(f"{path}: has no @data line; expected a header that ends with @data.")
+    if not series:
+        raise ValueError(f"{path}: has no sequence after @data.")
+    known = tidy_labels(labels) if header["labelled"] else None
+    return from_list(path.stem, series, known, f"file {path.name}")
+
+
+def _read_tag(where: str, text: str, tags: dict[str, Any]) -> bool:
+    """Note one header line in ``tags``; True when it was ``@data``."""
+    tag, *values = text[1:].split()
+    name = tag.lower()
+    if name == "data":
+        if values:
+            raise ValueError(f"{where}: @data stands alone on its line, got {text[:40]!r}.")
+        return True
+    if name in _BOOLEAN or name == "classlabel":
+        value = values[0].lower() if values else ""
+        if value not in ("true", "false"):
+            raise ValueError(
+                f"{where}: @{tag} says {value or 'nothing'!r}, expected true or false."
+            )
+        tags[name] = value == "true"
+    elif name in _INTEGER:
+        if len(values) != 1 or not values[0].isdecimal() or int(values[0]) < 1:
+            raise ValueError(
+                f"{where}: @{tag} says {' '.join(values) or 'nothing'!r}, expected a whole number "
+                "of at least 1."
+            )
+        tags[_INTEGER[name]] = int(values[0])
+    return False
+
+
+def _finish_header(where: str, tags: dict[str, Any]) -> dict[str, Any]:
+    if tags.get("timestamps"):
+        raise ValueError(
+            f"{where}: the header says @timeStamps true; series with time stamps are not read. "
+            "Resample them to even steps and write plain values with @timeStamps false."
+        )
+    # With neither tag a label is expected, as in aeon.
+    labelled = tags.get("classlabel", True) or tags.get("targetlabel", False)
+    return {"labelled": labelled, **tags}
+
+
+def _read_case(where: str, text: str, header: dict[str, Any]) -> tuple[np.ndarray, str]:
+    """One line of data as ``[T, d]`` and its label ("" without labels)."""
+    channels = text.split(":")
+    label = ""
+    if header["labelled"]:
+        label = channels.pop().strip()
+        if not channels:
+            raise ValueError(
+                f"{where}: has no ':', expected values and then ':' and the label; if the file has "
+                "no labels, its header must say @classLabel false."
+            )
+        if not label:
+            raise ValueError(f"{where}: ends with ':' and no label.")
+    values = [
+        [
+            number(
+                "nan" if cell.strip() == "?" else cell, f"{where}, channel {channel}, step {step}"
+            )
+            for step, cell in enumerate(part.split(","))
+        ]
+        for channel, part in enumerate(channels)
+    ]
+    for channel, one in enumerate(values):
+        if len(one) != len(values[0]):
+            raise ValueError(
+                f"{where}: channel {channel} has {len(one)} values and channel 0 has "
+                f"{len(values[0])}; expected the same number in every channel of a sequence."
+            )
+    return np.array(values).T, label
+
+
+def _check_declared(where: str, one: np.ndarray, header: dict[str, Any]) -> None:
+    steps, channels = one.shape
+    if header.get("univariate") and channels != 1:
+        raise ValueError(f"{where}: has {channels} channels, but the header says @univariate true.")
+    declared = header.get("dimensions", channels)
+    if channels != declared:
+        raise ValueError(
+            f"{where}: has {channels} channels, but the header says @dimensions {declared}."
+        )
+    declared = header.get("serieslength", steps)
+    if header.get("equallength", True) and steps != declared:
+        raise ValueError(
+            f"{where}: has {steps} steps, but the header says @seriesLength {declared}."
+        )
+
+
+def _check_alike(
+    where: str, one: np.ndarray, first: np.ndarray, first_line: int, header: dict[str, Any]
+) -> None:
+    if one.shape[1] != first.shape[1]:
+        raise ValueError(
+            f"{where}: has {one.shape[1]} channels, expected {first.shape[1]} as in line "
+            f"{first_line}."
+        )
+    if header.get("equallength") and len(one) != len(first):
+        raise ValueError(
+            f"{where}: has {len(one)} steps and line {first_line} has {len(first)}, but the header "
+            "says @equalLength true."
+        )

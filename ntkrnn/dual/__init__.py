@@ -1,0 +1,26 @@
+"""Gaussian expectations of nonlinearities: the dual activations that infinite-width kernels need.
+
+Closed forms for identity, relu, leaky_relu, abs, erf, gelu, sin, cos, step and sign; any smooth
+scalar function otherwise, through :func:`nonlinearity`.
+"""
+
+from ntkrnn._nonlinearities import Nonlinearity
+from ntkrnn.dual._nonlinearity import (
+    dual_activation,
+    names,
+    nonlinearity,
+    pair_function,
+    truncation_error,
+)
+from ntkrnn.dual._result import PairExpectation, PairFunction
+
+__all__ = [
+    "Nonlinearity",
+    "PairExpectation",
+    "PairFunction",
+    "dual_activation",
+    "names",
+    "nonlinearity",
+    "pair_function",
+    "truncation_error",
+]

@@ -1,0 +1,171 @@
+r"""Hermite coefficients ``c_k(q) = E phi(sqrt q z) he_k(z)`` of any smooth function, by quadrature.
+
+``he_k`` are the normalised probabilists' Hermite polynomials. The trapezoidal rule on [-13, 13] is
+spectrally accurate for analytic functions; the number of nodes and of terms is found once for each
+function and dtype, from the largest variance at which the expansion must hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
+from ntkrnn._types import Array
+
+_RANGE = 13.0
+_FEWEST_NODES = 257
+_MOST_NODES = 4097
+_MOST_TERMS = 1024
+TOLERANCE = {"float32": 3e-8, "float64": 1e-13}
+"""Largest relative tail of E phi^2 and of E phi'^2 left out at ``max_variance``, by dtype."""
+
+
+class Expansion(NamedTuple):
+    """A truncated expansion: which terms, and the quadrature that gives their coefficients."""
+
+    orders: tuple[int, int, int]
+    """``range(*orders)`` of k: every second one for an odd or even function."""
+    nodes: int
+    tail: float
+    """Relative tail left out at the largest variance, the stated error of k."""
+
+
+@functools.lru_cache(maxsize=64)
+def _quadrature(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes ``z_j`` and the matrix ``he_k(z_j) w_j`` of shape [nodes, terms], in float64."""
+    z = np.linspace(-_RANGE, _RANGE, nodes)
+    weights = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    columns = [weights, z * weights]
+    for k in range(1, terms - 1):
+        columns.append((z * columns[k] - math.sqrt(k) * columns[k - 1]) / math.sqrt(k + 1))
+    return z, np.stack(columns[:terms], axis=1)
+
+
+def derivative(spec: str | Nonlinearity, order: int) -> Scalar:
+    """The elementwise ``order``-th derivative of a nonlinearity."""
+    fn = scalar_function(spec)
+    for _ in range(order):
+        fn = _elementwise_grad(fn)
+    return fn
+
+
+def _elementwise_grad(fn: Scalar) -> Scalar:
+    def grad(x: Any) -> Any:
+        return jax.jvp(fn, (x,), (jnp.ones_like(x),))[1]
+
+    return grad
+
+
+def parity(spec: str | Nonlinearity, dtype: Any) -> int:
+    """1 for an odd function, 0 for an even one, -1 for neither (found by evaluating it)."""
+    with jax.ensure_compile_time_eval():
+        z = jnp.linspace(0.01, _RANGE, 101, dtype=dtype)
+        fn = scalar_function(spec)
+        right, left = np.asarray(fn(z)), np.asarray(fn(-z))
+    noise = 4 * float(np.finfo(right.dtype).eps) * np.abs(right).max()
+    if np.abs(right + left).max() <= noise:
+        return 1
+    return 0 if np.abs(right - left).max() <= noise else -1
+
+
+def _coefficients_at(fn: Scalar, variance: float, nodes: int, terms: int, dtype: Any) -> np.ndarray:
+    z, matrix = _quadrature(nodes, terms)
+    with jax.ensure_compile_time_eval():
+        values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
+    return values @ matrix
+
+
+@functools.lru_cache(maxsize=256)
+def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
+    """The shortest expansion that is accurate at the largest variance wanted.
+
+    Args:
+        spec: name or :class:`~ntkrnn._nonlinearities.Nonlinearity`.
+        dtype_name: "float32" or "float64".
+
+    Returns:
+        An :class:`Expansion`.
+
+    Raises:
+        ValueError: if the function is not smooth enough to be expanded.
+    """
+    limit = spec.max_variance if isinstance(spec, Nonlinearity) else Nonlinearity(spec).max_variance
+    name = spec.name if isinstance(spec, Nonlinearity) else spec
+    dtype = jnp.dtype(dtype_name)
+    tolerance = TOLERANCE[dtype_name]
+    functions = [derivative(spec, n) for n in (0, 1)]
+    nodes = _FEWEST_NODES
+    rows = [_coefficients_at(fn, limit, nodes, _MOST_TERMS, dtype) for fn in functions]
+    if not all(np.isfinite(row).all() for row in rows):
+        raise ValueError(
+            f"nonlinearity: {name} or its derivative is not finite on the whole line "
+            f"(looked at |x| <= {_RANGE * math.sqrt(limit):.3g}); its Gaussian expectation does "
+            "not exist or overflows. Lower max_variance, or pass a function defined everywhere."
+        )
+    # Twice the nodes until the leading coefficients stop moving.
+    while nodes < _MOST_NODES:
+        finer = 2 * nodes - 1
+        again = [_coefficients_at(fn, limit, finer, _MOST_TERMS, dtype) for fn in functions]
+        moved = max(np.abs(a - b)[:256].max() for a, b in zip(rows, again, strict=True))
+        scale = max(np.abs(row).max() for row in again)
+        rows, nodes = again, finer
+        if moved <= 8 * float(np.finfo(dtype).eps) * scale:
+            break
+    tails = []
+    for row in rows:
+        energy = np.cumsum(row[::-1] ** 2)[::-1]
+        tails.append(energy / max(energy[0], np.finfo(np.float64).tiny))
+    tail = np.maximum(*tails)
+    below = np.flatnonzero(tail <= tolerance)
+    if not below.size:
+        raise ValueError(
+            f"nonlinearity: the Hermite expansion of {name} leaves {tail[-1]:.1e} of its second "
+            f"moment out after {_MOST_TERMS} terms at variance {limit:g}, expected at most "
+            f"{tolerance:.0e}: it is not smooth, or too steep for that variance. Functions with a "
+            "kink or a jump have closed forms under their names ('relu', 'leaky_relu(slope)', "
+            "'abs', 'step', 'sign'); for a steep one lower max_variance."
+        )
+    terms = max(int(below[0]), 2)
+    kind = parity(spec, dtype)
+    orders = (0, terms, 1) if kind < 0 else (kind, terms + 1, 2)
+    return Expansion(orders, nodes, float(tail[terms] if terms < len(tail) else 0.0))
+
+
+def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion) -> Array:
+    """``c_k`` of the ``order``-th derivative at variances ``q``: shape ``[terms, *q.shape]``.
+
+    Derivatives alternate in parity, so that for an odd or even function the terms kept shift by
+    one with each derivative; ``k`` runs over ``range(*shifted_orders(plan, order))``.
+    """
+    start, stop, step = shifted_orders(plan, order)
+    z, matrix = _quadrature(plan.nodes, stop)
+    values = derivative(spec, order)(
+        jnp.sqrt(jnp.maximum(q, 0))[..., None] * jnp.asarray(z, q.dtype)
+    )
+    kept = jnp.asarray(matrix[:, start:stop:step], q.dtype)
+    return jnp.einsum("...j,jk->k...", values, kept, precision=jax.lax.Precision.HIGHEST)
+
+
+def shifted_orders(plan: Expansion, order: int) -> tuple[int, int, int]:
+    """The ``k`` kept for the ``order``-th derivative, as arguments of ``range``."""
+    start, stop, step = plan.orders
+    return ((start + order) % step, stop, step) if step == 2 else plan.orders
+
+
+def tail(spec: Nonlinearity, variance: float, dtype: Any) -> float:
+    """Relative part of ``E phi(sqrt q z)^2`` that the truncated expansion leaves out."""
+    plan = expansion(spec, jnp.dtype(dtype).name)
+    fn = scalar_function(spec)
+    row = _coefficients_at(fn, variance, _MOST_NODES, _MOST_TERMS, jnp.dtype(dtype))
+    z, matrix = _quadrature(_MOST_NODES, 1)
+    with jax.ensure_compile_time_eval():
+        values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
+    whole = float((values**2) @ matrix[:, 0])
+    kept = float(np.sum(row[slice(*plan.orders)] ** 2))
+    return max(whole - kept, 0.0) / whole if whole > 0 else 0.0

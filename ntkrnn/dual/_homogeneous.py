@@ -1,0 +1,52 @@
+r"""Piecewise linear functions ``phi(x) = a x + b |x|``: identity, relu, leaky relu, abs.
+
+With ``s = sqrt(q1 q2)``, ``rho = c/s = cos theta`` and ``F = sin theta - theta cos theta``::
+
+    E phi phi  = s [ (a^2 + b^2) cos theta + (2 b^2/pi) F ]
+    E phi'phi' = a^2 + b^2 (1 - 2 theta/pi)
+
+The cross terms a b E x|y| vanish by symmetry. For relu, a = b = 1/2, this is the arc-cosine kernel
+of Cho & Saul (2009). In distances, with ``v = sin^2(theta/2)``::
+
+    E (phi(a) - phi(b))^2/2 = (a^2 + b^2)/2 (sqrt q1 - sqrt q2)^2 + s [ 2 (a^2 + b^2) v - (2 b^2/pi) F ]
+
+which keeps full relative accuracy where arccos would have lost half of the digits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+
+from ntkrnn._types import Array
+from ntkrnn.dual import _safe
+from ntkrnn.dual._result import PairExpectation, PairFunction
+
+
+def piecewise_linear(left: float, right: float) -> PairFunction:
+    """Dual of ``phi(x) = right * max(x, 0) + left * min(x, 0)``.
+
+    At zero variance (an all-zero input) the correlation is taken as 0; the values k and distance
+    do not depend on it, and kdot is the average over directions.
+    """
+    linear, kink = (right + left) / 2, (right - left) / 2
+    even, odd = kink**2, linear**2
+
+    def pair(c: Array, distance: Array, q1: Array, q2: Array) -> PairExpectation:
+        if not even:
+            return PairExpectation(odd * c, odd * distance, jnp.full_like(c, odd))
+        scale, gap, spread = _safe.geometry(c, distance, q1, q2)
+        v = _safe.ratio(gap, 2 * scale, default=0.5)
+        theta, bend = _safe.angle(v), 2 * even / math.pi * _safe.cap(v)
+        # Past the right angle, cos(theta) and F nearly cancel for relu: the reflected form is a sum
+        # of small terms (F(pi - delta) = F(delta) + pi cos(delta)).
+        reflected = (odd - even) * (1 - 2 * v) + 2 * even / math.pi * _safe.cap(1 - v)
+        direct = (odd + even) * (1 - 2 * v) + bend
+        return PairExpectation(
+            k=scale * jnp.where(v > 0.5, reflected, direct),
+            distance=0.5 * (odd + even) * spread**2 + scale * (2 * (odd + even) * v - bend),
+            kdot=odd + even * (1 - 2 * theta / math.pi),
+        )
+
+    return pair

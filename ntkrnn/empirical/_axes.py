@@ -1,0 +1,78 @@
+"""Which output axes of a kernel are kept, traced or restricted to their diagonal.
+
+The convention is that of neural-tangents: axes count in the output ``[N, O]`` or ``[N, T, O]`` of the
+network; a traced axis is averaged over its diagonal, a diagonal axis appears once, every other axis
+appears twice, side by side: ``[N1, N2, T1, T2, O, O]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from ntkrnn._types import Array
+from ntkrnn.architectures import Elman
+
+KEPT, DIAGONAL, TRACED = "kept", "diagonal", "traced"
+
+
+class Roles(NamedTuple):
+    """Role of the time axis of the output (None where there is none) and of its channel axis."""
+
+    time: str | None
+    channel: str
+
+
+def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int]) -> Roles:
+    """Canonical roles of the output axes.
+
+    Raises:
+        ValueError: if an axis is out of range, the batch axis, or named twice.
+    """
+    ndim = 3 if arch.readout == "sequence" else 2
+    roles = [KEPT] * ndim
+    for name, axes, role in (
+        ("trace_axes", trace_axes, TRACED),
+        ("diagonal_axes", diagonal_axes, DIAGONAL),
+    ):
+        for axis in (axes,) if isinstance(axes, int) else tuple(axes):
+            position = axis + ndim if axis < 0 else axis
+            if not 0 < position < ndim:
+                raise ValueError(
+                    f"{name}: got axis {axis}, expected output axes other than the batch axis 0; "
+                    f"readout {arch.readout!r} has outputs of rank {ndim}."
+                )
+            if roles[position] != KEPT:
+                raise ValueError(
+                    f"{name}: axis {axis} is named twice in trace_axes={tuple(trace_axes)!r} and "
+                    f"diagonal_axes={tuple(diagonal_axes)!r}; name every axis once."
+                )
+            roles[position] = role
+    return Roles(roles[1] if ndim == 3 else None, roles[-1])
+
+
+def arrange(kernel: Array, roles: Roles, sizes: tuple[int, int, int, int]) -> Array:
+    """Bring ``[N1, N2, K1, K2]`` with flattened kept outputs to the documented layout.
+
+    Args:
+        kernel: pairwise kernel; K runs over (time, channel), a traced axis having size 1.
+        roles: roles of the output axes.
+        sizes: ``(time1, time2, channel, channel)`` of the flattened outputs, 1 where traced.
+    """
+    time1, time2, channels, _ = sizes
+    n1, n2 = kernel.shape[:2]
+    kernel = kernel.reshape(n1, n2, time1, channels, time2, channels)
+    kernel = jnp.transpose(kernel, (0, 1, 2, 4, 3, 5))
+    kernel = _settle(kernel, roles.channel, 4)
+    return _settle(kernel, roles.time or TRACED, 2)
+
+
+def _settle(kernel: Array, role: str, axis: int) -> Array:
+    """Reduce the pair of axes (axis, axis + 1) according to its role."""
+    if role == KEPT:
+        return kernel
+    if role == TRACED:
+        return jnp.squeeze(kernel, (axis, axis + 1))
+    return jnp.moveaxis(jnp.diagonal(kernel, axis1=axis, axis2=axis + 1), -1, axis)

@@ -1,0 +1,60 @@
+"""Inner products of readout features, and what both empirical kernels check."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn._types import Array, Gram, Params
+from ntkrnn.architectures import Elman
+from ntkrnn.cells import check_params
+from ntkrnn.empirical._axes import DIAGONAL, KEPT, TRACED, Roles
+
+
+def check(arch: Elman, roles: Roles, params: Params, x1: Array, x2: Array) -> None:
+    """Raise unless parameters, inputs and requested axes fit each other."""
+    channels = check_params(arch, params)
+    if x1.shape[2] != channels:
+        raise ValueError(
+            f"x1: got d={x1.shape[2]} channels (shape {tuple(x1.shape)}), expected d={channels}, "
+            "with which the parameters were initialised."
+        )
+    if roles.time in (TRACED, DIAGONAL) and x1.shape[1] != x2.shape[1]:
+        raise ValueError(
+            f"x2: got T={x2.shape[1]} steps against T={x1.shape[1]} of x1; a {roles.time} time axis "
+            "needs equally many. Pad the shorter one and pass lengths."
+        )
+
+
+def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array) -> Gram:
+    """``(v_std^2/m) <r, r'>``, in the layout of the kernel; different outputs are uncorrelated."""
+    scale = arch.v_std**2 / arch.state_size
+    exact = jax.lax.Precision.HIGHEST
+    if roles.time is None:
+        gram = jnp.einsum("im,jm->ij", r1, r2, precision=exact)
+    elif roles.time == KEPT:
+        gram = jnp.einsum("itm,jsm->ijts", r1, r2, precision=exact)
+    elif roles.time == DIAGONAL:
+        gram = jnp.einsum("itm,jtm->ijt", r1, r2, precision=exact)
+    else:
+        gram = jnp.einsum("itm,jtm->ij", r1, r2, precision=exact) / r1.shape[1]
+    gram = scale * gram
+    if roles.channel == TRACED:
+        return gram
+    outputs = jnp.eye(arch.out_dim, dtype=gram.dtype)
+    return (
+        gram[..., None, None] * outputs
+        if roles.channel == KEPT
+        else (gram[..., None] * jnp.ones(arch.out_dim, gram.dtype))
+    )
+
+
+def symmetrised(kernel: Gram, roles: Roles) -> Gram:
+    """Average with the transpose over both sides: symmetric to the last bit."""
+    order = [1, 0]
+    for role in roles:
+        if role == KEPT:
+            order += [len(order) + 1, len(order)]
+        elif role == DIAGONAL:
+            order += [len(order)]
+    return 0.5 * (kernel + jnp.transpose(kernel, order))

@@ -1,0 +1,75 @@
+"""The empirical NNGP kernel: covariance of the outputs over the readout weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from ntkrnn import _checks
+from ntkrnn._types import Gram
+from ntkrnn.architectures import Elman
+from ntkrnn.cells import features
+from ntkrnn.empirical._axes import Roles, roles_of
+from ntkrnn.empirical._features import check, feature_gram, symmetrised
+
+
+@functools.partial(jax.jit, static_argnames=("arch", "roles", "symmetric"))
+def _compiled(
+    arch: Elman,
+    roles: Roles,
+    params: Any,
+    x1: Any,
+    x2: Any,
+    lengths1: Any,
+    lengths2: Any,
+    symmetric: bool,
+) -> Gram:
+    left = features(arch, params, x1, lengths1)
+    right = left if symmetric else features(arch, params, x2, lengths2)
+    kernel = feature_gram(arch, roles, left, right)
+    return symmetrised(kernel, roles) if symmetric else kernel
+
+
+def empirical_nngp_fn(
+    arch: Elman, trace_axes: Sequence[int] = (-1,), diagonal_axes: Sequence[int] = ()
+) -> Callable[..., Gram]:
+    r"""Build ``nngp_fn(x1, x2, params, lengths1=None, lengths2=None)``.
+
+    ``(v_std^2/m) <r(x), r(x')>``: the covariance of the outputs given the recurrent weights, the
+    expectation over the readout V taken exactly. It converges to the "nngp" of ``kernel_fn`` as the
+    width grows, at the rate 1/sqrt m, and equals what ``neural_tangents.empirical_nngp_fn`` gives for
+    the features r. (For the outputs themselves that function gives y y'^T, a matrix of rank
+    ``out_dim`` that does not converge for a fixed number of outputs.)
+
+    Args:
+        arch: an architecture such as :class:`ntkrnn.Elman`.
+        trace_axes: output axes to average the diagonal of, as in :func:`empirical_ntk_fn`.
+        diagonal_axes: output axes of which only the diagonal is wanted.
+
+    Returns:
+        ``nngp_fn``; arguments and shapes as for :func:`empirical_ntk_fn`.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit each other, naming them.
+
+    Cost: one forward pass, O(N T m^2), and O(N1 N2 m) (times T1 T2 for "sequence").
+
+    Example:
+        >>> import jax, ntkrnn
+        >>> arch = ntkrnn.Elman(width=32)
+        >>> x = jax.random.normal(jax.random.key(0), (4, 6, 3))
+        >>> _, params = ntkrnn.network(arch).init_fn(jax.random.key(1), x.shape)
+        >>> ntkrnn.empirical_nngp_fn(arch)(x, None, params).shape
+        (4, 4)
+    """
+    roles = roles_of(arch, trace_axes, diagonal_axes)
+
+    def nngp_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+        check(arch, roles, params, x1, x2)
+        return _compiled(arch, roles, params, x1, x2, lengths1, lengths2, symmetric)
+
+    return nngp_fn

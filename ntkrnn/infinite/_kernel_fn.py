@@ -1,0 +1,101 @@
+"""The public ``kernel_fn``: checks, compilation, and what to return."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn import _checks
+from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
+from ntkrnn._types import Kernels
+from ntkrnn.architectures import Elman
+from ntkrnn.dual import truncation_error
+from ntkrnn.infinite._readouts import readout_kernels, side
+from ntkrnn.infinite._variances import track
+
+GETS = ("nngp", "ntk")
+
+
+@functools.partial(jax.jit, static_argnames=("arch", "symmetric"))
+def _compiled(
+    arch: Elman, x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool
+) -> Kernels:
+    kernels = readout_kernels(arch, x1, x2, lengths1, lengths2)
+    if not symmetric:
+        return kernels
+    # Both halves are computed by the same formulas in another order; the average of the two
+    # roundings is symmetric to the last bit.
+    swap = (lambda k: k.T) if arch.readout != "sequence" else (lambda k: k.transpose(1, 0, 3, 2))
+    return Kernels(*(0.5 * (k + swap(k)) for k in kernels))
+
+
+@functools.partial(jax.jit, static_argnames=("arch",))
+def _largest_variance(arch: Elman, x: Any, lengths: Any) -> Any:
+    """Largest pre-activation variance anywhere in the network."""
+    time_major, valid = side(x, lengths)
+    tracks = track(arch, jnp.mean(jnp.square(time_major), axis=-1), valid)
+    variances = [t.variance for layer in tracks.layers for t in layer.values()]
+    return jnp.max(jnp.where(valid, jnp.stack(variances), 0))
+
+
+def _canonical_get(get: Any) -> tuple[str, ...]:
+    wanted = (get,) if isinstance(get, str) else tuple(get)
+    if not wanted or any(g not in GETS for g in wanted) or len(set(wanted)) < len(wanted):
+        raise ValueError(
+            f"get: got {get!r}, expected 'nngp', 'ntk', a tuple of them, or None for both."
+        )
+    return wanted
+
+
+def _warn_if_inaccurate(arch: Elman, *sides: tuple[Any, Any]) -> None:
+    """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
+    spec = arch.nonlinearity
+    limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
+    if truncation_error(spec, limit) == 0:
+        return
+    largest = max(float(_largest_variance(arch, x, lengths)) for x, lengths in sides)
+    if largest > limit:
+        error = truncation_error(spec, largest)
+        if error > 1e-6:
+            name = spec.name if isinstance(spec, Nonlinearity) else spec
+            warnings.warn(
+                f"kernel_fn: a pre-activation variance reaches {largest:.3g}, where the expansion "
+                f"of {name!r} (accurate up to {limit:g}) is off by {error:.1e}. Use "
+                f"nonlinearity=ntkrnn.dual.nonlinearity({name!r}, max_variance={largest:.3g}), or "
+                "standardise the inputs.",
+                stacklevel=3,
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def _result_type(fields: tuple[str, ...]) -> type:
+    return Kernels if fields == GETS else collections.namedtuple("Kernels", fields)  # type: ignore[misc]
+
+
+def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
+    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None)``.
+
+    Its documentation is that of :func:`ntkrnn.network`.
+    """
+    # The limit does not depend on the width: one compilation serves every width.
+    limit = dataclasses.replace(arch, width=1, out_dim=1)
+
+    def kernel_fn(
+        x1: Any, x2: Any = None, get: Any = None, lengths1: Any = None, lengths2: Any = None
+    ) -> Any:
+        wanted = GETS if get is None else _canonical_get(get)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+        if all(_checks.concrete_values(a) is not None for a in (x1, x2)):
+            _warn_if_inaccurate(limit, (x1, lengths1), (x2, lengths2))
+        kernels = _compiled(limit, x1, x2, lengths1, lengths2, symmetric)
+        values = [getattr(kernels, g) for g in wanted]
+        return values[0] if isinstance(get, str) else _result_type(wanted)(*values)
+
+    return kernel_fn

@@ -1,0 +1,87 @@
+r"""What the recursion needs to know of each sequence alone.
+
+For every layer and direction: the pre-activation variance ``q_t = H_{t,t}`` and the state variance
+``V_t = E s_t^2``, by the recursion of the kernel of a sequence with itself::
+
+    q_t = w_std^2 V_{t-1} + u_std^2 (variance of the input at t) + b_std^2,   V_t = E phi(sqrt q_t z)^2
+
+All arrays are time-major, ``[T, N]``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn._types import Array
+from ntkrnn.architectures import Elman
+from ntkrnn.dual import PairFunction, pair_function
+
+
+class LayerTrack(NamedTuple):
+    """One layer in one direction, seen along a set of sequences; each entry ``[T, N]``."""
+
+    variance: Array
+    """Pre-activation variance q."""
+    previous: Array
+    """State variance at the previous step of this direction, 0 where there is none."""
+    alive: Array
+    """Whether there is a previous step."""
+
+
+class Track(NamedTuple):
+    """All layers of a network along a set of sequences."""
+
+    valid: Array
+    """``[T, N]``: which steps are inside the sequence."""
+    layers: tuple[dict[str, LayerTrack], ...]
+    """``[layer][direction]``."""
+
+
+def _layer_track(
+    arch: Elman, pair: PairFunction, below: Array, valid: Array, reverse: bool
+) -> tuple[LayerTrack, Array]:
+    """Track of one layer and direction, and its state variances ``[T, N]`` (0 outside)."""
+
+    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        below_t, valid_t = inputs
+        q = arch.w_std**2 * state + arch.u_std**2 * below_t + arch.b_std**2
+        own = pair(q, jnp.zeros_like(q), q, q).k
+        state = jnp.where(valid_t, own, 0)
+        return state, (q, state)
+
+    start = jnp.zeros(below.shape[1:], below.dtype)
+    _, (variance, state) = jax.lax.scan(step, start, (below, valid), reverse=reverse)
+    return LayerTrack(variance, _before(state, reverse), _before(valid, reverse)), state
+
+
+def _before(a: Array, reverse: bool) -> Array:
+    """Entries one step earlier: from t-1, or from t+1 for a backward layer; 0 or False at the end."""
+    edge = jnp.zeros_like(a[:1])
+    return jnp.concatenate([a[1:], edge] if reverse else [edge, a[:-1]])
+
+
+def track(arch: Elman, input_variance: Array, valid: Array) -> Track:
+    """Variances of every layer along every sequence.
+
+    Args:
+        arch: the architecture.
+        input_variance: ``[T, N]``, ``|x_t|^2/d`` or what a layer below hands on.
+        valid: ``[T, N]``, which steps are inside the sequence.
+
+    Cost: O(L N T) evaluations of the dual activation.
+    """
+    pair = pair_function(arch.nonlinearity)
+    below, layers = jnp.where(valid, input_variance, 0), []
+    for _ in range(arch.depth):
+        tracks, states = {}, []
+        for direction in arch.directions:
+            tracks[direction], state = _layer_track(
+                arch, pair, below, valid, direction == "backward"
+            )
+            states.append(state)
+        below = sum(states) / len(states)
+        layers.append(tracks)
+    return Track(valid, tuple(layers))

@@ -1,0 +1,18 @@
+"""What a study leaves behind: fitted slopes, figures, and files that are whole or absent."""
+
+from ntkrnn.report.figures import Curve, KernelRow, error_against_width, kernel_images
+from ntkrnn.report.files import run_record, write_figure, write_json, write_npz
+from ntkrnn.report.statistics import Slope, loglog_slope
+
+__all__ = [
+    "Curve",
+    "KernelRow",
+    "Slope",
+    "error_against_width",
+    "kernel_images",
+    "loglog_slope",
+    "run_record",
+    "write_figure",
+    "write_json",
+    "write_npz",
+]

@@ -1,0 +1,239 @@
+"""The two figures of a comparison, drawn with matplotlib's object interface (no pyplot)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from ntkrnn.report.statistics import Slope
+
+_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3")
+_MARKERS = ("o", "s", "^", "D")
+
+
+class Curve(NamedTuple):
+    """One quantity measured at several widths with several seeds."""
+
+    name: str
+    widths: np.ndarray
+    """``[W]``."""
+    errors: np.ndarray
+    """``[W, S]``, positive."""
+    fit: Slope
+
+
+class KernelRow(NamedTuple):
+    """One kernel at infinite width and at two finite ones."""
+
+    name: str
+    infinite: np.ndarray
+    """``[N, N]``."""
+    finite: Sequence[tuple[str, np.ndarray]]
+    """Pairs of a title and ``[N, N]``, from the narrowest to the widest."""
+
+
+def error_against_width(
+    curves: Sequence[Curve], *, title: str, subtitle: str = "", predicted: float = -0.5
+) -> Figure:
+    """Draw relative errors against width on log-log axes, every seed of them.
+
+    Dots are single seeds, the line through the markers is their mean, the band is one standard
+    deviation over seeds, the thin line is the fit whose slope and interval stand in the legend,
+    and the dashed line has the predicted slope (its height is arbitrary).
+
+    Args:
+        curves: what to draw, for example the NTK's and the NNGP's error.
+        title: of the figure.
+        subtitle: a second, smaller line: data, network, seeds.
+        predicted: slope of the dashed line.
+
+    Returns:
+        A figure, to be written with :func:`ntkrnn.report.write_figure`.
+    """
+    figure = Figure(figsize=(7.4, 5.4), layout="constrained")
+    axes = figure.subplots()
+    # Seeds of different curves stand side by side at one width, not over each other.
+    shifts = 1.06 ** (np.arange(len(curves)) - (len(curves) - 1) / 2)
+    for i, curve in enumerate(curves):
+        _draw_curve(axes, curve, _COLOURS[i % 4], _MARKERS[i % 4], float(shifts[i]))
+    widths = np.unique(np.concatenate([curve.widths for curve in curves])).astype(float)
+    top = max(float(np.max(curve.errors.mean(axis=1) / curve.widths**predicted)) for curve in curves)
+    axes.plot(
+        widths,
+        1.6 * top * widths**predicted,
+        "--",
+        color="0.35",
+        label=f"predicted slope {_number(predicted)} (1/√width)",
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _label_widths(axes, widths)
+    _label_errors(axes)
+    axes.set_xlabel("width m (hidden units)")
+    axes.set_ylabel("relative error  ‖K(m) − K(∞)‖ / ‖K(∞)‖  (Frobenius)")
+    axes.grid(True, which="major", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(
+        loc="lower left",
+        framealpha=0.9,
+        edgecolor="0.85",
+        fontsize=9,
+        title="dot: one seed   marker: mean   band: ± 1 std   line: fit",
+        title_fontsize=8.5,
+        alignment="left",
+    )
+    figure.suptitle(title, fontsize=13)
+    axes.set_title(subtitle, fontsize=9.5, color="0.35")
+    return figure
+
+
+def kernel_images(
+    rows: Sequence[KernelRow],
+    *,
+    title: str,
+    labels: np.ndarray | None = None,
+    note: str = "",
+) -> Figure:
+    """Draw each kernel at infinite and at finite width as images with one colour scale a row.
+
+    The last column is the widest finite kernel minus the infinite one, on a scale of its own that
+    is symmetric about 0.
+
+    Args:
+        rows: the kernels.
+        title: of the figure.
+        labels: ``[N]``; if given, sequences are sorted by label for display, and lines part the
+            classes. The sort is stable.
+        note: a last line in small print.
+
+    Returns:
+        A figure, to be written with :func:`ntkrnn.report.write_figure`.
+    """
+    n = len(rows[0].infinite)
+    order = np.arange(n) if labels is None else np.argsort(labels, kind="stable")
+    columns = 2 + len(rows[0].finite)
+    figure = Figure(figsize=(3.15 * columns + 1.2, 3.25 * len(rows) + 1.1), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    name_of_axis = "sequence" if labels is None else "sequence, by label"
+    sort = lambda kernel: np.asarray(kernel)[np.ix_(order, order)]  # noqa: E731
+    for line, (row, axes) in enumerate(zip(rows, grid, strict=True)):
+        kernels = [row.infinite, *(kernel for _, kernel in row.finite)]
+        titles = ["infinite width", *(name for name, _ in row.finite)]
+        low = min(float(np.min(kernel)) for kernel in kernels)
+        high = max(float(np.max(kernel)) for kernel in kernels)
+        for axis, kernel, name in zip(axes[:-1], kernels, titles, strict=True):
+            image = axis.imshow(sort(kernel), vmin=low, vmax=high, cmap="viridis")
+            axis.set_title(name, fontsize=10)
+        figure.colorbar(
+            image,
+            ax=list(axes[:-1]),
+            shrink=0.85,
+            pad=0.012,
+            label=f"{row.name}, one scale for all three",
+        )
+        difference = sort(kernels[-1]) - sort(row.infinite)
+        # A kernel equal to its limit is drawn white rather than refused.
+        bound = float(np.abs(difference).max()) or 1.0
+        image = axes[-1].imshow(difference, vmin=-bound, vmax=bound, cmap="RdBu_r")
+        axes[-1].set_title(f"difference\n{titles[-1].splitlines()[0]} − infinite", fontsize=10)
+        figure.colorbar(image, ax=axes[-1], shrink=0.85, pad=0.03, label="difference (its own scale)")
+        for column, axis in enumerate(axes):
+            _label_rows(axis, n, None if labels is None else np.asarray(labels)[order])
+            axis.set_xlabel(name_of_axis if line == len(rows) - 1 else "")
+            axis.set_ylabel(name_of_axis if column == 0 else "")
+        axes[0].text(
+            -0.28,
+            0.5,
+            row.name,
+            transform=axes[0].transAxes,
+            fontsize=14,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            rotation=90,
+        )
+    if labels is not None:
+        note = "Sequences are sorted by label for display; ticks name the labels. " + note
+    figure.suptitle(title, fontsize=13)
+    if note:
+        figure.supxlabel(note.strip(), fontsize=9, color="0.35")
+    return figure
+
+
+def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float) -> None:
+    widths = np.asarray(curve.widths, float)
+    errors = np.asarray(curve.errors, float)
+    mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1)
+    axes.plot(
+        np.repeat(widths * shift, errors.shape[1]),
+        errors.ravel(),
+        linestyle="none",
+        marker=".",
+        markersize=7,
+        color=colour,
+        alpha=0.35,
+        markeredgewidth=0,
+    )
+    # One standard deviation downwards may reach below 0, which a log axis cannot show.
+    low = np.maximum(mean - spread, errors.min(axis=1))
+    axes.fill_between(widths, low, mean + spread, color=colour, alpha=0.13, linewidth=0)
+    axes.plot(widths, curve.fit.error(widths), "-", color=colour, linewidth=1, alpha=0.8)
+    bounds = ", ".join(_number(end) for end in curve.fit.interval)
+    axes.plot(
+        widths,
+        mean,
+        linestyle="none",
+        marker=marker,
+        markersize=6,
+        color=colour,
+        label=f"{curve.name}: slope {_number(curve.fit.slope)}, "
+        f"{100 * curve.fit.confidence:g}% interval [{bounds}]",
+    )
+
+
+def _label_widths(axes: Axes, widths: np.ndarray) -> None:
+    # Every width that was measured, unless there are too many to read.
+    shown = widths if len(widths) <= 12 else widths[:: -(-len(widths) // 12)]
+    axes.xaxis.set_major_locator(FixedLocator(shown.tolist()))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _label_errors(axes: Axes) -> None:
+    low, high = axes.get_ylim()
+    steps = [m * 10.0**e for e in range(-12, 4) for m in (1, 2, 5)]
+    inside = [value for value in steps if low <= value <= high]
+    if 2 <= len(inside) <= 12:
+        axes.yaxis.set_major_locator(FixedLocator(inside))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _label_rows(axis: Axes, n: int, labels: Any) -> None:
+    if labels is None:
+        return
+    first = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
+    ends = np.r_[first[1:], n]
+    if len(first) > 16:  # Too many classes to name; plain indices say more.
+        return
+    for edge in first[1:]:
+        axis.axhline(edge - 0.5, color="white", linewidth=0.5, alpha=0.7)
+        axis.axvline(edge - 0.5, color="white", linewidth=0.5, alpha=0.7)
+    names = [str(labels[i])[:12] for i in first]
+    centres = (first + ends - 1) / 2
+    axis.set_yticks(centres, names, fontsize=8)
+    long = max(len(name) for name in names) > 2
+    axis.set_xticks(centres, names, fontsize=8, rotation=60 if long else 0)
+    axis.tick_params(length=0)
+
+
+def _number(value: float) -> str:
+    """A number with two decimals and a real minus sign."""
+    return f"{value:.2f}".replace("-", "−")

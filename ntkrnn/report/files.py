@@ -1,0 +1,171 @@
+"""Files that are whole or absent, and a record of what produced them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ntkrnn._version import __version__
+
+_PACKAGES = ("jax", "jaxlib", "numpy", "scipy")
+_OPTIONAL = ("neural-tangents",)
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> Path:
+    """Write a file so that ``path`` holds all of it, or what it held before.
+
+    The bytes go to a temporary file in the same folder, which then takes the name of ``path`` in
+    one step; if ``write`` raises, the temporary file is removed.
+
+    Args:
+        path: the file to write; its folder exists.
+        write: called once with a binary file open for writing.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: if the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomically(f"{folder}/a.txt", lambda file: file.write(b"hi")).read_text()
+        'hi'
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        # "x": never write into a file of somebody else's that happens to have this name.
+        with part.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
+    """Write a mapping as JSON, two spaces a level; NumPy numbers and arrays become plain ones.
+
+    Args:
+        path: the file.
+        value: strings, numbers, booleans, None, arrays, and lists and mappings of them.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if a number is NaN or infinite, which JSON cannot say; names its key.
+        TypeError: if a value has no JSON form; names its key.
+    """
+    name = Path(path).name
+    text = json.dumps(_plain(value, name), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return write_atomically(path, lambda file: _put(file, text.encode()))
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> Path:
+    """Write arrays as an uncompressed ``.npz`` that loads with ``allow_pickle=False``.
+
+    Args:
+        path: the file.
+        arrays: by name; none of them of Python objects.
+
+    Returns:
+        The path.
+
+    Raises:
+        TypeError: if an array is of Python objects; names it.
+    """
+    plain = {key: np.asarray(value) for key, value in arrays.items()}
+    for key, array in plain.items():
+        if array.dtype == object:
+            raise TypeError(f"{Path(path).name}: {key} is an array of Python objects.")
+    return write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **plain))
+
+
+def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150) -> Path:
+    """Write a figure as PNG, without a display.
+
+    Args:
+        path: the file.
+        figure: a figure that no window owns.
+        dpi: pixels per inch.
+
+    Returns:
+        The path.
+    """
+    FigureCanvasAgg(figure)  # No pyplot: nothing global, and no display is ever asked for.
+    return write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=dpi))
+
+
+def run_record() -> dict[str, Any]:
+    """Where and with what a study ran.
+
+    Returns:
+        ``{"device": str, "versions": {name: version}}``; neural-tangents appears if installed.
+
+    Example:
+        >>> sorted(run_record()["versions"])[:3]
+        ['jax', 'jaxlib', 'neural-tangents']
+    """
+    versions = {"python": platform.python_version(), "ntkrnn": __version__}
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    for name in _OPTIONAL:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"device": device_name(), "versions": versions}
+
+
+def device_name() -> str:
+    """The device that JAX computes on by default, in words: "cpu: x86_64, 2 cores"."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"cpu: {platform.machine()}, {available_cores()} cores"
+    many = f" ({len(devices)} devices)" if len(devices) > 1 else ""
+    return f"{devices[0].platform}: {devices[0].device_kind}{many}"
+
+
+def available_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _put(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+
+
+def _plain(value: Any, where: str) -> Any:
+    """``value`` in JSON's own types."""
+    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        value = np.asarray(value).tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, f"{where}: {key}") for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}, which JSON cannot hold; expected a finite number.")
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{where} is of type {type(value).__name__}, which has no JSON form.")

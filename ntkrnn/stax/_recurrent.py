@@ -1,0 +1,179 @@
+"""A recurrent layer with the calling convention of ``neural_tangents.stax``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn import _checks
+from ntkrnn._compat import neural_tangents
+from ntkrnn._types import Array
+from ntkrnn.architectures import Elman
+from ntkrnn.cells import features, init_params
+from ntkrnn.infinite import GramInputs, Track, sequence_kernels, track
+
+
+def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:  # noqa: N802
+    r"""The recurrent part of an architecture as a layer ``[N, T, d] -> [N, T, width]``.
+
+    The layer hands on the top states ``s_t`` at every step, without a readout: ``readout``,
+    ``out_dim``, ``v_std`` and the block "v" of the architecture are not used, and what follows in
+    ``nt.stax.serial`` reads the states. Its weights are shared over time, so that its kernels hold
+    every pair of steps, ``[N1, N2, T1, T2]``. The tangent kernel sums over the trainable blocks among
+    "w", "u" and "b", plus what comes from below.
+
+    Args:
+        arch: the architecture; with ``bidirectional`` the layer has ``2 * width`` channels.
+
+    Returns:
+        ``(init_fn, apply_fn, kernel_fn)`` built with ``nt.stax.layer``, ``requires`` and
+        ``supports_masking``. Sequences of unequal length are given as in neural-tangents, by a
+        ``mask_constant`` that fills the padding behind each one; masks must leave a leading run of
+        steps.
+
+    Raises:
+        TypeError: if ``arch`` is not an architecture.
+        ImportError: if neural-tangents is missing, with the remedy.
+        ValueError: for inputs of the wrong rank, or a mask with a gap inside a sequence.
+
+    Cost: O(L N1 N2 T1 T2) time and memory for the kernels: neural-tangents keeps all pairs of steps.
+    :func:`ntkrnn.network` computes the readouts "last" and "mean" in O(N1 N2) memory, and is more
+    accurate for nearly equal sequences, because it sees the sequences and not only their products.
+
+    Source: the same recursion as :func:`ntkrnn.network`.
+
+    Example:
+        >>> import jax, ntkrnn
+        >>> from ntkrnn._compat import neural_tangents
+        >>> nt = neural_tangents()
+        >>> layer = ntkrnn.stax.Recurrent(ntkrnn.Elman(width=64, nonlinearity="relu"))
+        >>> init_fn, apply_fn, kernel_fn = nt.stax.serial(
+        ...     layer, nt.stax.GlobalAvgPool(), nt.stax.Dense(1)
+        ... )
+        >>> kernel_fn(jax.random.normal(jax.random.key(0), (3, 5, 2)), None, "ntk").shape
+        (3, 3)
+    """
+    if not isinstance(arch, Elman):
+        raise TypeError(
+            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
+            "ntkrnn.Elman(width=256)."
+        )
+    return _layer()(arch)
+
+
+def _valid_steps(mask: Array | None, n: int, steps: int) -> Array:
+    """Lengths ``[N]`` from a neural-tangents mask ``[N, T, d or 1]``, True where masked."""
+    if mask is None:
+        return jnp.full(n, steps, jnp.int32)
+    inside = ~jnp.all(mask, axis=-1)
+    known = _checks.concrete_values(inside)
+    if known is not None and not (known[:, 0].all() and (np.diff(known.astype(int)) <= 0).all()):
+        row = int(np.argmax(~known[:, 0] | (np.diff(known.astype(int)) > 0).any(1)))
+        raise ValueError(
+            f"mask: row {row} has valid steps {np.flatnonzero(known[row]).tolist()}, expected a "
+            "leading run 0, 1, ..., with all padding behind it. Move the sequence to the front."
+        )
+    return jnp.sum(inside, axis=1)
+
+
+@functools.cache
+def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
+    """The layer constructor, decorated once neural-tangents is loaded."""
+    stax = neural_tangents().stax
+
+    @stax.layer
+    @stax.supports_masking(remask_kernel=True)
+    def recurrent(arch: Elman):
+        states = dataclasses.replace(arch, readout="sequence", out_dim=1)
+        limit = dataclasses.replace(states, width=1)
+
+        def init_fn(key: Any, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any]:
+            if len(input_shape) != 3:
+                raise ValueError(
+                    f"input_shape: got {input_shape!r}, expected (N, T, d) for a recurrent layer."
+                )
+            params = init_params(states, key, input_shape[2])
+            return (*input_shape[:2], arch.state_size), {"cells": params["cells"]}
+
+        def apply_fn(params: Any, x: Any, *, mask: Array | None = None, **kwargs: Any) -> Array:
+            del kwargs
+            x = _checks.sequences("inputs", x)
+            unused = {"v": jnp.zeros((1, arch.state_size), x.dtype)}
+            lengths = _valid_steps(mask, *x.shape[:2])
+            return features(states, {**params, **unused}, x, lengths)
+
+        @stax.requires(
+            batch_axis=0,
+            channel_axis=2,
+            diagonal_spatial=stax.Diagonal(input=stax.Bool.NO, output=stax.Bool.NO),
+        )
+        def kernel_fn(k: Any, **kwargs: Any) -> Any:
+            del kwargs
+            return _propagate(limit, k)
+
+        def mask_fn(mask: Array, input_shape: tuple[int, ...]) -> Array:
+            del input_shape
+            return jnp.all(mask, axis=-1, keepdims=True)
+
+        return init_fn, apply_fn, kernel_fn, mask_fn
+
+    return recurrent
+
+
+def _track(arch: Elman, cov: Array, mask: Array | None) -> Track:
+    """Variances along every sequence, from its covariances ``[N, T, T]`` over time."""
+    n, steps = cov.shape[:2]
+    valid = jnp.arange(steps)[:, None] < _valid_steps(mask, n, steps)[None, :]
+    return track(arch, jnp.diagonal(cov, axis1=1, axis2=2).T, valid)
+
+
+def _inputs(nngp: Array, ntk: Array, variance1: Array, variance2: Array) -> GramInputs:
+    """Time-major inputs of the recursion from kernels ``[N1, N2, T1, T2]``."""
+    distance = 0.5 * (variance1[:, None, :, None] + variance2[None, :, None, :]) - nngp
+    return GramInputs(*(jnp.transpose(a, (2, 3, 0, 1)) for a in (nngp, distance, ntk)))
+
+
+@functools.partial(jax.jit, static_argnames="arch")
+def _cross(
+    arch: Elman, nngp: Array, ntk: Array, cov1: Array, cov2: Array, track1: Track, track2: Track
+) -> tuple[Array, Array]:
+    """Kernels of the states between both sides, ``[N1, N2, T1, T2]``."""
+    variances = [jnp.diagonal(c, axis1=1, axis2=2) for c in (cov1, cov2)]
+    state = sequence_kernels(arch, _inputs(nngp, ntk, *variances), track1, track2)
+    return jnp.transpose(state.cov, (2, 3, 0, 1)), jnp.transpose(state.ntk, (2, 3, 0, 1))
+
+
+@functools.partial(jax.jit, static_argnames="arch")
+def _own(arch: Elman, cov: Array, tracks: Track) -> Array:
+    """Covariances of the states of each sequence with itself, ``[N, T, T]``."""
+
+    def one(c: Array, t: Track) -> Array:
+        t = jax.tree.map(lambda a: a[:, None], t)
+        own = jnp.diagonal(c)[None]
+        inputs = _inputs(c[None, None], jnp.zeros_like(c)[None, None], own, own)
+        return sequence_kernels(arch, inputs, t, t).cov[:, :, 0, 0]
+
+    return jax.vmap(one, in_axes=(0, 1))(cov, tracks)
+
+
+def _propagate(arch: Elman, k: Any) -> Any:
+    """From the kernels of the layer's inputs to those of its states."""
+    cov2 = k.cov1 if k.cov2 is None else k.cov2
+    mask2 = k.mask1 if k.cov2 is None else k.mask2
+    track1, track2 = _track(arch, k.cov1, k.mask1), _track(arch, cov2, mask2)
+    below = jnp.zeros_like(k.nngp) if k.ntk is None else jnp.broadcast_to(k.ntk, k.nngp.shape)
+    nngp, ntk = _cross(arch, k.nngp, below, k.cov1, cov2, track1, track2)
+    return k.replace(
+        nngp=nngp,
+        ntk=None if k.ntk is None else ntk,
+        cov1=_own(arch, k.cov1, track1),
+        cov2=None if k.cov2 is None else _own(arch, cov2, track2),
+        is_gaussian=False,
+        is_input=False,
+    )

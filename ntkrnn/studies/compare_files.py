@@ -1,0 +1,182 @@
+"""The files of a comparison: one JSON, the kernels, and two figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ntkrnn.data import Dataset
+from ntkrnn.report import (
+    Curve,
+    KernelRow,
+    error_against_width,
+    kernel_images,
+    run_record,
+    write_figure,
+    write_json,
+    write_npz,
+)
+from ntkrnn.studies.compare import PREDICTED_SLOPE, CompareResult
+
+
+def write_compare(result: CompareResult, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write ``compare.json``, ``kernels.npz``, ``error_vs_width.png`` and ``kernels.png``.
+
+    Args:
+        result: what :func:`ntkrnn.studies.compare` returned.
+        folder: made if it is not there. Files of an earlier comparison are replaced, each in one
+            step, and the JSON last.
+
+    Returns:
+        The four paths, in the order above.
+
+    Raises:
+        OSError: if the folder or a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    kernels = write_npz(folder / "kernels.npz", _arrays(result))
+    errors = write_figure(folder / "error_vs_width.png", _error_figure(result))
+    images = write_figure(folder / "kernels.png", _kernel_figure(result))
+    record = write_json(folder / "compare.json", summary(result))
+    return [record, kernels, errors, images]
+
+
+def summary(result: CompareResult) -> dict[str, Any]:
+    """The content of ``compare.json``; lists over widths, and over ``[width][seed]``.
+
+    Args:
+        result: what :func:`ntkrnn.studies.compare` returned.
+
+    Returns:
+        A mapping that JSON can hold.
+    """
+    settings = result.settings
+    # One record stands for all widths; it carries the largest.
+    arch = dataclasses.replace(settings.architecture, width=settings.widths[-1])
+    return {
+        "architecture": dataclasses.asdict(arch),
+        "dataset": _dataset_record(result.dataset),
+        **run_record(),
+        "engine": result.engine,
+        "settings": {
+            "widths": settings.widths,
+            "seeds": settings.seeds,
+            "seed": settings.seed,
+            "resamples": settings.resamples,
+        },
+        "dtype": str(result.infinite.ntk.dtype),
+        "widths": settings.widths,
+        "seeds": settings.seeds,
+        "ntk_error_mean": result.ntk_errors.mean(axis=1),
+        "ntk_error_std": result.ntk_errors.std(axis=1, ddof=1),
+        "nngp_error_mean": result.nngp_errors.mean(axis=1),
+        "nngp_error_std": result.nngp_errors.std(axis=1, ddof=1),
+        "ntk_slope": result.ntk_fit.slope,
+        "ntk_slope_interval": result.ntk_fit.interval,
+        "nngp_slope": result.nngp_fit.slope,
+        "nngp_slope_interval": result.nngp_fit.interval,
+        "slope_confidence": result.ntk_fit.confidence,
+        "slope_predicted": PREDICTED_SLOPE,
+        "ntk_errors": result.ntk_errors,
+        "nngp_errors": result.nngp_errors,
+        "seconds": result.seconds,
+        "seconds_per_width": result.seconds_per_width,
+    }
+
+
+def _dataset_record(dataset: Dataset) -> dict[str, Any]:
+    n, steps, channels = dataset.x.shape
+    return {
+        "name": dataset.name,
+        "n": n,
+        "length": steps,
+        "channels": channels,
+        "lengths": dataset.lengths,
+        "source": dataset.source,
+        "selection": dataset.selection,
+        "standardization": dataset.standardization,
+    }
+
+
+def _arrays(result: CompareResult) -> dict[str, Any]:
+    dataset, settings = result.dataset, result.settings
+    arrays = {
+        "ntk_infinite": result.infinite.ntk,
+        "nngp_infinite": result.infinite.nngp,
+        "finite_widths": np.array([settings.widths[0], settings.widths[-1]]),
+        "ntk_finite": np.stack([result.narrowest.ntk, result.widest.ntk]),
+        "nngp_finite": np.stack([result.narrowest.nngp, result.widest.nngp]),
+        "widths": np.array(settings.widths),
+        "ntk_errors": result.ntk_errors,
+        "nngp_errors": result.nngp_errors,
+        "x": dataset.x,
+    }
+    for name in ("lengths", "labels"):
+        value = getattr(dataset, name)
+        if value is not None:
+            arrays[name] = value
+    return arrays
+
+
+def _error_figure(result: CompareResult) -> Any:
+    widths = np.array(result.settings.widths)
+    return error_against_width(
+        [
+            Curve("NTK", widths, result.ntk_errors, result.ntk_fit),
+            Curve("NNGP", widths, result.nngp_errors, result.nngp_fit),
+        ],
+        title="Finite-width kernels approach the infinite-width kernel",
+        subtitle=f"{_network_in_words(result)}, {result.settings.seeds} seeds\n"
+        f"{result.dataset.describe()}",
+        predicted=PREDICTED_SLOPE,
+    )
+
+
+def _kernel_figure(result: CompareResult) -> Any:
+    widths, lengths = result.settings.widths, result.dataset.lengths
+    sequence = result.settings.architecture.readout == "sequence"
+    steps = result.dataset.x.shape[1]
+    last = np.full(len(result.dataset.x), steps) - 1 if lengths is None else lengths - 1
+    rows = np.arange(len(last))
+
+    def image(kernel: np.ndarray) -> np.ndarray:
+        if not sequence:
+            return kernel
+        return kernel[rows[:, None], rows[None, :], last[:, None], last[None, :]]
+
+    def row(name: str, errors: np.ndarray) -> KernelRow:
+        field = name.lower()
+        finite = [
+            (
+                f"finite width {width}\n(one network, error {errors[i, 0]:.1%})",
+                image(getattr(kernels, field)),
+            )
+            for width, i, kernels in (
+                (widths[0], 0, result.narrowest),
+                (widths[-1], -1, result.widest),
+            )
+        ]
+        return KernelRow(name, image(getattr(result.infinite, field)), finite)
+
+    note = "The images show the last valid step of each sequence." if sequence else ""
+    return kernel_images(
+        [row("NTK", result.ntk_errors), row("NNGP", result.nngp_errors)],
+        title=f"Kernels between sequences: infinite width and finite width\n"
+        f"{_network_in_words(result)} — {result.dataset.describe()}",
+        labels=result.dataset.labels,
+        note=note,
+    )
+
+
+def _network_in_words(result: CompareResult) -> str:
+    arch = result.settings.architecture
+    name = arch.nonlinearity if isinstance(arch.nonlinearity, str) else arch.nonlinearity.name
+    kind = "bidirectional Elman network" if arch.bidirectional else "Elman network"
+    depth = f", depth {arch.depth}" if arch.depth > 1 else ""
+    trained = "" if len(arch.trainable) == 4 else f", trained {', '.join(arch.trainable)}"
+    return f"{kind} ({name}{depth}), readout {arch.readout!r}{trained}"

@@ -1,0 +1,28 @@
+"""What computes the kernels of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from ntkrnn._types import Gram, Lengths, Params, Sequences
+from ntkrnn.architectures import Elman
+
+ENGINES = ("ntkrnn", "neural-tangents")
+
+Pair: TypeAlias = tuple[Gram, Gram]
+"""``(nngp, ntk)``."""
+
+
+class Engine(NamedTuple):
+    """Two functions that compute the kernels of all pairs of rows of ``x``."""
+
+    name: str
+    infinite: Callable[[Elman, Sequences, Lengths | None], Pair]
+    """``infinite(arch, x, lengths) -> (nngp, ntk)``, called once, not under ``jax.jit``."""
+    finite: Callable[[Elman, Params, Sequences, Lengths | None], Pair]
+    """``finite(arch, params, x, lengths) -> (nngp, ntk)``, called under ``jax.jit``."""
+
+
+class StudyError(ValueError):
+    """A study cannot be done as asked; the message says why and what to do."""

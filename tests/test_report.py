@@ -1,0 +1,309 @@
+"""Slopes with intervals, files that are whole or absent, and figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ntkrnn.report import (
+    Curve,
+    KernelRow,
+    error_against_width,
+    kernel_images,
+    loglog_slope,
+    run_record,
+    write_figure,
+    write_json,
+    write_npz,
+)
+from ntkrnn.report.files import write_atomically
+
+WIDTHS = np.array([64, 128, 256, 512, 1024, 2048])
+
+
+def noisy_errors(rng: np.random.Generator, seeds: int, spread: float = 0.15) -> np.ndarray:
+    """Errors 3 m^-1/2 times lognormal noise of mean 1, independent over widths and seeds."""
+    noise = np.exp(spread * rng.normal(size=(len(WIDTHS), seeds)) - spread**2 / 2)
+    return 3.0 * WIDTHS[:, None] ** -0.5 * noise
+
+
+# slope
+
+
+@pytest.mark.parametrize("power", [-0.5, -1.0, 0.25])
+def test_slope_of_an_exact_power(power):
+    errors = 3.0 * WIDTHS[:, None] ** power * np.ones(4)
+    fit = loglog_slope(WIDTHS, errors)
+    # A handful of float64 roundings of logarithms no larger than log 2048 < 8.
+    tolerance = 64 * np.finfo(float).eps
+    assert abs(fit.slope - power) <= tolerance
+    assert abs(np.exp(fit.intercept) - 3.0) <= 3.0 * 8 * tolerance
+    assert np.ptp(fit.interval) <= tolerance
+    np.testing.assert_allclose(fit.error(WIDTHS), errors[:, 0], rtol=8 * tolerance)
+
+
+def test_slope_takes_the_mean_before_the_logarithm():
+    errors = np.array([[1.0, 3.0], [0.5, 0.5]])
+    fit = loglog_slope(np.array([1, 2]), errors)
+    assert fit.slope == pytest.approx(np.log(0.5 / 2.0) / np.log(2.0))
+
+
+def test_slope_agrees_with_least_squares():
+    errors = noisy_errors(np.random.default_rng(1), 5)
+    fit = loglog_slope(WIDTHS, errors)
+    slope, intercept = np.polyfit(np.log(WIDTHS), np.log(errors.mean(axis=1)), 1)
+    assert fit.slope == pytest.approx(slope, rel=1e-10)
+    assert fit.intercept == pytest.approx(intercept, rel=1e-10)
+
+
+def test_slope_is_reproducible_and_its_order_of_widths_free():
+    errors = noisy_errors(np.random.default_rng(2), 6)
+    assert loglog_slope(WIDTHS, errors) == loglog_slope(WIDTHS, errors)
+    assert loglog_slope(WIDTHS, errors, seed=1).interval != loglog_slope(WIDTHS, errors).interval
+    turned = loglog_slope(WIDTHS[::-1], errors[::-1])
+    assert turned.slope == pytest.approx(loglog_slope(WIDTHS, errors).slope, rel=1e-12)
+
+
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_interval_covers_at_its_rate(seeds):
+    """The count of covering intervals is binomial; its rate must lie within 4 standard errors."""
+    rng = np.random.default_rng(20)
+    repetitions = 400
+    hits = 0
+    for repetition in range(repetitions):
+        low, high = loglog_slope(
+            WIDTHS, noisy_errors(rng, seeds), resamples=1000, seed=repetition
+        ).interval
+        hits += low <= -0.5 <= high
+    standard_error = (0.95 * 0.05 / repetitions) ** 0.5
+    assert abs(hits / repetitions - 0.95) <= 4 * standard_error
+
+
+def test_interval_narrows_with_seeds_and_widens_with_confidence():
+    few, many = (
+        np.ptp(loglog_slope(WIDTHS, noisy_errors(np.random.default_rng(3), s)).interval)
+        for s in (5, 80)
+    )
+    assert many < few
+    errors = noisy_errors(np.random.default_rng(4), 8)
+    assert np.ptp(loglog_slope(WIDTHS, errors, confidence=0.5).interval) < np.ptp(
+        loglog_slope(WIDTHS, errors).interval
+    )
+
+
+@pytest.mark.parametrize(
+    ("widths", "errors", "options", "message"),
+    [
+        ([64], [[1.0, 2.0]], {}, "at least two"),
+        ([64, 64], np.ones((2, 2)), {}, "at least two"),
+        ([0, 64], np.ones((2, 2)), {}, "positive widths"),
+        ([[1, 2]], np.ones((2, 2)), {}, "widths: got"),
+        ([1, 2], np.ones(2), {}, "errors: got shape (2,)"),
+        ([1, 2], np.ones((3, 2)), {}, "errors: got shape (3, 2)"),
+        ([1, 2], np.ones((2, 1)), {}, "S >= 2 seeds"),
+        ([1, 2], [[1.0, 0.0], [1.0, 1.0]], {}, "errors: got 0.0"),
+        ([1, 2], [[1.0, np.nan], [1.0, 1.0]], {}, "errors: got nan"),
+        ([1, 2], np.ones((2, 2)), {"confidence": 1.0}, "confidence: got 1.0"),
+        ([1, 2], np.ones((2, 2)), {"resamples": 1}, "resamples: got 1"),
+    ],
+)
+def test_slope_messages(widths, errors, options, message):
+    with pytest.raises(ValueError) as caught:
+        loglog_slope(np.array(widths), np.array(errors), **options)
+    assert message in str(caught.value)
+
+
+# files
+
+
+def test_write_leaves_the_old_file_when_the_writer_raises(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"before")
+
+    def half(file):
+        file.write(b"half of")
+        raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        write_atomically(path, half)
+    assert path.read_bytes() == b"before"
+    assert os.listdir(tmp_path) == ["a.bin"]
+    with pytest.raises(RuntimeError):
+        write_atomically(tmp_path / "new.bin", half)
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_write_replaces_and_keeps_ordinary_permissions(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    path = tmp_path / "a.bin"
+    for content in (b"first", b"second"):
+        assert write_atomically(path, lambda file, c=content: file.write(c)) == path
+        assert path.read_bytes() == content
+    # Those that an ordinary write gives, not the private ones of a temporary file.
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["a.bin", "plain"]
+
+
+def test_write_into_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "no" / "a.bin", lambda file: file.write(b""))
+
+
+def test_json_takes_numpy_and_jax(tmp_path):
+    import jax.numpy as jnp
+
+    value = {
+        "a": np.float32(0.5),
+        "b": np.arange(3),
+        "c": (1, None, True, "é"),
+        "d": jnp.ones(2),
+        "e": {"f": np.array(2.0), "g": [np.int64(3), np.bool_(False)]},
+        "path": tmp_path / "x",
+    }
+    path = write_json(tmp_path / "a.json", value)
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "a": 0.5,
+        "b": [0, 1, 2],
+        "c": [1, None, True, "é"],
+        "d": [1.0, 1.0],
+        "e": {"f": 2.0, "g": [3, False]},
+        "path": str(tmp_path / "x"),
+    }
+    assert path.read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize("bad", [np.nan, float("inf"), np.float32("-inf"), np.array([1.0, np.nan])])
+def test_json_refuses_what_it_cannot_say(tmp_path, bad):
+    with pytest.raises(ValueError, match=r"a\.json: outer: inner.* is (nan|-?inf)"):
+        write_json(tmp_path / "a.json", {"outer": {"inner": bad}})
+    assert not os.listdir(tmp_path)
+
+
+def test_json_refuses_other_types(tmp_path):
+    with pytest.raises(TypeError, match=r"a\.json: x\[1\] is of type set"):
+        write_json(tmp_path / "a.json", {"x": [1, {2}]})
+
+
+def test_npz(tmp_path):
+    path = write_npz(tmp_path / "a.npz", {"x": np.eye(2), "names": np.array(["a", "b"])})
+    with np.load(path, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["x"], np.eye(2))
+        assert archive["names"].tolist() == ["a", "b"]
+    with pytest.raises(TypeError, match=r"b\.npz: x is an array of Python objects"):
+        write_npz(tmp_path / "b.npz", {"x": np.array([{}, []], dtype=object)})
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_run_record():
+    record = run_record()
+    assert record["device"]
+    assert {"python", "ntkrnn", "jax", "jaxlib", "numpy", "scipy"} <= set(record["versions"])
+    json.dumps(record)
+
+
+# figures
+
+
+def curves():
+    rng = np.random.default_rng(5)
+    errors = [noisy_errors(rng, 6) for _ in range(2)]
+    return [
+        Curve(name, WIDTHS, one, loglog_slope(WIDTHS, one))
+        for name, one in zip(("NTK", "NNGP"), errors, strict=True)
+    ]
+
+
+def kernels(n=9):
+    rng = np.random.default_rng(6)
+    a = rng.normal(size=(n, 20))
+    kernel = a @ a.T / 20
+    noise = lambda scale: kernel + scale * rng.normal(size=(n, n))  # noqa: E731
+    return [KernelRow(name, kernel, [("64", noise(0.3)), ("2048", noise(0.05))]) for name in "ab"]
+
+
+def pixels(figure: Figure, path) -> np.ndarray:
+    write_figure(path, figure, dpi=60)
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    return matplotlib.image.imread(path)[..., :3]
+
+
+def test_error_figure(tmp_path):
+    figure = error_against_width(curves(), title="T", subtitle="S")
+    image = pixels(figure, tmp_path / "a.png")
+    assert min(image.shape[:2]) > 200
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50  # Something is drawn.
+    (axes,) = figure.axes
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    legend = axes.get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
+    for curve in curves():
+        slope = f"{curve.fit.slope:.2f}".replace("-", "−")
+        assert any(curve.name in text and slope in text and "interval" in text for text in texts)
+    assert any("predicted slope −0.50" in text for text in texts)
+    dots = [line for line in axes.lines if line.get_marker() == "."]
+    assert [len(line.get_xdata()) for line in dots] == [36, 36]  # Every seed of every width.
+    (dashed,) = (line for line in axes.lines if line.get_linestyle() == "--")
+    slope = np.polyfit(np.log(dashed.get_xdata()), np.log(dashed.get_ydata()), 1)[0]
+    assert slope == pytest.approx(-0.5)
+    assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title() == "S"
+
+
+def test_error_figure_of_two_widths_and_large_spread(tmp_path):
+    errors = np.array([[1e-3, 2.0], [1e-4, 1.0]])
+    widths = np.array([1, 1000])
+    fit = loglog_slope(widths, errors)
+    pixels(error_against_width([Curve("NTK", widths, errors, fit)], title="T"), tmp_path / "a.png")
+
+
+def test_kernel_figure_shares_one_scale_a_row(tmp_path):
+    rows = kernels()
+    figure = kernel_images(rows, title="T")
+    image = pixels(figure, tmp_path / "a.png")
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+    drawn = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(drawn) == 8
+    for row, images in zip(rows, (drawn[:4], drawn[4:]), strict=True):
+        values = np.stack([row.infinite, *(kernel for _, kernel in row.finite)])
+        assert {one.get_clim() for one in images[:3]} == {(values.min(), values.max())}
+        low, high = images[3].get_clim()
+        assert low == -high < 0
+        np.testing.assert_array_equal(images[3].get_array(), values[2] - values[0])
+
+
+def test_kernel_figure_sorts_by_label(tmp_path):
+    rows = kernels()
+    labels = np.array(["b", "a", "b", "a", "c", "a", "b", "c", "a"])
+    figure = kernel_images(rows, title="T", labels=labels)
+    order = np.argsort(labels, kind="stable")
+    first = next(axes for axes in figure.axes if axes.images)
+    np.testing.assert_array_equal(
+        first.images[0].get_array(), rows[0].infinite[np.ix_(order, order)]
+    )
+    assert [text.get_text() for text in first.get_yticklabels()] == ["a", "b", "c"]
+    assert "sorted by label" in figure.get_supxlabel()
+    pixels(figure, tmp_path / "a.png")
+
+
+def test_kernel_figure_of_equal_kernels_and_many_classes(tmp_path):
+    kernel = np.eye(30)
+    row = KernelRow("NTK", kernel, [("8", kernel), ("16", kernel)])
+    pixels(kernel_images([row], title="T", labels=np.arange(30)), tmp_path / "a.png")
+
+
+def test_figures_leave_pyplot_alone():
+    code = (
+        "import sys, ntkrnn.report; assert 'matplotlib' in sys.modules; "
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
