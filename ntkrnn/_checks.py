@@ -31,8 +31,10 @@ def positive_integer(name: str, value: Any) -> int:
     return number
 
 
-def nonnegative_float(name: str, value: Any) -> float:
-    """``value`` as a finite float, at least 0."""
+def nonnegative_float(name: str, value: Any) -> Any:
+    """``value`` as a finite float, at least 0; a scalar that is being traced passes as it is."""
+    if isinstance(value, jax.Array) and value.ndim == 0 and concrete_values(value) is None:
+        return value
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -70,8 +72,14 @@ def concrete_values(x: Any) -> np.ndarray | None:
 
 
 def float_dtype(*arrays: Any) -> Any:
-    """The floating dtype to compute in: at least float32, and float64 only where JAX allows it."""
-    return jnp.result_type(jnp.float32, *arrays)
+    """The floating dtype to compute in: that of the arrays, at least float32; JAX's default if none.
+
+    float64 NumPy arrays stay float64 only where JAX has 64-bit types enabled.
+    """
+    if not arrays:
+        return jnp.zeros(()).dtype
+    wanted = jnp.result_type(jnp.float32, *(array.dtype for array in arrays))
+    return jax.dtypes.canonicalize_dtype(wanted)
 
 
 def sequences(name: str, x: Any) -> jax.Array:

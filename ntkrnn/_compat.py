@@ -31,7 +31,7 @@ _NAME = "neural_tangents"
 _EXPERIMENTAL = f"{_NAME}.experimental"
 
 # Code written against this release, its own test suite first, reads these from JAX while it runs
-# and not only while it imports, so they stay. JAX has no such names: nothing of its is replaced.
+# and not only while it imports, so they stay. Nothing that JAX has is replaced.
 _KEPT = {("jax", "tree_map"), ("jax.core", "Primitive"), ("jax.interpreters.ad", "zeros_like_p")}
 
 _lock = threading.RLock()
@@ -177,8 +177,8 @@ def _mend_empirical() -> None:
         # The check behind this flag calls `core.lattice_join`, which is gone.
         config=types.SimpleNamespace(jax_enable_checks=False),
     )
-    # JAX's own are about to refuse abstract arrays, which have a shape and no entries.
-    empirical.jnp = _Overlay(empirical.jnp, shape=np.shape, size=np.size)
+    # JAX's own is about to refuse abstract arrays, which have a shape and no entries.
+    empirical.jnp = _Overlay(empirical.jnp, size=np.size)
     # Dynamic shapes are gone from JAX: nothing is of this type.
     empirical.core = _Overlay(empirical.core, DShapedArray=type("DShapedArray", (), {}), Var=Var)
 
@@ -204,7 +204,7 @@ def _mend_empirical() -> None:
         if eqn is None:  # The identity.
             return (cotangent,)
         rule = empirical.ad.primitive_transposes.get(eqn.primitive)
-        if rule is not None and not eqn.primitive.call_primitive:
+        if rule is not None and not eqn.primitive.multiple_results:
             return rule(cotangent, *invals, **eqn.params)
         is_linear = empirical.ad.is_undefined_primal
         linear = {i: x.aval for i, x in enumerate(invals) if is_linear(x)}

@@ -6,6 +6,9 @@ Axes: ``N`` sequences (``N1`` and ``N2`` for the two sides of a kernel), ``T`` t
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -30,6 +33,11 @@ Params: TypeAlias = Any
 
 Readout: TypeAlias = Literal["last", "mean", "sequence"]
 Block: TypeAlias = Literal["w", "u", "b", "v"]
+
+
+def add_up(arrays: Iterable[Array]) -> Array:
+    """Sum of at least one array."""
+    return functools.reduce(operator.add, arrays)
 
 
 class Kernels(NamedTuple):

@@ -286,9 +286,7 @@ def test_kernel_figure_sorts_by_label(tmp_path):
     figure = kernel_images(rows, title="T", labels=labels)
     order = np.argsort(labels, kind="stable")
     first = next(axes for axes in figure.axes if axes.images)
-    np.testing.assert_array_equal(
-        first.images[0].get_array(), rows[0].infinite[np.ix_(order, order)]
-    )
+    np.testing.assert_array_equal(first.images[0].get_array(), rows[0].infinite[np.ix_(order, order)])
     assert [text.get_text() for text in first.get_yticklabels()] == ["a", "b", "c"]
     assert "sorted by label" in figure.get_supxlabel()
     pixels(figure, tmp_path / "a.png")

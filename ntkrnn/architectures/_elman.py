@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import (
@@ -14,6 +14,15 @@ from ntkrnn._nonlinearities import (
 
 READOUTS = ("last", "mean", "sequence")
 BLOCKS = ("w", "u", "b", "v")
+
+
+class Scales(NamedTuple):
+    """The continuous fields of an architecture."""
+
+    w: Any
+    u: Any
+    b: Any
+    v: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Elman:
             infinite-width kernels do not depend on it.
         nonlinearity: ``phi``, a name ("erf", "relu", "tanh", "leaky_relu(0.1)", ...) or what
             :func:`ntkrnn.dual.nonlinearity` returns.
-        w_std: scale of the recurrent weights W.
+        w_std: scale of the recurrent weights W. The scales may be traced: a function of them that
+            builds an architecture and evaluates its kernels can be differentiated by JAX.
         u_std: scale of the input weights U.
         b_std: scale of the biases.
         v_std: scale of the readout V.
@@ -82,6 +92,21 @@ class Elman:
         put("readout", _checks.choice("readout", self.readout, READOUTS))
         put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))
         put("trainable", _normalise_trainable(self.trainable))
+
+    @property
+    def scales(self) -> Scales:
+        """The scales, apart from what decides the shape of the computation."""
+        return Scales(self.w_std, self.u_std, self.b_std, self.v_std)
+
+    def with_scales(self, scales: Scales) -> Elman:
+        """The same architecture with other scales."""
+        w, u, b, v = scales
+        return dataclasses.replace(self, w_std=w, u_std=u, b_std=b, v_std=v)
+
+    @property
+    def form(self) -> Elman:
+        """The architecture with all scales 1: what a compiled function depends on."""
+        return self.with_scales(Scales(1.0, 1.0, 1.0, 1.0))
 
     @property
     def directions(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.cells._cell import Cell, cell_of
 
 
@@ -132,17 +132,21 @@ def run(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None) -> T
     return jax.vmap(lambda one, length: trace_one(arch, params, one, length, taps))(x, lengths)
 
 
-@functools.partial(jax.jit, static_argnames="arch")
+@functools.partial(jax.jit, static_argnames="form")
+def _compiled(form: Elman, scales: Scales, params: Params, x: Array, lengths: Any) -> Any:
+    trace = run(form.with_scales(scales), params, x, lengths)
+    return trace.output, trace.features
+
+
 def apply(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None = None) -> Outputs:
     """Outputs ``[N, O]``, or ``[N, T, O]`` for readout "sequence" (0 at padded steps)."""
-    return run(arch, params, x, lengths).output
+    return _compiled(arch.form, arch.scales, params, x, lengths)[0]
 
 
-@functools.partial(jax.jit, static_argnames="arch")
 def features(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None = None) -> Outputs:
     """What the readout matrix multiplies: ``[N, m]``, or ``[N, T, m]`` for "sequence".
 
     With ``bidirectional`` the last axis is ``2 m``. ``v_std^2/m <r, r'>`` of these is the empirical
     NNGP kernel.
     """
-    return run(arch, params, x, lengths).features
+    return _compiled(arch.form, arch.scales, params, x, lengths)[1]

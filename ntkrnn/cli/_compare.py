@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -143,8 +145,7 @@ def compare_command(
         out_dir.mkdir(parents=True, exist_ok=True)
     console = out()
     console.print(dataset.describe(), highlight=False, soft_wrap=True)
-    # What the library warns of belongs beside the result, not across the progress bar.
-    with warnings.catch_warnings(record=True) as warned, _progress() as bar, user_errors(StudyError):
+    with _warnings_afterwards(), _progress() as bar, user_errors(StudyError):
         task = bar.add_task("starting", total=len(settings.widths) * settings.seeds)
         result = compare(
             settings,
@@ -152,8 +153,6 @@ def compare_command(
             kernels_by,
             lambda done, total, what: bar.update(task, completed=done, description=what),
         )
-    for warning in warned:
-        err().print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
     with user_errors(OSError):
         files = write_compare(result, out_dir)
     console.print(_table(result))
@@ -162,6 +161,17 @@ def compare_command(
     console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _warnings_afterwards() -> Iterator[None]:
+    """Keep warnings off the progress bar, and print them once it is gone."""
+    with warnings.catch_warnings(record=True) as warned:
+        try:
+            yield
+        finally:
+            for warning in warned:
+                err().print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
 
 
 def _progress() -> Progress:

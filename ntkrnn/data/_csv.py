@@ -34,9 +34,7 @@ def read_csv(path: Path) -> Raw:
             if any(cell.strip() for cell in cells):
                 lines.append((reader.line_num, cells))
     except csv.Error as error:
-        raise ValueError(
-            f"{path}, line {reader.line_num}: not comma-separated ({error})."
-        ) from None
+        raise ValueError(f"{path}, line {reader.line_num}: not comma-separated ({error}).") from None
     if not any(_is_number(cell) for cell in lines[0][1]):
         header = lines.pop(0)[1]
         if not lines:

@@ -36,13 +36,9 @@ def read(path: Path) -> Raw:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        raise IsADirectoryError(
-            f"data: {path} is a folder, expected one file ({', '.join(SUFFIXES)})."
-        )
+        raise IsADirectoryError(f"data: {path} is a folder, expected one file ({', '.join(SUFFIXES)}).")
     if not path.exists():
-        raise FileNotFoundError(
-            f"data: there is no file {path} (looked from the folder {Path.cwd()})."
-        )
+        raise FileNotFoundError(f"data: there is no file {path} (looked from the folder {Path.cwd()}).")
     if not path.is_file():
         raise ValueError(f"data: {path} is not a regular file.")
     if suffix not in _READERS:

@@ -136,9 +136,7 @@ def _ready(raw: Raw, selection: dict[str, Any], kind: str) -> Dataset:
         x = x[:, :longest]
         lengths = None if int(lengths.min()) == longest else lengths.astype(np.int32)
     x, record = standardize(x, lengths, kind)
-    return Dataset(
-        raw.name, x.astype(np.float32), lengths, raw.labels, record, selection, raw.source
-    )
+    return Dataset(raw.name, x.astype(np.float32), lengths, raw.labels, record, selection, raw.source)
 
 
 def _whole(argument: str, value: Any, least: int) -> int:

@@ -68,8 +68,7 @@ def read_npz(path: Path) -> Raw:
         lengths = _lengths(path, lengths, x.shape)
     if labels is not None and labels.shape != (len(x),):
         raise ValueError(
-            f"{path}: y has shape {labels.shape}, expected ({len(x)},), one label for each "
-            "row of X."
+            f"{path}: y has shape {labels.shape}, expected ({len(x)},), one label for each row of X."
         )
     return Raw(path.stem, x, lengths, labels, f"file {path.name}")
 

@@ -78,9 +78,7 @@ def _read_tag(where: str, text: str, tags: dict[str, Any]) -> bool:
     if name in _BOOLEAN or name == "classlabel":
         value = values[0].lower() if values else ""
         if value not in ("true", "false"):
-            raise ValueError(
-                f"{where}: @{tag} says {value or 'nothing'!r}, expected true or false."
-            )
+            raise ValueError(f"{where}: @{tag} says {value or 'nothing'!r}, expected true or false.")
         tags[name] = value == "true"
     elif name in _INTEGER:
         if len(values) != 1 or not values[0].isdecimal() or int(values[0]) < 1:
@@ -118,9 +116,7 @@ def _read_case(where: str, text: str, header: dict[str, Any]) -> tuple[np.ndarra
             raise ValueError(f"{where}: ends with ':' and no label.")
     values = [
         [
-            number(
-                "nan" if cell.strip() == "?" else cell, f"{where}, channel {channel}, step {step}"
-            )
+            number("nan" if cell.strip() == "?" else cell, f"{where}, channel {channel}, step {step}")
             for step, cell in enumerate(part.split(","))
         ]
         for channel, part in enumerate(channels)
@@ -145,9 +141,7 @@ def _check_declared(where: str, one: np.ndarray, header: dict[str, Any]) -> None
         )
     declared = header.get("serieslength", steps)
     if header.get("equallength", True) and steps != declared:
-        raise ValueError(
-            f"{where}: has {steps} steps, but the header says @seriesLength {declared}."
-        )
+        raise ValueError(f"{where}: has {steps} steps, but the header says @seriesLength {declared}.")
 
 
 def _check_alike(
@@ -155,8 +149,7 @@ def _check_alike(
 ) -> None:
     if one.shape[1] != first.shape[1]:
         raise ValueError(
-            f"{where}: has {one.shape[1]} channels, expected {first.shape[1]} as in line "
-            f"{first_line}."
+            f"{where}: has {one.shape[1]} channels, expected {first.shape[1]} as in line {first_line}."
         )
     if header.get("equallength") and len(one) != len(first):
         raise ValueError(

@@ -19,9 +19,9 @@ from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
 from ntkrnn._types import Array
 
 _RANGE = 13.0
-_FEWEST_NODES = 257
+_FEWEST_NODES = 1025
 _MOST_NODES = 4097
-_MOST_TERMS = 1024
+_MOST_TERMS = 2048
 TOLERANCE = {"float32": 3e-8, "float64": 1e-13}
 """Largest relative tail of E phi^2 and of E phi'^2 left out at ``max_variance``, by dtype."""
 
@@ -74,11 +74,28 @@ def parity(spec: str | Nonlinearity, dtype: Any) -> int:
     return 0 if np.abs(right - left).max() <= noise else -1
 
 
-def _coefficients_at(fn: Scalar, variance: float, nodes: int, terms: int, dtype: Any) -> np.ndarray:
-    z, matrix = _quadrature(nodes, terms)
-    with jax.ensure_compile_time_eval():
-        values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
-    return values @ matrix
+class _Row(NamedTuple):
+    """A function at one variance: its second moment and its first coefficients, in float64."""
+
+    second_moment: float
+    coefficients: np.ndarray
+    finite: bool
+
+    @classmethod
+    def of(cls, fn: Scalar, variance: float, nodes: int, dtype: Any) -> _Row:
+        """By quadrature of the function as it is computed in ``dtype``."""
+        z, matrix = _quadrature(nodes, _MOST_TERMS)
+        with jax.ensure_compile_time_eval():
+            values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
+        if not np.isfinite(values).all():
+            return cls(math.nan, np.zeros(_MOST_TERMS), False)
+        return cls(float(values**2 @ matrix[:, 0]), values @ matrix, True)
+
+    def tails(self) -> np.ndarray:
+        """Relative part of the second moment at and above each order (Parseval)."""
+        energy = np.cumsum(self.coefficients[::-1] ** 2)[::-1]
+        rest = max(self.second_moment - energy[0], 0.0)
+        return (energy + rest) / max(self.second_moment, np.finfo(np.float64).tiny)
 
 
 @functools.lru_cache(maxsize=256)
@@ -101,8 +118,8 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
     tolerance = TOLERANCE[dtype_name]
     functions = [derivative(spec, n) for n in (0, 1)]
     nodes = _FEWEST_NODES
-    rows = [_coefficients_at(fn, limit, nodes, _MOST_TERMS, dtype) for fn in functions]
-    if not all(np.isfinite(row).all() for row in rows):
+    rows = [_Row.of(fn, limit, nodes, dtype) for fn in functions]
+    if not all(row.finite for row in rows):
         raise ValueError(
             f"nonlinearity: {name} or its derivative is not finite on the whole line "
             f"(looked at |x| <= {_RANGE * math.sqrt(limit):.3g}); its Gaussian expectation does "
@@ -110,18 +127,16 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
         )
     # Twice the nodes until the leading coefficients stop moving.
     while nodes < _MOST_NODES:
-        finer = 2 * nodes - 1
-        again = [_coefficients_at(fn, limit, finer, _MOST_TERMS, dtype) for fn in functions]
-        moved = max(np.abs(a - b)[:256].max() for a, b in zip(rows, again, strict=True))
-        scale = max(np.abs(row).max() for row in again)
-        rows, nodes = again, finer
-        if moved <= 8 * float(np.finfo(dtype).eps) * scale:
+        nodes = 2 * nodes - 1
+        again = [_Row.of(fn, limit, nodes, dtype) for fn in functions]
+        moved = max(
+            np.abs(a.coefficients - b.coefficients)[:256].max()
+            for a, b in zip(rows, again, strict=True)
+        )
+        rows = again
+        if moved <= 8 * float(np.finfo(dtype).eps) * max(abs(r.coefficients).max() for r in rows):
             break
-    tails = []
-    for row in rows:
-        energy = np.cumsum(row[::-1] ** 2)[::-1]
-        tails.append(energy / max(energy[0], np.finfo(np.float64).tiny))
-    tail = np.maximum(*tails)
+    tail = np.maximum(*(row.tails() for row in rows))
     below = np.flatnonzero(tail <= tolerance)
     if not below.size:
         raise ValueError(
@@ -145,9 +160,7 @@ def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion
     """
     start, stop, step = shifted_orders(plan, order)
     z, matrix = _quadrature(plan.nodes, stop)
-    values = derivative(spec, order)(
-        jnp.sqrt(jnp.maximum(q, 0))[..., None] * jnp.asarray(z, q.dtype)
-    )
+    values = derivative(spec, order)(jnp.sqrt(jnp.maximum(q, 0))[..., None] * jnp.asarray(z, q.dtype))
     kept = jnp.asarray(matrix[:, start:stop:step], q.dtype)
     return jnp.einsum("...j,jk->k...", values, kept, precision=jax.lax.Precision.HIGHEST)
 
@@ -161,11 +174,6 @@ def shifted_orders(plan: Expansion, order: int) -> tuple[int, int, int]:
 def tail(spec: Nonlinearity, variance: float, dtype: Any) -> float:
     """Relative part of ``E phi(sqrt q z)^2`` that the truncated expansion leaves out."""
     plan = expansion(spec, jnp.dtype(dtype).name)
-    fn = scalar_function(spec)
-    row = _coefficients_at(fn, variance, _MOST_NODES, _MOST_TERMS, jnp.dtype(dtype))
-    z, matrix = _quadrature(_MOST_NODES, 1)
-    with jax.ensure_compile_time_eval():
-        values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
-    whole = float((values**2) @ matrix[:, 0])
-    kept = float(np.sum(row[slice(*plan.orders)] ** 2))
-    return max(whole - kept, 0.0) / whole if whole > 0 else 0.0
+    row = _Row.of(scalar_function(spec), variance, _MOST_NODES, jnp.dtype(dtype))
+    left = row.second_moment - float(np.sum(row.coefficients[slice(*plan.orders)] ** 2))
+    return max(left, 0.0) / row.second_moment if row.second_moment > 0 else 0.0

@@ -107,9 +107,7 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
         A function ``(c, distance, q1, q2) -> PairExpectation``.
     """
     if isinstance(spec, Nonlinearity):
-        if spec.fn is not None or (
-            spec.name not in CLOSED_FORMS and leaky_slope(spec.name) is None
-        ):
+        if spec.fn is not None or (spec.name not in CLOSED_FORMS and leaky_slope(spec.name) is None):
             return _mehler.smooth(spec)
         spec = spec.name
     if spec in CLOSED_FORMS:
@@ -155,7 +153,7 @@ def dual_activation(
         >>> float(k), float(kdot)
         (0.5, 0.5)
     """
-    dtype = _checks.float_dtype(*(jnp.asarray(a) for a in (c, q1, q2)))
+    dtype = _checks.float_dtype(*(a for a in (c, q1, q2) if hasattr(a, "dtype")))
     c, q1, q2 = (jnp.asarray(a, dtype) for a in (c, q1, q2))
     d = 0.5 * (q1 + q2) - c if distance is None else jnp.asarray(distance, dtype)
     result = pair_function(fn)(c, d, q1, q2)

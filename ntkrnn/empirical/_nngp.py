@@ -10,15 +10,16 @@ import jax
 
 from ntkrnn import _checks
 from ntkrnn._types import Gram
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.cells import features
 from ntkrnn.empirical._axes import Roles, roles_of
 from ntkrnn.empirical._features import check, feature_gram, symmetrised
 
 
-@functools.partial(jax.jit, static_argnames=("arch", "roles", "symmetric"))
+@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric"))
 def _compiled(
-    arch: Elman,
+    form: Elman,
+    scales: Scales,
     roles: Roles,
     params: Any,
     x1: Any,
@@ -27,6 +28,7 @@ def _compiled(
     lengths2: Any,
     symmetric: bool,
 ) -> Gram:
+    arch = form.with_scales(scales)
     left = features(arch, params, x1, lengths1)
     right = left if symmetric else features(arch, params, x2, lengths2)
     kernel = feature_gram(arch, roles, left, right)
@@ -70,6 +72,6 @@ def empirical_nngp_fn(
     def nngp_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         check(arch, roles, params, x1, x2)
-        return _compiled(arch, roles, params, x1, x2, lengths1, lengths2, symmetric)
+        return _compiled(arch.form, arch.scales, roles, params, x1, x2, lengths1, lengths2, symmetric)
 
     return nngp_fn

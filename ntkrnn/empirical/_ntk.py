@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn import _checks
-from ntkrnn._types import Array, Gram
-from ntkrnn.architectures import Elman
+from ntkrnn._types import Array, Gram, add_up
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._factors import Factors, GateFactors, factors
 from ntkrnn.empirical._features import check, feature_gram, symmetrised
@@ -26,9 +26,11 @@ def _gate_row(left: GateFactors, right: GateFactors) -> Array:
     when there is one output, and else contracted one after the other, so that no array has four
     time axes.
     """
-    z_gram = sum(
-        jnp.einsum("tc,nsc->nts", a, b, precision=_EXACT)
-        for a, b in zip(left.sources, right.sources, strict=True)
+    z_gram = add_up(
+        [
+            jnp.einsum("tc,nsc->nts", a, b, precision=_EXACT)
+            for a, b in zip(left.sources, right.sources, strict=True)
+        ]
     )
     delta1, delta2 = left.deltas, right.deltas
     if delta1.shape[0] == 1 and delta2.shape[1] == 1:
@@ -47,14 +49,15 @@ def _hidden_part(left: Factors, right: Factors) -> Array:
     """Sum over all recurrent blocks: ``[N1, N2, K1, K2]``, one row of sequences at a time."""
 
     def row(gates: tuple[GateFactors, ...]) -> Array:
-        return sum(_gate_row(a, b) for a, b in zip(gates, right.gates, strict=True))
+        return add_up([_gate_row(a, b) for a, b in zip(gates, right.gates, strict=True)])
 
     return jax.lax.map(row, left.gates)
 
 
-@functools.partial(jax.jit, static_argnames=("arch", "roles", "symmetric"))
+@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric"))
 def _compiled(
-    arch: Elman,
+    form: Elman,
+    scales: Scales,
     roles: Roles,
     params: Any,
     x1: Any,
@@ -63,6 +66,7 @@ def _compiled(
     lengths2: Any,
     symmetric: bool,
 ) -> Gram:
+    arch = form.with_scales(scales)
     left = factors(arch, params, x1, lengths1, roles)
     right = left if symmetric else factors(arch, params, x2, lengths2, roles)
     channels = 1 if roles.channel == TRACED else arch.out_dim
@@ -126,6 +130,6 @@ def empirical_ntk_fn(
     def ntk_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         check(arch, roles, params, x1, x2)
-        return _compiled(arch, roles, params, x1, x2, lengths1, lengths2, symmetric)
+        return _compiled(arch.form, arch.scales, roles, params, x1, x2, lengths1, lengths2, symmetric)
 
     return ntk_fn

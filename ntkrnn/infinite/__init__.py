@@ -3,7 +3,7 @@
 from ntkrnn.infinite._inputs import GramInputs, PairInputs
 from ntkrnn.infinite._kernel_fn import kernel_fn_of
 from ntkrnn.infinite._readouts import sequence_kernels
-from ntkrnn.infinite._variances import Track, track
+from ntkrnn.infinite._variances import Track, squared_scales, track
 
 __all__ = [
     "GramInputs",
@@ -11,5 +11,6 @@ __all__ = [
     "Track",
     "kernel_fn_of",
     "sequence_kernels",
+    "squared_scales",
     "track",
 ]

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import PairFunction, pair_function
 from ntkrnn.infinite._inputs import GramInputs, Pair, PairInputs
 from ntkrnn.infinite._variances import LayerTrack, Track
@@ -42,10 +42,16 @@ Below = Callable[[Any], Pair]
 
 
 def _advance(
-    arch: Elman, pair: PairFunction, before: Pair, below: Pair, one: LayerTrack, two: LayerTrack
+    arch: Elman,
+    scale: Scales,
+    pair: PairFunction,
+    before: Pair,
+    below: Pair,
+    one: LayerTrack,
+    two: LayerTrack,
 ) -> Pair:
     """One step of one layer: ``one`` and ``two`` are the tracks of both sides at these steps."""
-    w, u, b = arch.w_std**2, arch.u_std**2, arch.b_std**2
+    w, u, b, _ = scale
     # A state before the start of either sequence is 0: covariance 0, distance half the other's
     # variance. The tracks say where; this also restarts the scan where a cyclic diagonal wraps.
     alive = one.alive[:, None] & two.alive[None, :]
@@ -76,6 +82,7 @@ def _at(track: LayerTrack, t: Array) -> LayerTrack:
 
 def fold_diagonal(
     arch: Elman,
+    scale: Scales,
     inputs: PairInputs | GramInputs,
     track1: Track,
     track2: Track,
@@ -86,7 +93,8 @@ def fold_diagonal(
     """Run all layers along one diagonal and fold the top layer's states.
 
     Args:
-        arch: the architecture.
+        arch: the architecture, of which the scales are not looked at.
+        scale: the squares of the scales.
         inputs: what feeds the first layer.
         track1: variances along the sequences of the first side.
         track2: those of the second side.
@@ -115,7 +123,7 @@ def fold_diagonal(
             for layer, before in zip(layers, states, strict=True):
                 one = _at(track1.layers[layer][direction], t1)
                 two = _at(track2.layers[layer][direction], t2)
-                state = _advance(arch, pair, before, state, one, two)
+                state = _advance(arch, scale, pair, before, state, one, two)
                 new.append(state)
             if not store:
                 inside = track1.valid[t1][:, None] & track2.valid[t2][None, :]

@@ -15,32 +15,32 @@ import jax.numpy as jnp
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Kernels
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import truncation_error
 from ntkrnn.infinite._readouts import readout_kernels, side
-from ntkrnn.infinite._variances import track
+from ntkrnn.infinite._variances import squared_scales, track
 
 GETS = ("nngp", "ntk")
 
 
-@functools.partial(jax.jit, static_argnames=("arch", "symmetric"))
+@functools.partial(jax.jit, static_argnames=("form", "symmetric"))
 def _compiled(
-    arch: Elman, x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool
+    form: Elman, scale: Scales, x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool
 ) -> Kernels:
-    kernels = readout_kernels(arch, x1, x2, lengths1, lengths2)
+    kernels = readout_kernels(form, scale, x1, x2, lengths1, lengths2)
     if not symmetric:
         return kernels
     # Both halves are computed by the same formulas in another order; the average of the two
     # roundings is symmetric to the last bit.
-    swap = (lambda k: k.T) if arch.readout != "sequence" else (lambda k: k.transpose(1, 0, 3, 2))
+    swap = (lambda k: k.T) if form.readout != "sequence" else (lambda k: k.transpose(1, 0, 3, 2))
     return Kernels(*(0.5 * (k + swap(k)) for k in kernels))
 
 
-@functools.partial(jax.jit, static_argnames=("arch",))
-def _largest_variance(arch: Elman, x: Any, lengths: Any) -> Any:
+@functools.partial(jax.jit, static_argnames="form")
+def _largest_variance(form: Elman, scale: Scales, x: Any, lengths: Any) -> Any:
     """Largest pre-activation variance anywhere in the network."""
     time_major, valid = side(x, lengths)
-    tracks = track(arch, jnp.mean(jnp.square(time_major), axis=-1), valid)
+    tracks = track(form, scale, jnp.mean(jnp.square(time_major), axis=-1), valid)
     variances = [t.variance for layer in tracks.layers for t in layer.values()]
     return jnp.max(jnp.where(valid, jnp.stack(variances), 0))
 
@@ -54,13 +54,13 @@ def _canonical_get(get: Any) -> tuple[str, ...]:
     return wanted
 
 
-def _warn_if_inaccurate(arch: Elman, *sides: tuple[Any, Any]) -> None:
+def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: tuple[Any, Any]) -> None:
     """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
-    spec = arch.nonlinearity
+    spec = form.nonlinearity
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
     if truncation_error(spec, limit) == 0:
         return
-    largest = max(float(_largest_variance(arch, x, lengths)) for x, lengths in sides)
+    largest = max(float(_largest_variance(form, scale, x, lengths)) for x, lengths in sides)
     if largest > limit:
         error = truncation_error(spec, largest)
         if error > 1e-6:
@@ -84,17 +84,19 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
 
     Its documentation is that of :func:`ntkrnn.network`.
     """
-    # The limit does not depend on the width: one compilation serves every width.
-    limit = dataclasses.replace(arch, width=1, out_dim=1)
+    # The limit does not depend on the width, and the scales are arguments of the compiled function:
+    # one compilation serves every width and every scale.
+    form = dataclasses.replace(arch.form, width=1, out_dim=1)
+    scale = squared_scales(arch)
 
     def kernel_fn(
         x1: Any, x2: Any = None, get: Any = None, lengths1: Any = None, lengths2: Any = None
     ) -> Any:
         wanted = GETS if get is None else _canonical_get(get)
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        if all(_checks.concrete_values(a) is not None for a in (x1, x2)):
-            _warn_if_inaccurate(limit, (x1, lengths1), (x2, lengths2))
-        kernels = _compiled(limit, x1, x2, lengths1, lengths2, symmetric)
+        if all(_checks.concrete_values(a) is not None for a in (x1, x2, *scale)):
+            _warn_if_inaccurate(form, scale, (x1, lengths1), (x2, lengths2))
+        kernels = _compiled(form, scale, x1, x2, lengths1, lengths2, symmetric)
         values = [getattr(kernels, g) for g in wanted]
         return values[0] if isinstance(get, str) else _result_type(wanted)(*values)
 

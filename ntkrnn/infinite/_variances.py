@@ -15,9 +15,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
+from ntkrnn._types import Array, add_up
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import PairFunction, pair_function
+
+
+def squared_scales(arch: Elman) -> Scales:
+    """The scales as the recursion uses them, squared before they are rounded to a float32.
+
+    A relative error e of ``w_std^2`` grows to T e over T steps; the square of a rounded root is off
+    by two more roundings than the rounded square.
+    """
+    return Scales(*(std**2 for std in arch.scales))
 
 
 class LayerTrack(NamedTuple):
@@ -41,13 +50,13 @@ class Track(NamedTuple):
 
 
 def _layer_track(
-    arch: Elman, pair: PairFunction, below: Array, valid: Array, reverse: bool
+    scale: Scales, pair: PairFunction, below: Array, valid: Array, reverse: bool
 ) -> tuple[LayerTrack, Array]:
     """Track of one layer and direction, and its state variances ``[T, N]`` (0 outside)."""
 
     def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         below_t, valid_t = inputs
-        q = arch.w_std**2 * state + arch.u_std**2 * below_t + arch.b_std**2
+        q = scale.w * state + scale.u * below_t + scale.b
         own = pair(q, jnp.zeros_like(q), q, q).k
         state = jnp.where(valid_t, own, 0)
         return state, (q, state)
@@ -63,11 +72,12 @@ def _before(a: Array, reverse: bool) -> Array:
     return jnp.concatenate([a[1:], edge] if reverse else [edge, a[:-1]])
 
 
-def track(arch: Elman, input_variance: Array, valid: Array) -> Track:
+def track(arch: Elman, scale: Scales, input_variance: Array, valid: Array) -> Track:
     """Variances of every layer along every sequence.
 
     Args:
-        arch: the architecture.
+        arch: the architecture, of which the scales are not looked at.
+        scale: the squares of the scales, see :func:`squared_scales`.
         input_variance: ``[T, N]``, ``|x_t|^2/d`` or what a layer below hands on.
         valid: ``[T, N]``, which steps are inside the sequence.
 
@@ -78,10 +88,8 @@ def track(arch: Elman, input_variance: Array, valid: Array) -> Track:
     for _ in range(arch.depth):
         tracks, states = {}, []
         for direction in arch.directions:
-            tracks[direction], state = _layer_track(
-                arch, pair, below, valid, direction == "backward"
-            )
+            tracks[direction], state = _layer_track(scale, pair, below, valid, direction == "backward")
             states.append(state)
-        below = sum(states) / len(states)
+        below = add_up(states) / len(states)
         layers.append(tracks)
     return Track(valid, tuple(layers))

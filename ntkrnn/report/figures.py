@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -90,7 +91,7 @@ def error_against_width(
         alignment="left",
     )
     figure.suptitle(title, fontsize=13)
-    axes.set_title(subtitle, fontsize=9.5, color="0.35")
+    axes.set_title(_wrapped(subtitle, 100), fontsize=9.5, color="0.35")
     return figure
 
 
@@ -98,6 +99,7 @@ def kernel_images(
     rows: Sequence[KernelRow],
     *,
     title: str,
+    subtitle: str = "",
     labels: np.ndarray | None = None,
     note: str = "",
 ) -> Figure:
@@ -109,6 +111,7 @@ def kernel_images(
     Args:
         rows: the kernels.
         title: of the figure.
+        subtitle: further lines: network and data.
         labels: ``[N]``; if given, sequences are sorted by label for display, and lines part the
             classes. The sort is stable.
         note: a last line in small print.
@@ -161,7 +164,8 @@ def kernel_images(
         )
     if labels is not None:
         note = "Sequences are sorted by label for display; ticks name the labels. " + note
-    figure.suptitle(title, fontsize=13)
+    # One text in two sizes is beyond matplotlib; two texts would not be laid out together.
+    figure.suptitle(f"{title}\n{_wrapped(subtitle, 120)}".strip(), fontsize=13)
     if note:
         figure.supxlabel(note.strip(), fontsize=9, color="0.35")
     return figure
@@ -232,6 +236,11 @@ def _label_rows(axis: Axes, n: int, labels: Any) -> None:
     long = max(len(name) for name in names) > 2
     axis.set_xticks(centres, names, fontsize=8, rotation=60 if long else 0)
     axis.tick_params(length=0)
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """``text`` with no line longer than ``columns``, so that none leaves the figure."""
+    return "\n".join(textwrap.fill(line, columns) for line in text.splitlines())
 
 
 def _number(value: float) -> str:

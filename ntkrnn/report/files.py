@@ -92,11 +92,11 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> Path:
     Raises:
         TypeError: if an array is of Python objects; names it.
     """
-    plain = {key: np.asarray(value) for key, value in arrays.items()}
+    plain: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
     for key, array in plain.items():
         if array.dtype == object:
             raise TypeError(f"{Path(path).name}: {key} is an array of Python objects.")
-    return write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **plain))
+    return write_atomically(path, lambda file: np.savez(file, **plain))
 
 
 def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150) -> Path:

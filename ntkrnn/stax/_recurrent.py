@@ -14,12 +14,12 @@ import numpy as np
 from ntkrnn import _checks
 from ntkrnn._compat import neural_tangents
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.cells import features, init_params
-from ntkrnn.infinite import GramInputs, Track, sequence_kernels, track
+from ntkrnn.infinite import GramInputs, Track, sequence_kernels, squared_scales, track
 
 
-def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:  # noqa: N802
+def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
     r"""The recurrent part of an architecture as a layer ``[N, T, d] -> [N, T, width]``.
 
     The layer hands on the top states ``s_t`` at every step, without a readout: ``readout``,
@@ -91,7 +91,8 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
     @stax.supports_masking(remask_kernel=True)
     def recurrent(arch: Elman):
         states = dataclasses.replace(arch, readout="sequence", out_dim=1)
-        limit = dataclasses.replace(states, width=1)
+        form = dataclasses.replace(states.form, width=1)
+        scale = squared_scales(arch)
 
         def init_fn(key: Any, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any]:
             if len(input_shape) != 3:
@@ -115,7 +116,7 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
         )
         def kernel_fn(k: Any, **kwargs: Any) -> Any:
             del kwargs
-            return _propagate(limit, k)
+            return _propagate(form, scale, k)
 
         def mask_fn(mask: Array, input_shape: tuple[int, ...]) -> Array:
             del input_shape
@@ -126,11 +127,11 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
     return recurrent
 
 
-def _track(arch: Elman, cov: Array, mask: Array | None) -> Track:
+def _track(form: Elman, scale: Scales, cov: Array, mask: Array | None) -> Track:
     """Variances along every sequence, from its covariances ``[N, T, T]`` over time."""
     n, steps = cov.shape[:2]
     valid = jnp.arange(steps)[:, None] < _valid_steps(mask, n, steps)[None, :]
-    return track(arch, jnp.diagonal(cov, axis1=1, axis2=2).T, valid)
+    return track(form, scale, jnp.diagonal(cov, axis1=1, axis2=2).T, valid)
 
 
 def _inputs(nngp: Array, ntk: Array, variance1: Array, variance2: Array) -> GramInputs:
@@ -139,41 +140,48 @@ def _inputs(nngp: Array, ntk: Array, variance1: Array, variance2: Array) -> Gram
     return GramInputs(*(jnp.transpose(a, (2, 3, 0, 1)) for a in (nngp, distance, ntk)))
 
 
-@functools.partial(jax.jit, static_argnames="arch")
+@functools.partial(jax.jit, static_argnames="form")
 def _cross(
-    arch: Elman, nngp: Array, ntk: Array, cov1: Array, cov2: Array, track1: Track, track2: Track
+    form: Elman,
+    scale: Scales,
+    nngp: Array,
+    ntk: Array,
+    cov1: Array,
+    cov2: Array,
+    track1: Track,
+    track2: Track,
 ) -> tuple[Array, Array]:
     """Kernels of the states between both sides, ``[N1, N2, T1, T2]``."""
     variances = [jnp.diagonal(c, axis1=1, axis2=2) for c in (cov1, cov2)]
-    state = sequence_kernels(arch, _inputs(nngp, ntk, *variances), track1, track2)
+    state = sequence_kernels(form, scale, _inputs(nngp, ntk, *variances), track1, track2)
     return jnp.transpose(state.cov, (2, 3, 0, 1)), jnp.transpose(state.ntk, (2, 3, 0, 1))
 
 
-@functools.partial(jax.jit, static_argnames="arch")
-def _own(arch: Elman, cov: Array, tracks: Track) -> Array:
+@functools.partial(jax.jit, static_argnames="form")
+def _own(form: Elman, scale: Scales, cov: Array, tracks: Track) -> Array:
     """Covariances of the states of each sequence with itself, ``[N, T, T]``."""
 
     def one(c: Array, t: Track) -> Array:
         t = jax.tree.map(lambda a: a[:, None], t)
         own = jnp.diagonal(c)[None]
         inputs = _inputs(c[None, None], jnp.zeros_like(c)[None, None], own, own)
-        return sequence_kernels(arch, inputs, t, t).cov[:, :, 0, 0]
+        return sequence_kernels(form, scale, inputs, t, t).cov[:, :, 0, 0]
 
     return jax.vmap(one, in_axes=(0, 1))(cov, tracks)
 
 
-def _propagate(arch: Elman, k: Any) -> Any:
+def _propagate(form: Elman, scale: Scales, k: Any) -> Any:
     """From the kernels of the layer's inputs to those of its states."""
     cov2 = k.cov1 if k.cov2 is None else k.cov2
     mask2 = k.mask1 if k.cov2 is None else k.mask2
-    track1, track2 = _track(arch, k.cov1, k.mask1), _track(arch, cov2, mask2)
+    track1, track2 = _track(form, scale, k.cov1, k.mask1), _track(form, scale, cov2, mask2)
     below = jnp.zeros_like(k.nngp) if k.ntk is None else jnp.broadcast_to(k.ntk, k.nngp.shape)
-    nngp, ntk = _cross(arch, k.nngp, below, k.cov1, cov2, track1, track2)
+    nngp, ntk = _cross(form, scale, k.nngp, below, k.cov1, cov2, track1, track2)
     return k.replace(
         nngp=nngp,
         ntk=None if k.ntk is None else ntk,
-        cov1=_own(arch, k.cov1, track1),
-        cov2=None if k.cov2 is None else _own(arch, cov2, track2),
+        cov1=_own(form, scale, k.cov1, track1),
+        cov2=None if k.cov2 is None else _own(form, scale, cov2, track2),
         is_gaussian=False,
         is_input=False,
     )

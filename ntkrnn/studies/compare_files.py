@@ -56,10 +56,8 @@ def summary(result: CompareResult) -> dict[str, Any]:
         A mapping that JSON can hold.
     """
     settings = result.settings
-    # One record stands for all widths; it carries the largest.
-    arch = dataclasses.replace(settings.architecture, width=settings.widths[-1])
     return {
-        "architecture": dataclasses.asdict(arch),
+        "architecture": _architecture_record(result),
         "dataset": _dataset_record(result.dataset),
         **run_record(),
         "engine": result.engine,
@@ -87,6 +85,18 @@ def summary(result: CompareResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "seconds_per_width": result.seconds_per_width,
     }
+
+
+def _architecture_record(result: CompareResult) -> dict[str, Any]:
+    # One record stands for all widths; it carries the largest.
+    settings = result.settings
+    arch = dataclasses.replace(settings.architecture, width=settings.widths[-1])
+    record = dataclasses.asdict(arch)
+    if isinstance(record["nonlinearity"], dict):
+        # A function has no JSON form; its name is all that a file can say of it.
+        fn = record["nonlinearity"]["fn"]
+        record["nonlinearity"]["fn"] = None if fn is None else getattr(fn, "__name__", repr(fn))
+    return record
 
 
 def _dataset_record(dataset: Dataset) -> dict[str, Any]:
@@ -166,8 +176,8 @@ def _kernel_figure(result: CompareResult) -> Any:
     note = "The images show the last valid step of each sequence." if sequence else ""
     return kernel_images(
         [row("NTK", result.ntk_errors), row("NNGP", result.nngp_errors)],
-        title=f"Kernels between sequences: infinite width and finite width\n"
-        f"{_network_in_words(result)} — {result.dataset.describe()}",
+        title="Kernels between sequences: infinite width and finite width",
+        subtitle=f"{_network_in_words(result)}\n{result.dataset.describe()}",
         labels=result.dataset.labels,
         note=note,
     )

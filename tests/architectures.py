@@ -1,0 +1,28 @@
+"""The one table of architectures that the conformance suite runs over."""
+
+import math
+
+import ntkrnn
+
+ROOT2 = math.sqrt(2)
+
+TABLE = {
+    "erf": ntkrnn.Elman(width=24),
+    "relu-bias": ntkrnn.Elman(width=24, nonlinearity="relu", w_std=ROOT2, b_std=0.3),
+    "tanh": ntkrnn.Elman(width=24, nonlinearity="tanh", w_std=1.2, u_std=0.8),
+    "erf-mean": ntkrnn.Elman(width=24, readout="mean", b_std=0.2),
+    "erf-sequence": ntkrnn.Elman(width=24, readout="sequence", v_std=0.7),
+    "relu-deep": ntkrnn.Elman(width=24, nonlinearity="relu", depth=3, b_std=0.1),
+    "erf-bidirectional": ntkrnn.Elman(width=24, bidirectional=True),
+    "gelu-deep-bidirectional-mean": ntkrnn.Elman(
+        width=24, nonlinearity="gelu", depth=2, bidirectional=True, readout="mean", w_std=1.1
+    ),
+    "sin-bidirectional-sequence": ntkrnn.Elman(
+        width=24, nonlinearity="sin", bidirectional=True, readout="sequence", b_std=0.4
+    ),
+    "leaky-only-w": ntkrnn.Elman(width=24, nonlinearity="leaky_relu(0.2)", trainable=("w",)),
+    "abs-u-b-mean-deep": ntkrnn.Elman(
+        width=24, nonlinearity="abs", readout="mean", depth=2, b_std=0.5, trainable=("u", "b")
+    ),
+    "erf-three-outputs": ntkrnn.Elman(width=24, out_dim=3, v_std=1.3),
+}

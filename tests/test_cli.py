@@ -1,0 +1,233 @@
+"""The command line: what it prints, writes and says when an option is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import warnings
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import ntkrnn
+from ntkrnn.cli import app
+from ntkrnn.cli._options import engine_named
+from ntkrnn.studies import StudyError
+
+SMALL = ["--n", "5", "--widths", "8,32", "--seeds", "2"]
+
+
+def call(*arguments, expect: int = 0):
+    result = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(app, list(arguments))
+    if result.exit_code != expect and result.exception and result.exc_info:
+        raise AssertionError(result.output) from result.exception
+    assert result.exit_code == expect, result.output
+    return result
+
+
+def plain(text: str) -> str:
+    """Without escape codes, boxes and line ends."""
+    return re.sub(r"[\s│]+", " ", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "demo"
+    return call("compare", *SMALL, "--seed", "7", "--out", str(folder)), folder
+
+
+def test_compare_prints_a_table_the_slopes_and_the_files(compared):
+    result, folder = compared
+    text = plain(result.stdout)
+    assert "digits: 5 of 1797 sequences (seed 7), 8 steps, 8 channels" in text
+    for word in ("width", "NTK error", "NNGP error", "seconds", "±"):
+        assert word in text
+    record = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
+    for i, width in enumerate((8, 32)):
+        assert re.search(rf"{width} .*{record['ntk_error_mean'][i]:.4f} ±", text)
+    low, high = record["ntk_slope_interval"]
+    assert (
+        f"NTK slope {record['ntk_slope']:+.3f}, 95% interval ({low:+.3f}, {high:+.3f}), "
+        "predicted -0.500"
+    ) in text
+    assert "NNGP slope" in text
+    for name in ("compare.json", "kernels.npz", "error_vs_width.png", "kernels.png"):
+        assert (folder / name).exists() and name in text
+
+
+def test_compare_records_its_options(compared):
+    _, folder = compared
+    record = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
+    assert record["widths"] == [8, 32] and record["seeds"] == 2
+    assert record["settings"]["seed"] == record["dataset"]["selection"]["seed"] == 7
+    assert record["architecture"]["width"] == 32 and record["engine"] == "ntkrnn"
+
+
+def test_compare_passes_every_option_on(monkeypatch, tmp_path):
+    seen = {}
+
+    def stop(settings, dataset, engine, progress):
+        seen.update(settings=settings, dataset=dataset, engine=engine)
+        raise StudyError("stopped here")
+
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", stop)
+    np.savez(tmp_path / "a.npz", X=np.random.default_rng(0).normal(size=(9, 4, 2)))
+    options = [
+        *("--nonlinearity", "relu", "--readout", "mean", "--depth", "2", "--bidirectional"),
+        *("--w-std", "1.4", "--u-std", "0.5", "--b-std", "0.1", "--v-std", "2"),
+        *("--trainable", "b,w", "--standardize", "channel", "--engine", "neural-tangents"),
+        *("--widths", "16,4", "--seeds", "3", "--seed", "5"),
+    ]
+    result = call(
+        "compare", "--data", str(tmp_path / "a.npz"), *options, "--out", str(tmp_path), expect=2
+    )
+    assert "error: stopped here" in plain(result.stderr)
+    assert seen["settings"].architecture == ntkrnn.Elman(
+        nonlinearity="relu",
+        readout="mean",
+        depth=2,
+        bidirectional=True,
+        w_std=1.4,
+        u_std=0.5,
+        b_std=0.1,
+        v_std=2.0,
+        trainable=("w", "b"),
+    )
+    assert (seen["settings"].widths, seen["settings"].seeds, seen["settings"].seed) == (
+        (4, 16),
+        3,
+        5,
+    )
+    assert seen["engine"].name == "neural-tangents"
+    # Without --n a file of fewer than 64 sequences is taken whole.
+    assert seen["dataset"].x.shape == (9, 4, 2)
+    assert seen["dataset"].standardization["kind"] == "channel"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--widths", "64"], "at least two different widths"),
+        (["--widths", "64,64"], "at least two different widths"),
+        (["--widths", "64,x"], "--widths: got 'x'"),
+        (["--widths", "64,0"], "--widths: got '0'"),
+        (["--widths", "64,-1"], "--widths: got '-1'"),
+        (["--widths", "64,1.5"], "--widths: got '1.5'"),
+        (["--widths", ""], "--widths: got ''"),
+        (["--seeds", "1"], "the interval over seeds needs two"),
+        (["--seed", "-1"], "seed: got -1"),
+        (["--n", "0"], "n: got 0"),
+        (["--n", "5000"], "has 1797 sequences"),
+        (["--data", "digit"], "Did you mean 'digits'?"),
+        (["--data", "none/such.csv"], "there is no file none/such.csv"),
+        (["--standardize", "chanel"], "Did you mean 'channel'?"),
+        (["--engine", "jax"], "--engine: got 'jax', expected one of ntkrnn, neural-tangents"),
+        (["--nonlinearity", "rellu"], "Did you mean 'relu'?"),
+        (["--readout", "first"], "readout: got 'first'"),
+        (["--depth", "0"], "depth: got 0"),
+        (["--w-std", "-1"], "w_std: got -1"),
+        (["--w-std", "nan"], "w_std: got nan"),
+        (["--trainable", "w,x"], "'x' is not a block"),
+        (["--trainable", ""], "nothing would be trained"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(tmp_path, options, message):
+    result = call("compare", *options, "--out", str(tmp_path / "out"), expect=2)
+    assert message in plain(result.stderr)
+    assert plain(result.stderr).startswith("error: ")
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_that_are_no_numbers_and_a_missing_folder(tmp_path):
+    result = call("compare", "--depth", "two", "--out", str(tmp_path), expect=2)
+    assert "Invalid value for '--depth'" in plain(result.stderr)
+    assert "--out" in call("compare", expect=2).stderr
+
+
+def test_out_that_is_a_file(tmp_path):
+    path = tmp_path / "taken"
+    path.write_text("x")
+    assert "File exists" in plain(call("compare", *SMALL, "--out", str(path), expect=2).stderr)
+
+
+def test_results_that_cannot_be_written(monkeypatch, tmp_path):
+    def full(result, folder):
+        raise OSError(28, "No space left on device", str(folder / "kernels.npz"))
+
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", lambda *arguments: None)
+    monkeypatch.setattr("ntkrnn.cli._compare.write_compare", full)
+    result = call("compare", "--out", str(tmp_path), expect=2)
+    message = f"error: No space left on device: {tmp_path / 'kernels.npz'}"
+    assert message in plain(result.stderr)
+
+
+def test_nothing_to_compare(tmp_path):
+    np.savez(tmp_path / "zero.npz", X=np.ones((4, 3)))
+    result = call("compare", "--data", str(tmp_path / "zero.npz"), "--out", str(tmp_path), expect=2)
+    assert "is zero" in plain(result.stderr)
+
+
+def test_what_we_did_not_foresee_keeps_its_traceback(monkeypatch, tmp_path):
+    def broken(*arguments):
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", broken)
+    result = CliRunner().invoke(app, ["compare", "--out", str(tmp_path)])
+    assert isinstance(result.exception, ValueError) and "a defect" in str(result.exception)
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_printed_beside_the_result(monkeypatch, tmp_path):
+    def warned(*arguments):
+        warnings.warn("the expansion is off", stacklevel=2)
+        raise StudyError("stopped here")
+
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", warned)
+    result = call("compare", "--out", str(tmp_path), expect=2)
+    assert "warning: the expansion is off" in plain(result.stderr)
+
+
+def test_engines_by_name(monkeypatch):
+    assert engine_named("ntkrnn").name == "ntkrnn"
+
+    def absent():
+        raise ImportError("neural-tangents is not installed; run `pip install ...`.")
+
+    monkeypatch.setattr("ntkrnn._compat.neural_tangents", absent)
+    with pytest.raises(ImportError, match="pip install"):
+        engine_named("neural-tangents")
+
+
+def test_missing_extra_is_one_message(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "aeon.datasets", None)
+    result = call("compare", "--data", "gunpoint", "--out", str(tmp_path), expect=2)
+    assert 'pip install "ntkrnn[data]"' in plain(result.stderr)
+
+
+def test_info():
+    text = plain(call("info").stdout)
+    for word in ("python", "ntkrnn", "jax", "numpy", "CPU cores", "memory", "GiB", "device"):
+        assert word in text
+    assert f"backend {jax.default_backend()}" in text
+    assert ntkrnn.__version__ in text
+
+
+def test_version_and_help():
+    assert call("--version").stdout.strip() == f"ntkrnn {ntkrnn.__version__}"
+    text = plain(call("compare", "--help").stdout)
+    for word in ("Data", "Network", "Comparison", "--widths", "--trainable", "--engine", "[data]"):
+        assert word in text
+    assert "64,128,256,512,1024,2048" in text
+    assert "compare" in call("--help").stdout and "info" in call("--help").stdout
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "ntkrnn", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"ntkrnn {ntkrnn.__version__}"
