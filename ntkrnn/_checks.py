@@ -78,8 +78,8 @@ def float_dtype(*arrays: Any) -> Any:
     """
     if not arrays:
         return jnp.zeros(()).dtype
-    wanted = jnp.result_type(jnp.float32, *(array.dtype for array in arrays))
-    return jax.dtypes.canonicalize_dtype(wanted)
+    canonical = [jax.dtypes.canonicalize_dtype(array.dtype) for array in arrays]
+    return jnp.result_type(jnp.float32, *canonical)
 
 
 def sequences(name: str, x: Any) -> jax.Array:
