@@ -230,7 +230,6 @@ def _mend_empirical() -> None:
 
 def _mend_predict() -> None:
     predict: Any = importlib.import_module(f"{_NAME}._src.predict")
-    linear: Any = importlib.import_module(f"{_NAME}._src.stax.linear")
     if isinstance(predict.sp, _Overlay):
         return
     import jax.core
@@ -239,7 +238,7 @@ def _mend_predict() -> None:
     # Within `eval_context` JAX now refuses traced kernels; its public successor computes at once
     # what is concrete, which is what is wanted, and traces the rest.
     core = _Overlay(jax.core, eval_context=jax.ensure_compile_time_eval)
-    predict.jax = linear.jax = _Overlay(jax, core=core)
+    predict.jax = _Overlay(jax, core=core)
 
     def eigvalsh(a: Any, *args: Any, eigvals: Any = None, **kwargs: Any) -> Any:
         # SciPy took away `eigvals`, the old name of `subset_by_index`.

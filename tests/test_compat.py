@@ -337,7 +337,7 @@ def test_automatic_choice_agrees_with_contraction_on_nested_inputs(inputs, capsy
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-# The mends of prediction and of attention.
+# The mends of prediction.
 
 
 def test_largest_learning_rate_is_that_of_the_largest_eigenvalue():
@@ -372,20 +372,3 @@ def test_prediction_under_jit_leaks_no_tracer(t):
     args = jnp.zeros((3, 1)), jnp.zeros((2, 1)), jnp.ones((2, 3))
     jitted = jax.jit(lambda *args: predict_fn(t, *args)[1])(*args)
     np.testing.assert_allclose(predict_fn(t, *args)[1], jitted, rtol=1e-5)
-
-
-def test_attention_with_positional_embeddings_under_jit_leaks_no_tracer():
-    layer = nt.stax.GlobalSelfAttention(
-        n_chan_out=4,
-        n_chan_key=4,
-        n_chan_val=4,
-        n_heads=2,
-        linear_scaling=False,
-        pos_emb_type="SUM",
-        pos_emb_decay_fn=lambda d: 1 / (1 + d**2),
-    )
-    init_fn, apply_fn, _ = nt.stax.serial(layer)
-    x = jnp.ones((2, 3, 4))
-    _, params = jax.jit(init_fn, static_argnums=1)(jax.random.PRNGKey(0), x.shape)
-    once = jax.jit(apply_fn)(params, x)
-    np.testing.assert_allclose(apply_fn(params, x), once, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,86 @@
+"""The architecture of the package: imports run downwards, and importing it is light."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
+
+# From the bottom up; modules on one line do not import each other.
+LAYERS = [
+    {"_version", "_types"},
+    {"_checks", "_compat", "_nonlinearities"},
+    {"architectures", "dual"},
+    {"cells"},
+    {"infinite", "empirical"},
+    {"_network"},
+    {"stax", "data", "report"},
+    {"studies"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def _unit(path):
+    """The layer that a file belongs to: its folder, or its own name at the top."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def _imports(path):
+    """Names of the units of this package that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            parts = node.module.split(".")
+            if parts[0] == "ntkrnn":
+                yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                if parts[0] == "ntkrnn":
+                    yield parts[1] if len(parts) > 1 else "ntkrnn"
+
+
+def _files():
+    return sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem not in ("__init__", "__main__"))
+
+
+def test_every_file_has_a_layer():
+    assert {_unit(path) for path in _files()} == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", _files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_downwards(path):
+    mine = _unit(path)
+    for other in _imports(path):
+        if other == "ntkrnn":
+            # The public names as a whole: only for what stands above all of them.
+            assert LEVEL[mine] > LEVEL["_network"], f"{path} imports the package it is part of"
+        elif other in LEVEL and other != mine:
+            assert LEVEL[other] < LEVEL[mine], f"{path} imports {other}, which is not below {mine}"
+
+
+def _run(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    return done.stdout.split()
+
+
+def test_import_is_light():
+    heavy = ("neural_tangents", "tensorflow", "matplotlib", "sklearn", "scipy", "flax", "optax", "aeon")
+    loaded = _run(
+        "import sys, jax, jax.numpy; before = set(sys.modules); import ntkrnn; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    assert not set(heavy) & set(loaded)
+
+
+def test_lazy_modules_are_there():
+    assert _run("import ntkrnn; print(ntkrnn.stax.Recurrent.__name__, ntkrnn.data.load.__name__)") == [
+        "Recurrent",
+        "load",
+    ]
