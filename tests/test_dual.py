@@ -1,5 +1,7 @@
 """Dual activations against quadrature in two dimensions, and their limits and derivatives."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,7 +98,7 @@ def test_kinked_against_sampling_of_the_angle(name):
         edges = np.append(edges, edges[0] + 2 * np.pi)
         nodes, weights = np.polynomial.legendre.leggauss(40)
         k = d = 0.0
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             w = 0.5 * (low + high) + 0.5 * (high - low) * nodes
             a, b = fn(np.sqrt(q1) * np.cos(w)), fn(np.sqrt(q2) * np.cos(w - theta))
             weight = 0.5 * (high - low) * weights / (2 * np.pi) * (2 if homogeneous else 1)

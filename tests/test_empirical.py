@@ -81,7 +81,7 @@ def test_equals_neural_tangents(name):
     x2 = 0.5 * x1[:2, ::-1]
     nt = neural_tangents()
     trained, merge = _split(arch, params)
-    trained = [leaf for leaf in jax.tree.leaves(trained)]
+    trained = list(jax.tree.leaves(trained))
     structure = jax.tree.structure(_split(arch, params)[0])
     apply_fn = ntkrnn.network(arch).apply_fn
 

@@ -11,7 +11,12 @@ import ntkrnn
 EPS = float(jnp.finfo(jnp.zeros(()).dtype).eps)
 N, T, D, M = 5, 9, 3, 32
 LENGTHS = jnp.array([9, 4, 1, 7, 9])
-ACTIVATIONS = {"tanh": jnp.tanh, "relu": nn.relu, "erf": jax.lax.erf, "gelu": lambda x: nn.gelu(x, approximate=False)}
+ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "relu": nn.relu,
+    "erf": jax.lax.erf,
+    "gelu": lambda x: nn.gelu(x, approximate=False),
+}
 
 
 def _flax_params(arch, blocks):
@@ -35,9 +40,7 @@ def _flax_states(arch, params, x, lengths):
             cell = nn.SimpleCell(arch.width, activation_fn=activation)
             back = direction == "backward"
             rnn = nn.RNN(cell, reverse=back, keep_order=back)
-            outputs.append(
-                rnn.apply({"params": _flax_params(arch, blocks)}, x, seq_lengths=lengths)
-            )
+            outputs.append(rnn.apply({"params": _flax_params(arch, blocks)}, x, seq_lengths=lengths))
         x = jnp.concatenate(outputs, axis=-1)
     return x
 

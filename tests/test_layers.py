@@ -45,7 +45,11 @@ def _imports(path):
 
 
 def _files():
-    return sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem not in ("__init__", "__main__"))
+    return sorted(
+        p
+        for p in PACKAGE.rglob("*.py")
+        if p.parent != PACKAGE or p.stem not in ("__init__", "__main__")
+    )
 
 
 def test_every_file_has_a_layer():

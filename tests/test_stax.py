@@ -16,7 +16,9 @@ X2 = jax.random.normal(jax.random.key(1), (2, 5, 2))
 ARCHS = {
     "erf": ntkrnn.Elman(width=64, readout="mean", b_std=0.3),
     "relu-deep": ntkrnn.Elman(width=64, nonlinearity="relu", readout="mean", depth=2),
-    "gelu-bidirectional": ntkrnn.Elman(width=64, nonlinearity="gelu", readout="mean", bidirectional=True),
+    "gelu-bidirectional": ntkrnn.Elman(
+        width=64, nonlinearity="gelu", readout="mean", bidirectional=True
+    ),
     "tanh-partly-trained": ntkrnn.Elman(
         width=64, nonlinearity="tanh", readout="mean", trainable=("u", "v"), w_std=1.2
     ),
@@ -83,7 +85,7 @@ def test_agrees_with_monte_carlo():
     )  # fmt: skip
     samples = 24
     draws = nt.monte_carlo_kernel_fn(init_fn, apply_fn, jax.random.key(3), range(1, samples + 1))
-    means = jnp.stack([mean for mean in draws(X1, None, "ntk")])
+    means = jnp.stack(list(draws(X1, None, "ntk")))
     counts = jnp.arange(1, samples + 1)[:, None, None]
     single = jnp.diff(means * counts, axis=0, prepend=0)
     error = jnp.std(single, axis=0, ddof=1) / np.sqrt(samples)
