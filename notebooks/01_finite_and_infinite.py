@@ -55,9 +55,16 @@ assert slope < -0.25
 
 # %%
 sequences = jax.random.normal(jax.random.key(3), (2, 24, 2))
-for w_std in (0.7, 2**0.5):
+
+
+def weight_of_the_past(w_std: float) -> float:
+    """How much the first six steps move the kernel, relative to the last six."""
     relu = ntkrnn.Elman(nonlinearity="relu", w_std=w_std, b_std=0.1)
-    similarity = lambda a, k=ntkrnn.network(relu).kernel_fn: k(a, sequences[1:], "ntk")[0, 0]  # noqa: E731
-    by_step = jnp.linalg.norm(jax.grad(similarity)(sequences[:1])[0], axis=-1)
-    ratio = float(by_step[:6].mean() / by_step[-6:].mean())
-    print(f"w_std = {w_std:.2f}: early steps weigh {ratio:.1e} of late ones")
+    _, _, kernel_fn = ntkrnn.network(relu)
+    slope = jax.grad(lambda a: kernel_fn(a, sequences[1:], "ntk")[0, 0])(sequences[:1])
+    by_step = jnp.linalg.norm(slope[0], axis=-1)
+    return float(by_step[:6].mean() / by_step[-6:].mean())
+
+
+for w_std in (0.7, 2**0.5):
+    print(f"w_std = {w_std:.2f}: early steps weigh {weight_of_the_past(w_std):.1e} of late ones")

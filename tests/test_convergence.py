@@ -43,7 +43,9 @@ def test_mean_over_networks_is_the_limit(name):
         assert float(jnp.max(jnp.abs(jnp.mean(draws, 0) - want) / (error + scale))) < 5
 
 
-@pytest.mark.parametrize("name", ["erf", "erf-deep-bidirectional"])
+@pytest.mark.parametrize(
+    "name", ["erf", pytest.param("erf-deep-bidirectional", marks=pytest.mark.slow)]
+)
 def test_error_falls_as_one_over_root_width(name):
     """Slope of log mean error against log width; the interval of 95% over seeds holds -1/2."""
     widths, seeds = np.array([32, 64, 128, 256, 512]), 24

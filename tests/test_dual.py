@@ -218,6 +218,7 @@ def test_every_name_is_usable():
         (lambda: dual.nonlinearity("thanh"), "Did you mean 'tanh'"),
         (lambda: dual.nonlinearity("leaky_relu(x)"), "slope 'x' is not a finite number"),
         (lambda: dual.nonlinearity(jnp.floor), "not smooth"),
+        (lambda: dual.nonlinearity("tanh", max_variance=400.0), "too steep for that variance"),
         (lambda: dual.nonlinearity(jnp.sum), "expected an elementwise function"),
         (lambda: dual.nonlinearity(lambda x: x.nope), "raised AttributeError"),
         (lambda: dual.nonlinearity(jnp.log), "not finite"),

@@ -171,3 +171,11 @@ def test_tanh_agrees_with_a_direct_double_sum():
         tolerance = 1e-10 if X64 else 6 * 40 * EPS  # 6 steps of a sum of some hundred terms
         assert abs(float(got.nngp[i, j]) - cov) <= tolerance * abs(v1 * v2) ** 0.5
         assert abs(float(got.ntk[i, j]) - ntk - cov) <= 10 * tolerance
+
+
+def test_variances_beyond_the_expansion_are_reported():
+    """Raw digits have variances near 60: the kernel says how far off tanh is, and what to write."""
+    x = 12.0 * np.ones((2, 3, 2))
+    with pytest.warns(UserWarning, match=r"variance reaches 14\d.*max_variance=14\d") as record:
+        ntkrnn.network(ntkrnn.Elman(nonlinearity="tanh")).kernel_fn(x)
+    assert len(record) == 1

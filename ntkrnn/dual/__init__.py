@@ -7,6 +7,7 @@ scalar function otherwise, through :func:`nonlinearity`.
 from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.dual._nonlinearity import (
     dual_activation,
+    has_closed_form,
     names,
     nonlinearity,
     pair_function,
@@ -19,6 +20,7 @@ __all__ = [
     "PairExpectation",
     "PairFunction",
     "dual_activation",
+    "has_closed_form",
     "names",
     "nonlinearity",
     "pair_function",

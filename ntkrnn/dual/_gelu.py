@@ -20,7 +20,11 @@ from ntkrnn._types import Array
 from ntkrnn.dual import _safe
 from ntkrnn.dual._result import from_closed_form
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+# Gauss-Legendre on a square, each pair of nodes once.
+_NODES, _SINGLE = np.polynomial.legendre.leggauss(4)
+_I, _J = np.tril_indices(4)
+_LEFT, _RIGHT = _NODES[_I], _NODES[_J]
+_WEIGHTS = _SINGLE[_I] * _SINGLE[_J] * np.where(_I == _J, 1, 2)
 
 
 def _even_part(c: Array, x: Array, q1: Array, q2: Array) -> Array:
@@ -57,12 +61,9 @@ def _radial(root1: Array, root2: Array) -> Array:
     # Rounding of the difference against truncation of the quadrature, in each precision.
     close = half < (0.15 if middle.dtype == jnp.float32 else 0.03) * (1 + middle)
     reach = jnp.where(close, half, 0)
-    integral = jnp.zeros_like(middle)
-    for i in range(len(_NODES)):
-        for j in range(i + 1):
-            weight = float(_WEIGHTS[i] * _WEIGHTS[j] * (1 if i == j else 2))
-            t1, t2 = middle + float(_NODES[i]) * reach, middle + float(_NODES[j]) * reach
-            integral = integral + weight * _mixed_slope(t1, t2)
+    t1 = middle[..., None] + reach[..., None] * jnp.asarray(_LEFT, middle.dtype)
+    t2 = middle[..., None] + reach[..., None] * jnp.asarray(_RIGHT, middle.dtype)
+    integral = jnp.sum(jnp.asarray(_WEIGHTS, middle.dtype) * _mixed_slope(t1, t2), axis=-1)
     q1, q2 = root1**2, root2**2
     plain = 0.5 * (_even_part(q1, 1 + 2 * q1, q1, q1) + _even_part(q2, 1 + 2 * q2, q2, q2))
     plain = plain - _even_part(root1 * root2, 1 + q1 + q2, q1, q2)

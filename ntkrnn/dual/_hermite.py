@@ -171,7 +171,7 @@ def shifted_orders(plan: Expansion, order: int) -> tuple[int, int, int]:
     return ((start + order) % step, stop, step) if step == 2 else plan.orders
 
 
-def tail(spec: Nonlinearity, variance: float, dtype: Any) -> float:
+def tail(spec: str | Nonlinearity, variance: float, dtype: Any) -> float:
     """Relative part of ``E phi(sqrt q z)^2`` that the truncated expansion leaves out."""
     plan = expansion(spec, jnp.dtype(dtype).name)
     row = _Row.of(scalar_function(spec), variance, _MOST_NODES, jnp.dtype(dtype))

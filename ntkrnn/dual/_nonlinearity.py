@@ -76,7 +76,10 @@ def nonlinearity(
     if isinstance(fn, Nonlinearity):
         fn, name = (fn.fn or fn.name), fn.name
     if isinstance(fn, str):
-        return Nonlinearity(check_name(fn), None, limit)
+        named = Nonlinearity(check_name(fn), None, limit)
+        if not has_closed_form(named):
+            _hermite.expansion(named, jnp.zeros(()).dtype.name)
+        return named
     if not callable(fn):
         raise TypeError(
             f"fn: got {fn!r} of type {type(fn).__name__}, expected a scalar function such as "
@@ -100,22 +103,29 @@ def nonlinearity(
     return made
 
 
+def has_closed_form(spec: str | Nonlinearity) -> bool:
+    """Whether the expectations are exact at every variance, and not the sum of a series.
+
+    Example:
+        >>> has_closed_form("erf"), has_closed_form("tanh")
+        (True, False)
+    """
+    if isinstance(spec, Nonlinearity):
+        return spec.fn is None and has_closed_form(spec.name)
+    return spec in CLOSED_FORMS or leaky_slope(check_name(spec)) is not None
+
+
 def pair_function(spec: str | Nonlinearity) -> PairFunction:
     """The Gaussian expectations of a nonlinearity: closed form where there is one.
 
     Returns:
         A function ``(c, distance, q1, q2) -> PairExpectation``.
     """
-    if isinstance(spec, Nonlinearity):
-        if spec.fn is not None or (spec.name not in CLOSED_FORMS and leaky_slope(spec.name) is None):
-            return _mehler.smooth(spec)
-        spec = spec.name
-    if spec in CLOSED_FORMS:
-        return CLOSED_FORMS[spec]
-    slope = leaky_slope(check_name(spec))
-    if slope is not None:
-        return _homogeneous.piecewise_linear(slope, 1.0)
-    return _mehler.smooth(spec)
+    if not has_closed_form(spec):
+        return _mehler.smooth(spec)
+    name = spec.name if isinstance(spec, Nonlinearity) else spec
+    slope = leaky_slope(name)
+    return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
 
 
 def dual_activation(
@@ -186,10 +196,9 @@ def truncation_error(fn: str | Nonlinearity, variance: float) -> float:
         True
     """
     q = _checks.nonnegative_float("variance", variance)
-    known = fn if isinstance(fn, Nonlinearity) else Nonlinearity(check_name(fn))
-    if known.fn is None and (known.name in CLOSED_FORMS or leaky_slope(known.name) is not None):
+    if has_closed_form(fn):
         return 0.0
-    return _hermite.tail(known, q, jnp.asarray(0.0).dtype)
+    return _hermite.tail(fn, q, jnp.asarray(0.0).dtype)
 
 
 def names() -> tuple[str, ...]:

@@ -16,11 +16,13 @@ from ntkrnn import _checks
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Kernels
 from ntkrnn.architectures import Elman, Scales
-from ntkrnn.dual import truncation_error
+from ntkrnn.dual import has_closed_form, truncation_error
 from ntkrnn.infinite._readouts import readout_kernels, side
 from ntkrnn.infinite._variances import squared_scales, track
 
 GETS = ("nngp", "ntk")
+TOLERATED_ERROR = 1e-6
+"""Largest relative error of an expanded nonlinearity that passes without a warning."""
 
 
 @functools.partial(jax.jit, static_argnames=("form", "symmetric"))
@@ -58,18 +60,19 @@ def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: tuple[Any, Any]) -> 
     """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
     spec = form.nonlinearity
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
-    if truncation_error(spec, limit) == 0:
+    if has_closed_form(spec):
         return
     largest = max(float(_largest_variance(form, scale, x, lengths)) for x, lengths in sides)
     if largest > limit:
         error = truncation_error(spec, largest)
-        if error > 1e-6:
+        if error > TOLERATED_ERROR:
             name = spec.name if isinstance(spec, Nonlinearity) else spec
             warnings.warn(
                 f"kernel_fn: a pre-activation variance reaches {largest:.3g}, where the expansion "
-                f"of {name!r} (accurate up to {limit:g}) is off by {error:.1e}. Use "
-                f"nonlinearity=ntkrnn.dual.nonlinearity({name!r}, max_variance={largest:.3g}), or "
-                "standardise the inputs.",
+                f"of {name!r} (accurate up to {limit:g}) is off by {error:.1e}. Standardise the "
+                "inputs, lower the scales, or ask for more terms with nonlinearity="
+                f"ntkrnn.dual.nonlinearity({name!r}, max_variance={largest:.3g}), which says if "
+                "it cannot be had.",
                 stacklevel=3,
             )
 

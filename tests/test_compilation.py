@@ -1,0 +1,136 @@
+"""One compilation serves all data, lengths and scales of one shape, and all widths of the limit."""
+
+import contextlib
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ntkrnn
+
+EVENT = "/jax/core/compile/backend_compile_duration"
+# Shapes that no other test uses, so that nothing here is compiled already.
+N, T, D = 3, 11, 2
+DTYPE = jnp.zeros(()).dtype
+RECORDED = []
+
+
+def _record(event, duration, **details):
+    del duration, details
+    if event == EVENT:
+        RECORDED.append(event)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def listener():
+    """JAX has no public way to remove one listener, so that it is registered once and stays."""
+    jax.monitoring.register_event_duration_secs_listener(_record)
+
+
+@contextlib.contextmanager
+def compilations():
+    """Collects how many programs the backend compiled inside the block."""
+    before, count = len(RECORDED), []
+    yield count
+    count.append(len(RECORDED) - before)
+
+
+def sequences(seed, n=N, t=T, d=D):
+    return np.random.default_rng(seed).normal(size=(n, t, d)).astype(DTYPE)
+
+
+def lengths(*values):
+    return np.array(values, np.int32)
+
+
+ARCHS = {
+    "last": ntkrnn.Elman(width=5),
+    "mean": ntkrnn.Elman(width=5, nonlinearity="relu", readout="mean"),
+    "sequence": ntkrnn.Elman(width=5, nonlinearity="sin", readout="sequence", bidirectional=True),
+    "expanded": ntkrnn.Elman(width=5, nonlinearity="tanh", w_std=0.9),
+}
+SCALES = {"w_std": 0.7, "u_std": 0.9, "b_std": 0.4, "v_std": 1.2}
+
+
+@pytest.fixture(params=list(ARCHS))
+def arch(request):
+    return ARCHS[request.param]
+
+
+def made_anew(arch):
+    """An equal architecture: nothing may hang on the identity of one."""
+    return ntkrnn.Elman(**dataclasses.asdict(arch))
+
+
+def initialised(arch, seed=0):
+    return ntkrnn.network(arch).init_fn(jax.random.key(seed), (N, T, D))[1]
+
+
+def test_compilations_are_seen():
+    """The count is of something: a new function is compiled once, and then no more."""
+    fn = jax.jit(lambda x: jnp.sin(x) * 3 + 1)
+    x = jnp.ones((2, 3, 5))
+    with compilations() as first:
+        jax.block_until_ready(fn(x))
+    with compilations() as second:
+        jax.block_until_ready(fn(x))
+    assert first[0] >= 1
+    assert second[0] == 0
+
+
+def test_kernel_fn_compiles_once_for_all_data_lengths_scales_and_widths(arch):
+    kernel_fn = ntkrnn.network(arch).kernel_fn
+    with compilations() as first:
+        old = kernel_fn(sequences(0), None, None, lengths(6, 2, 4))
+    assert first[0] >= 1
+    with compilations() as again:
+        kernel_fn(sequences(1), None, None, lengths(6, 2, 4))
+        kernel_fn(sequences(0), None, None, lengths(1, 6, 3))
+        kernel_fn(sequences(0), None, "ntk", lengths(6, 2, 4))
+        ntkrnn.network(made_anew(arch)).kernel_fn(sequences(0), None, None, lengths(6, 2, 4))
+        for change in ({"width": 77}, {"out_dim": 4}, SCALES):
+            other = ntkrnn.network(dataclasses.replace(arch, **change)).kernel_fn
+            new = other(sequences(0), None, None, lengths(6, 2, 4))
+    assert again[0] == 0
+    assert not np.allclose(old.ntk, new.ntk, rtol=0.01)  # the scales were not taken for constants
+
+
+def test_kernel_fn_of_two_sides_compiles_once(arch):
+    x2 = [sequences(seed, n=2, t=4) for seed in (1, 2)]
+    with compilations() as first:
+        ntkrnn.network(arch).kernel_fn(sequences(0), x2[0])
+    assert first[0] >= 1
+    with compilations() as again:
+        ntkrnn.network(arch).kernel_fn(sequences(3), x2[1], "nngp")
+        ntkrnn.network(dataclasses.replace(arch, **SCALES)).kernel_fn(sequences(0), x2[0])
+    assert again[0] == 0
+
+
+def test_apply_fn_compiles_once_for_all_data_lengths_parameters_and_scales(arch):
+    params, other_params = initialised(arch), initialised(arch, 1)
+    with compilations() as first:
+        old = ntkrnn.network(arch).apply_fn(params, sequences(0), lengths(6, 2, 4))
+    assert first[0] >= 1
+    with compilations() as again:
+        ntkrnn.network(arch).apply_fn(other_params, sequences(1), lengths(1, 5, 6))
+        ntkrnn.network(made_anew(arch)).apply_fn(params, sequences(0), lengths(6, 2, 4))
+        other = ntkrnn.network(dataclasses.replace(arch, **SCALES))
+        new = other.apply_fn(params, sequences(0), lengths(6, 2, 4))
+    assert again[0] == 0
+    assert not np.allclose(old, new, rtol=0.01)
+
+
+@pytest.mark.parametrize("build", [ntkrnn.empirical_ntk_fn, ntkrnn.empirical_nngp_fn])
+def test_empirical_kernels_compile_once_for_all_data_lengths_parameters_and_scales(arch, build):
+    params, other_params = initialised(arch), initialised(arch, 1)
+    with compilations() as first:
+        old = build(arch)(sequences(0), None, params, lengths(6, 2, 4))
+    assert first[0] >= 1
+    with compilations() as again:
+        build(made_anew(arch))(sequences(1), None, other_params, lengths(1, 5, 6))
+        other = build(dataclasses.replace(arch, **SCALES))
+        new = other(sequences(0), None, params, lengths(6, 2, 4))
+    assert again[0] == 0
+    assert not np.allclose(old, new, rtol=0.01)
