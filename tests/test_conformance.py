@@ -45,6 +45,22 @@ def padded(filler, steps=T):
     return x
 
 
+@functools.lru_cache(maxsize=2)
+def derivative_of(form):
+    """Compiled ``(w, u, b, v, x) -> (number, kernels), gradients``: one number of both kernels."""
+    rng = np.random.default_rng(1)
+    shape = (N, N, T, T) if form.readout == "sequence" else (N, N)
+    weights = [jnp.asarray(rng.normal(size=shape), DTYPE) for _ in range(2)]
+
+    def objective(variables):
+        w, u, b, v, x = variables
+        arch = dataclasses.replace(form, w_std=w, u_std=u, b_std=b, v_std=v)
+        kernels = ntkrnn.network(arch).kernel_fn(x, None, None, LENGTHS)
+        return sum(jnp.sum(a * k) for a, k in zip(weights, kernels, strict=True)), kernels
+
+    return jax.jit(jax.value_and_grad(objective, has_aux=True))
+
+
 class Case:
     """One architecture, and what several tests want of it, computed once."""
 
@@ -83,20 +99,11 @@ class Case:
             "empirical ntk": self.ntk_fn(x1, x2, self.params, lengths1, lengths2),
         }
 
-    @functools.cached_property
+    @property
     def derivative(self):
-        """Compiled ``(w, u, b, x) -> (objective, kernels), gradients``: one number of both kernels."""
-        rng = np.random.default_rng(1)
-        shape = self.kernels["infinite ntk"].shape
-        weights = [jnp.asarray(rng.normal(size=shape), DTYPE) for _ in range(2)]
-
-        def objective(variables):
-            w, u, b, v, x = variables
-            arch = dataclasses.replace(self.arch, w_std=w, u_std=u, b_std=b, v_std=v)
-            kernels = ntkrnn.network(arch).kernel_fn(x, None, None, LENGTHS)
-            return sum(jnp.sum(a * k) for a, k in zip(weights, kernels, strict=True)), kernels
-
-        return jax.jit(jax.value_and_grad(objective, has_aux=True))
+        # Neither the width nor the number of outputs enters: architectures that differ in nothing
+        # else share one compilation.
+        return derivative_of(dataclasses.replace(self.arch.form, width=1, out_dim=1))
 
     @property
     def variables(self):
