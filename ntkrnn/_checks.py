@@ -36,6 +36,8 @@ def nonnegative_float(name: str, value: Any) -> Any:
     if isinstance(value, jax.Array) and value.ndim == 0 and concrete_values(value) is None:
         return value
     try:
+        if isinstance(value, (str, bytes, bool, np.bool_)):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(
@@ -49,8 +51,43 @@ def nonnegative_float(name: str, value: Any) -> Any:
 
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value`` if it is one of the options."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name}: got {value!r}, expected one of {options}.")
+    return value
+
+
+def input_shape(value: Any) -> tuple[int, int, int]:
+    """An input shape ``(N, T, d)`` with d at least 1; N and T may be -1 for any.
+
+    Raises:
+        ValueError: if it is not three whole numbers, or there is no channel.
+    """
+    try:
+        shape = tuple(operator.index(size) for size in value)
+    except TypeError:
+        shape = ()
+    if len(shape) != 3 or shape[2] < 1:
+        raise ValueError(
+            f"input_shape: got {value!r}, expected (N, T, d) with d >= 1; N and T may be -1, for "
+            "example (-1, 20, 3)."
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def random_key(value: Any) -> jax.Array:
+    """A random key of JAX, in its new form or as two 32-bit words.
+
+    Raises:
+        TypeError: if it is anything else.
+    """
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    old = dtype == jnp.uint32 and shape is not None and len(shape) == 1
+    if not (new or old):
+        raise TypeError(
+            f"key: got {value!r} of type {type(value).__name__}, expected one random key; make it "
+            "with jax.random.key(0), and split it with jax.random.split."
+        )
     return value
 
 
@@ -79,7 +116,8 @@ def float_dtype(*arrays: Any) -> Any:
     if not arrays:
         return jnp.zeros(()).dtype
     canonical = [jax.dtypes.canonicalize_dtype(array.dtype) for array in arrays]
-    return jnp.result_type(jnp.float32, *canonical)
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(jnp.float32, *canonical)
 
 
 def sequences(name: str, x: Any) -> jax.Array:
@@ -125,8 +163,14 @@ def lengths(name: str, value: Any, x: jax.Array, x_name: str) -> jax.Array | Non
     """
     if value is None:
         return None
-    array = value if isinstance(value, jax.Array) else np.asarray(value)
     n, steps = x.shape[:2]
+    try:
+        array = value if isinstance(value, jax.Array) else np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name}: got {value!r}, expected ({n},) whole numbers, one length for "
+            f"each row of {x_name}."
+        ) from None
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise TypeError(
             f"{name}: got dtype {array.dtype}, expected whole numbers, the count of valid leading "

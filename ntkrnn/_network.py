@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
-from ntkrnn.architectures import Elman
-from ntkrnn.cells import apply, check_params, init_params
+from ntkrnn.architectures import Elman, check_architecture
+from ntkrnn.cells import apply, fitting_input, init_params
 from ntkrnn.infinite import kernel_fn_of
 
 
@@ -21,20 +18,6 @@ class Network(NamedTuple):
     init_fn: Callable[..., tuple[tuple[int, ...], Params]]
     apply_fn: Callable[..., Outputs]
     kernel_fn: Callable[..., Any]
-
-
-def _channels(input_shape: Any) -> int:
-    """The number of channels d of an input shape (N, T, d); N and T may be -1."""
-    try:
-        shape = tuple(int(s) for s in input_shape)
-    except TypeError:
-        shape = ()
-    if len(shape) != 3 or shape[2] < 1:
-        raise ValueError(
-            f"input_shape: got {input_shape!r}, expected (N, T, d) with d >= 1; N and T may be -1, "
-            "for example (-1, 20, 3)."
-        )
-    return shape[2]
 
 
 def network(arch: Elman) -> Network:
@@ -89,30 +72,19 @@ def network(arch: Elman) -> Network:
         >>> apply_fn(params, x).shape, kernel_fn(x).ntk.shape
         ((5, 1), (5, 5))
     """
-    if not isinstance(arch, Elman):
-        raise TypeError(
-            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
-            "ntkrnn.Elman(width=256)."
-        )
+    check_architecture(arch)
 
     def init_fn(key: Any, input_shape: Any) -> tuple[tuple[int, ...], Params]:
-        channels = _channels(input_shape)
-        batch = (int(input_shape[0]),)
-        steps = (int(input_shape[1]),) if arch.readout == "sequence" else ()
-        return (*batch, *steps, arch.out_dim), init_params(arch, key, channels)
+        n, t, channels = _checks.input_shape(input_shape)
+        steps = (t,) if arch.readout == "sequence" else ()
+        params = init_params(arch, _checks.random_key(key), channels)
+        return (n, *steps, arch.out_dim), params
 
     def apply_fn(params: Params, x: Any, lengths: Any = None, *, rng: Any = None) -> Outputs:
         del rng  # part of neural-tangents' calling convention; these networks draw nothing
-        channels = check_params(arch, params)
-        x = _checks.sequences("x", x)
-        if x.shape[2] != channels:
-            raise ValueError(
-                f"x: got d={x.shape[2]} channels (shape {tuple(x.shape)}), expected d={channels}, "
-                "with which the parameters were initialised."
-            )
+        x = fitting_input(arch, params, "x", x)
         lengths = _checks.lengths("lengths", lengths, x, "x")
         _checks.finite("x", x, lengths)
-        dtype = jnp.result_type(x, *jax.tree.leaves(params))
-        return apply(arch, params, x.astype(dtype), lengths)
+        return apply(arch, params, x, lengths)
 
     return Network(init_fn, apply_fn, kernel_fn_of(arch))

@@ -93,6 +93,29 @@ def check_name(name: str) -> str:
     )
 
 
+class Kept:
+    """A function that copies as itself and is equal by identity.
+
+    ``dataclasses.asdict`` copies what it finds, and a copy of a compiled function is another one.
+    """
+
+    def __init__(self, fn: Scalar) -> None:
+        self._fn = fn
+
+    def __call__(self, x: Any) -> Any:
+        """The function at x."""
+        return self._fn(x)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kept) and self._fn is other._fn
+
+    def __hash__(self) -> int:
+        return hash(self._fn)
+
+    def __deepcopy__(self, memo: dict) -> Kept:
+        return self
+
+
 @dataclasses.dataclass(frozen=True)
 class Nonlinearity:
     """A scalar function with the accuracy wanted of its Gaussian expectations.
@@ -108,6 +131,11 @@ class Nonlinearity:
     name: str
     fn: Scalar | None = None
     max_variance: float = DEFAULT_MAX_VARIANCE
+
+    def __post_init__(self) -> None:
+        """Keep the function from being copied."""
+        if self.fn is not None and not isinstance(self.fn, Kept):
+            object.__setattr__(self, "fn", Kept(self.fn))
 
     def __repr__(self) -> str:
         """The call that makes it."""

@@ -119,10 +119,31 @@ class Elman:
         return self.width * len(self.directions)
 
 
+def check_architecture(arch: Any) -> None:
+    """Raise unless ``arch`` is an architecture.
+
+    Raises:
+        TypeError: saying what came.
+    """
+    if not isinstance(arch, Elman):
+        raise TypeError(
+            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
+            "ntkrnn.Elman(width=256)."
+        )
+
+
 def _normalise_nonlinearity(value: Any) -> str | Nonlinearity:
     """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""
     if isinstance(value, dict):
+        fields = {field.name for field in dataclasses.fields(Nonlinearity)}
+        if "name" not in value or not set(value) <= fields:
+            raise ValueError(
+                f"nonlinearity: got a mapping with the keys {sorted(map(str, value))}, expected those "
+                f"of a Nonlinearity, {sorted(fields)}, as dataclasses.asdict gives them."
+            )
         value = Nonlinearity(**value)
+        if value.fn is None:
+            check_name(value.name)
     if isinstance(value, Nonlinearity):
         plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
         return value.name if plain else value

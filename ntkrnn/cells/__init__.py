@@ -5,7 +5,7 @@ each layer read that one description.
 """
 
 from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
-from ntkrnn.cells._parameters import check_params, init_params, parameter_shapes
+from ntkrnn.cells._parameters import fitting_input, init_params, parameter_shapes
 from ntkrnn.cells._stack import Trace, apply, features, run, trace_one, zero_taps
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Trace",
     "apply",
     "cell_of",
-    "check_params",
     "features",
+    "fitting_input",
     "init_params",
     "parameter_shapes",
     "run",

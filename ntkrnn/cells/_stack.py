@@ -46,7 +46,7 @@ def _input_drive(cell: Cell, params: Params, x: Array, taps: Array) -> tuple[Arr
                 scale = term.std / math.sqrt(x.shape[-1])
                 drive = drive + scale * (x @ params[term.block].T)
             elif term.source == "one":
-                drive = drive + term.std * params[term.block]
+                drive = drive + term.std * params[term.block][None, :]
         drives.append(drive)
     return tuple(drives)
 
@@ -91,7 +91,7 @@ def _read(arch: Elman, tops: dict[str, Array], length: Array) -> Array:
 def trace_one(arch: Elman, params: Params, x: Array, length: Array, taps: Any) -> Trace:
     """Run one sequence ``[T, d]`` of ``length`` valid steps through the network."""
     cell = cell_of(arch)
-    valid = jnp.arange(x.shape[0]) < length
+    valid = jnp.arange(x.shape[0], dtype=jnp.int32) < length
     below = jnp.where(valid[:, None], x, 0)
     sources, tops = [], {}
     for layer_params, layer_taps in zip(params["cells"], taps, strict=True):

@@ -61,9 +61,16 @@ def _radial(root1: Array, root2: Array) -> Array:
     # Rounding of the difference against truncation of the quadrature, in each precision.
     close = half < (0.15 if middle.dtype == jnp.float32 else 0.03) * (1 + middle)
     reach = jnp.where(close, half, 0)
-    t1 = middle[..., None] + reach[..., None] * jnp.asarray(_LEFT, middle.dtype)
-    t2 = middle[..., None] + reach[..., None] * jnp.asarray(_RIGHT, middle.dtype)
-    integral = jnp.sum(jnp.asarray(_WEIGHTS, middle.dtype) * _mixed_slope(t1, t2), axis=-1)
+    t1 = middle[..., None] + reach[..., None] * jnp.asarray(_LEFT, middle.dtype).reshape(
+        (1,) * middle.ndim + (-1,)
+    )
+    t2 = middle[..., None] + reach[..., None] * jnp.asarray(_RIGHT, middle.dtype).reshape(
+        (1,) * middle.ndim + (-1,)
+    )
+    integral = jnp.sum(
+        jnp.asarray(_WEIGHTS, middle.dtype).reshape((1,) * middle.ndim + (-1,)) * _mixed_slope(t1, t2),
+        axis=-1,
+    )
     q1, q2 = root1**2, root2**2
     plain = 0.5 * (_even_part(q1, 1 + 2 * q1, q1, q1) + _even_part(q2, 1 + 2 * q2, q2, q2))
     plain = plain - _even_part(root1 * root2, 1 + q1 + q2, q1, q2)

@@ -160,7 +160,8 @@ def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion
     """
     start, stop, step = shifted_orders(plan, order)
     z, matrix = _quadrature(plan.nodes, stop)
-    values = derivative(spec, order)(jnp.sqrt(jnp.maximum(q, 0))[..., None] * jnp.asarray(z, q.dtype))
+    root, z = jnp.sqrt(jnp.maximum(q, 0))[..., None], jnp.asarray(z, q.dtype)
+    values = derivative(spec, order)(root * z.reshape((1,) * q.ndim + z.shape))
     kept = jnp.asarray(matrix[:, start:stop:step], q.dtype)
     return jnp.einsum("...j,jk->k...", values, kept, precision=jax.lax.Precision.HIGHEST)
 

@@ -27,8 +27,8 @@ from ntkrnn.dual._result import PairExpectation, PairFunction
 def piecewise_linear(left: float, right: float) -> PairFunction:
     """Dual of ``phi(x) = right * max(x, 0) + left * min(x, 0)``.
 
-    At zero variance (an all-zero input) the correlation is taken as 0; the values k and distance
-    do not depend on it, and kdot is the average over directions.
+    At zero variance (an all-zero input) the correlation is taken as 0: the values k and distance do
+    not depend on it, kdot is its mean over a direction and its opposite, and so are derivatives.
     """
     linear, kink = (right + left) / 2, (right - left) / 2
     even, odd = kink**2, linear**2
@@ -43,9 +43,14 @@ def piecewise_linear(left: float, right: float) -> PairFunction:
         # of small terms (F(pi - delta) = F(delta) + pi cos(delta)).
         reflected = (odd - even) * (1 - 2 * v) + 2 * even / math.pi * _safe.cap(1 - v)
         direct = (odd + even) * (1 - 2 * v) + bend
+        # Where one variance is 0 so is c, and k has a cone there; odd * c has the same value and, as
+        # its derivative, the mean of the one-sided ones.
+        some = scale > 0
+        k = scale * jnp.where(v > 0.5, reflected, direct)
+        apart = 0.5 * (odd + even) * spread**2 + scale * (2 * (odd + even) * v - bend)
         return PairExpectation(
-            k=scale * jnp.where(v > 0.5, reflected, direct),
-            distance=0.5 * (odd + even) * spread**2 + scale * (2 * (odd + even) * v - bend),
+            k=jnp.where(some, k, odd * c),
+            distance=jnp.where(some, apart, 0.5 * (odd + even) * (q1 + q2) - odd * c),
             kdot=odd + even * (1 - 2 * theta / math.pi),
         )
 

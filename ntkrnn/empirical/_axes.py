@@ -7,13 +7,14 @@ appears twice, side by side: ``[N1, N2, T1, T2, O, O]``.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, check_architecture
 
 KEPT, DIAGONAL, TRACED = "kept", "diagonal", "traced"
 
@@ -31,13 +32,13 @@ def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int
     Raises:
         ValueError: if an axis is out of range, the batch axis, or named twice.
     """
+    check_architecture(arch)
     ndim = 3 if arch.readout == "sequence" else 2
     roles = [KEPT] * ndim
-    for name, axes, role in (
-        ("trace_axes", trace_axes, TRACED),
-        ("diagonal_axes", diagonal_axes, DIAGONAL),
-    ):
-        for axis in (axes,) if isinstance(axes, int) else tuple(axes):
+    named = {"trace_axes": _numbers("trace_axes", trace_axes)}
+    named["diagonal_axes"] = _numbers("diagonal_axes", diagonal_axes)
+    for name, role in (("trace_axes", TRACED), ("diagonal_axes", DIAGONAL)):
+        for axis in named[name]:
             position = axis + ndim if axis < 0 else axis
             if not 0 < position < ndim:
                 raise ValueError(
@@ -46,11 +47,28 @@ def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int
                 )
             if roles[position] != KEPT:
                 raise ValueError(
-                    f"{name}: axis {axis} is named twice in trace_axes={tuple(trace_axes)!r} and "
-                    f"diagonal_axes={tuple(diagonal_axes)!r}; name every axis once."
+                    f"{name}: axis {axis} is named twice in trace_axes={named['trace_axes']} and "
+                    f"diagonal_axes={named['diagonal_axes']}; name every axis once."
                 )
             roles[position] = role
     return Roles(roles[1] if ndim == 3 else None, roles[-1])
+
+
+def _numbers(name: str, axes: Any) -> tuple[int, ...]:
+    """Axes as a tuple of ints; a single axis stands for itself."""
+    try:
+        return (operator.index(axes),)
+    except TypeError:
+        pass
+    try:
+        if isinstance(axes, (str, bytes)):
+            raise TypeError
+        return tuple(operator.index(axis) for axis in axes)
+    except TypeError:
+        raise TypeError(
+            f"{name}: got {axes!r}, expected output axes, a whole number or a sequence of them, such "
+            "as (-1,) for the outputs or () for none."
+        ) from None
 
 
 def arrange(kernel: Array, roles: Roles, sizes: tuple[int, int, int, int]) -> Array:

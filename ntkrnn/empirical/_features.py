@@ -7,23 +7,21 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array, Gram, Params
 from ntkrnn.architectures import Elman
-from ntkrnn.cells import check_params
+from ntkrnn.cells import fitting_input
 from ntkrnn.empirical._axes import DIAGONAL, KEPT, TRACED, Roles
 
 
-def check(arch: Elman, roles: Roles, params: Params, x1: Array, x2: Array) -> None:
-    """Raise unless parameters, inputs and requested axes fit each other."""
-    channels = check_params(arch, params)
-    if x1.shape[2] != channels:
-        raise ValueError(
-            f"x1: got d={x1.shape[2]} channels (shape {tuple(x1.shape)}), expected d={channels}, "
-            "with which the parameters were initialised."
-        )
+def fitting_pair(
+    arch: Elman, roles: Roles, params: Params, x1: Array, x2: Array
+) -> tuple[Array, Array]:
+    """Both sides in the dtype to compute in; raise unless they fit the parameters and the axes."""
+    x1, x2 = (fitting_input(arch, params, n, x) for n, x in (("x1", x1), ("x2", x2)))
     if roles.time in (TRACED, DIAGONAL) and x1.shape[1] != x2.shape[1]:
         raise ValueError(
             f"x2: got T={x2.shape[1]} steps against T={x1.shape[1]} of x1; a {roles.time} time axis "
             "needs equally many. Pad the shorter one and pass lengths."
         )
+    return x1, x2
 
 
 def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array) -> Gram:

@@ -13,7 +13,7 @@ from ntkrnn._types import Gram
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.cells import features
 from ntkrnn.empirical._axes import Roles, roles_of
-from ntkrnn.empirical._features import check, feature_gram, symmetrised
+from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
 
 
 @functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric"))
@@ -71,7 +71,7 @@ def empirical_nngp_fn(
 
     def nngp_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        check(arch, roles, params, x1, x2)
+        x1, x2 = fitting_pair(arch, roles, params, x1, x2)
         return _compiled(arch.form, arch.scales, roles, params, x1, x2, lengths1, lengths2, symmetric)
 
     return nngp_fn

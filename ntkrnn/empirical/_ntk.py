@@ -14,7 +14,7 @@ from ntkrnn._types import Array, Gram, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._factors import Factors, GateFactors, factors
-from ntkrnn.empirical._features import check, feature_gram, symmetrised
+from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
 
 _EXACT = jax.lax.Precision.HIGHEST  # TF32 or bfloat16 products would cost three digits
 
@@ -129,7 +129,7 @@ def empirical_ntk_fn(
 
     def ntk_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        check(arch, roles, params, x1, x2)
+        x1, x2 = fitting_pair(arch, roles, params, x1, x2)
         return _compiled(arch.form, arch.scales, roles, params, x1, x2, lengths1, lengths2, symmetric)
 
     return ntk_fn

@@ -48,8 +48,13 @@ def _largest_variance(form: Elman, scale: Scales, x: Any, lengths: Any) -> Any:
 
 
 def _canonical_get(get: Any) -> tuple[str, ...]:
-    wanted = (get,) if isinstance(get, str) else tuple(get)
-    if not wanted or any(g not in GETS for g in wanted) or len(set(wanted)) < len(wanted):
+    listed = isinstance(get, (tuple, list))
+    wanted = tuple(get) if listed else (get,)
+    if (
+        not wanted
+        or any(not isinstance(g, str) or g not in GETS for g in wanted)
+        or len(set(wanted)) < len(wanted)
+    ):
         raise ValueError(
             f"get: got {get!r}, expected 'nngp', 'ntk', a tuple of them, or None for both."
         )

@@ -21,8 +21,8 @@ from ntkrnn.infinite._variances import Track, track
 def side(x: Array, lengths: Array | None) -> tuple[Array, Array]:
     """Time-major copy of ``[N, T, d]`` with the padding set to 0, and its valid steps ``[T, N]``."""
     steps = x.shape[1]
-    count = jnp.full(x.shape[0], steps) if lengths is None else lengths
-    valid = jnp.arange(steps)[:, None] < count[None, :]
+    count = jnp.full(x.shape[0], steps, jnp.int32) if lengths is None else lengths
+    valid = jnp.arange(steps, dtype=jnp.int32)[:, None] < count[None, :]
     return jnp.where(valid[:, :, None], jnp.swapaxes(x, 0, 1), 0), valid
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from ntkrnn import _checks
 from ntkrnn._compat import neural_tangents
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman, Scales
-from ntkrnn.cells import features, init_params
+from ntkrnn.architectures import Elman, Scales, check_architecture
+from ntkrnn.cells import features, fitting_input, init_params
 from ntkrnn.infinite import GramInputs, Track, sequence_kernels, squared_scales, track
 
 
@@ -59,11 +59,7 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
         >>> kernel_fn(jax.random.normal(jax.random.key(0), (3, 5, 2)), None, "ntk").shape
         (3, 3)
     """
-    if not isinstance(arch, Elman):
-        raise TypeError(
-            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
-            "ntkrnn.Elman(width=256)."
-        )
+    check_architecture(arch)
     return _layer()(arch)
 
 
@@ -95,19 +91,18 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
         scale = squared_scales(arch)
 
         def init_fn(key: Any, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any]:
-            if len(input_shape) != 3:
-                raise ValueError(
-                    f"input_shape: got {input_shape!r}, expected (N, T, d) for a recurrent layer."
-                )
-            params = init_params(states, key, input_shape[2])
-            return (*input_shape[:2], arch.state_size), {"cells": params["cells"]}
+            n, t, channels = _checks.input_shape(input_shape)
+            params = init_params(states, _checks.random_key(key), channels)
+            return (n, t, arch.state_size), {"cells": params["cells"]}
 
         def apply_fn(params: Any, x: Any, *, mask: Array | None = None, **kwargs: Any) -> Array:
             del kwargs
             x = _checks.sequences("inputs", x)
-            unused = {"v": jnp.zeros((1, arch.state_size), x.dtype)}
             lengths = _valid_steps(mask, *x.shape[:2])
-            return features(states, {**params, **unused}, x, lengths)
+            cells = params.get("cells") if isinstance(params, dict) else params
+            whole = {"cells": cells, "v": jnp.zeros((1, arch.state_size), x.dtype)}
+            x = fitting_input(states, whole, "inputs", x)
+            return features(states, whole, x, lengths)
 
         @stax.requires(
             batch_axis=0,
