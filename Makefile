@@ -3,15 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
+# What computes; the rest (files, figures, the command line) runs once, in float32.
+NUMERICS := $(addprefix tests/test_,dual.py infinite_reference.py conformance.py empirical.py flax_peer.py bad_input.py)
 
 .PHONY: demo test test-all test-oldest lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences
 	$(BIN)/ntkrnn compare --out out/demo
 
-test: .venv/.ready ## the suite in float32, then in float64
+test: .venv/.ready ## the suite in float32, then what computes in float64 too
 	$(BIN)/python $(PYTEST) -m "not slow"
-	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow"
+	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow" $(NUMERICS)
 
 test-all: .venv/.ready ## also what takes longer
 	$(BIN)/python $(PYTEST)

@@ -2,16 +2,36 @@
 
 import jax
 import pytest
+from architectures import TABLE
+
+# Compiling takes most of the time of the suite. What is slow beyond proportion runs in `make test-all`:
+SLOW_ROWS = {
+    # compiled operation by operation, and little of it depends on the architecture
+    "test_jit_equals_no_jit": lambda row: row not in ("erf", "relu-bias", "erf-mean"),
+}
+# In float64 the quick suite takes a part of the table that holds every readout, both directions,
+# depth, and a kinked, a smooth and an expanded nonlinearity.
+FLOAT64_ROWS = ("relu-bias", "tanh", "erf-mean", "erf-sequence", "leaky-only-w")
+FLOAT64_FILES = ("test_conformance", "test_empirical")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Skip what needs a GPU where there is none."""
+    """Mark as slow what the quick suite leaves out; skip what needs a GPU where there is none."""
     del config
-    if any(device.platform == "gpu" for device in jax.devices()):
-        return
+    x64 = jax.config.jax_enable_x64
+    gpu = any(device.platform == "gpu" for device in jax.devices())
     for item in items:
-        if "gpu" in item.keywords:
+        if "gpu" in item.keywords and not gpu:
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+        name, _, rest = item.name.partition("[")
+        row = max((row for row in TABLE if rest.startswith(row)), key=len, default=None)
+        if row is None:
+            continue
+        if SLOW_ROWS.get(name, lambda row: False)(row):
+            item.add_marker(pytest.mark.slow)
+        if x64 and item.module.__name__ in FLOAT64_FILES and row not in FLOAT64_ROWS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_mean_over_networks_is_the_limit(name):
 )
 def test_error_falls_as_one_over_root_width(name):
     """Slope of log mean error against log width; the interval of 95% over seeds holds -1/2."""
-    widths, seeds = np.array([32, 64, 128, 256, 512]), 24
+    widths, seeds = np.array([32, 128, 512]), 24
     limit = ntkrnn.network(ntkrnn.Elman(**ARCHS[name])).kernel_fn(X, lengths1=LENGTHS)
     for which, want in enumerate((limit.ntk, limit.nngp)):
         errors = []

@@ -37,7 +37,7 @@ def _flax_states(arch, params, x, lengths):
         outputs = []
         for direction in arch.directions:
             blocks = layer[direction]
-            cell = nn.SimpleCell(arch.width, activation_fn=activation)
+            cell = nn.SimpleCell(arch.width, activation_fn=activation, param_dtype=x.dtype)
             back = direction == "backward"
             rnn = nn.RNN(cell, reverse=back, keep_order=back)
             outputs.append(rnn.apply({"params": _flax_params(arch, blocks)}, x, seq_lengths=lengths))

@@ -95,7 +95,7 @@ def _architecture_record(result: CompareResult) -> dict[str, Any]:
     if isinstance(record["nonlinearity"], dict):
         # A function has no JSON form; its name is all that a file can say of it.
         fn = record["nonlinearity"]["fn"]
-        record["nonlinearity"]["fn"] = None if fn is None else getattr(fn, "__name__", repr(fn))
+        record["nonlinearity"]["fn"] = None if fn is None else record["nonlinearity"]["name"]
     return record
 
 
