@@ -50,8 +50,7 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
 
     Example:
         >>> import jax, ntkrnn
-        >>> from ntkrnn._compat import neural_tangents
-        >>> nt = neural_tangents()
+        >>> nt = ntkrnn.stax.neural_tangents()
         >>> layer = ntkrnn.stax.Recurrent(ntkrnn.Elman(width=64, nonlinearity="relu"))
         >>> init_fn, apply_fn, kernel_fn = nt.stax.serial(
         ...     layer, nt.stax.GlobalAvgPool(), nt.stax.Dense(1)
