@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
@@ -30,9 +30,6 @@ Gram: TypeAlias = jax.Array
 
 Params: TypeAlias = Any
 """A plain pytree of arrays, see :func:`ntkrnn.network`."""
-
-Readout: TypeAlias = Literal["last", "mean", "sequence"]
-Block: TypeAlias = Literal["w", "u", "b", "v"]
 
 
 def add_up(arrays: Iterable[Array]) -> Array:

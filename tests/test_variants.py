@@ -14,9 +14,12 @@ INIT, APPLY, KERNEL = ntkrnn.network(ARCH)
 X = jax.random.normal(jax.random.key(0), (3, 4, 2))
 LENGTHS = jnp.array([4, 1, 3])
 PARAMS = INIT(jax.random.key(1), X.shape)[1]
+EXPANDED = ntkrnn.network(ntkrnn.Elman(nonlinearity="tanh"))
 FUNCTIONS = {
     "apply": lambda x, n: APPLY(PARAMS, x, n),
     "infinite": lambda x, n: KERNEL(x, None, "ntk", n),
+    "infinite_expanded": lambda x, n: EXPANDED.kernel_fn(x, None, "ntk", n),
+    "only_lengths_traced": lambda x, n: EXPANDED.kernel_fn(X, None, "ntk", n),
     "empirical_ntk": lambda x, n: ntkrnn.empirical_ntk_fn(ARCH)(x, None, PARAMS, n),
     "empirical_nngp": lambda x, n: ntkrnn.empirical_nngp_fn(ARCH)(x, None, PARAMS, n),
 }

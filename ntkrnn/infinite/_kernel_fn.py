@@ -67,6 +67,9 @@ def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: tuple[Any, Any]) -> 
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
     if has_closed_form(spec):
         return
+    looked_at = [array for side in sides for array in side if array is not None]
+    if any(_checks.concrete_values(a) is None for a in (*looked_at, *scale)):
+        return  # traced: there are no numbers to warn about yet
     largest = max(float(_largest_variance(form, scale, x, lengths)) for x, lengths in sides)
     if largest > limit:
         error = truncation_error(spec, largest)
@@ -102,8 +105,7 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
     ) -> Any:
         wanted = GETS if get is None else _canonical_get(get)
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        if all(_checks.concrete_values(a) is not None for a in (x1, x2, *scale)):
-            _warn_if_inaccurate(form, scale, (x1, lengths1), (x2, lengths2))
+        _warn_if_inaccurate(form, scale, (x1, lengths1), *(() if symmetric else ((x2, lengths2),)))
         kernels = _compiled(form, scale, x1, x2, lengths1, lengths2, symmetric)
         values = [getattr(kernels, g) for g in wanted]
         return values[0] if isinstance(get, str) else _result_type(wanted)(*values)
