@@ -11,18 +11,22 @@ from ntkrnn.dual._nonlinearity import (
     names,
     nonlinearity,
     pair_function,
+    stepper,
     truncation_error,
 )
 from ntkrnn.dual._result import PairExpectation, PairFunction
+from ntkrnn.dual._stepper import Stepper
 
 __all__ = [
     "Nonlinearity",
     "PairExpectation",
     "PairFunction",
+    "Stepper",
     "dual_activation",
     "has_closed_form",
     "names",
     "nonlinearity",
     "pair_function",
+    "stepper",
     "truncation_error",
 ]

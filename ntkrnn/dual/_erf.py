@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.dual import _safe
+from ntkrnn.dual import _polynomials, _safe
 from ntkrnn.dual._result import from_closed_form
+from ntkrnn.dual._stepper import Features, fast
 
 
 def _factors(q1: Array, q2: Array) -> tuple[Array, Array, Array]:
@@ -62,3 +64,41 @@ def _distance(c: Array, distance: Array, q1: Array, q2: Array) -> Array:
 
 
 pair = from_closed_form(_moments, _distance)
+
+
+def _features(q: Array) -> Features:
+    """``p = sqrt(1 + 4q)``, and p again in two parts, since what counts is the difference of two.
+
+    The high part has half of the digits, so that its square is exact; the low part is what q has
+    beyond that square. In a chaotic network the rounding of p alone would drive sequences apart.
+    """
+    p = jnp.sqrt(1 + 4 * q)
+    digits = jnp.finfo(q.dtype).nmant // 2
+    high = jax.lax.reduce_precision(p, jnp.finfo(q.dtype).nexp, digits)
+    return q, p, high, (4 * q - (high * high - 1)) / (p + high)
+
+
+def _advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+    r"""With ``p = sqrt(1 + 4q)`` the arcsine of a sequence with itself is ``2 arctan p - pi/2``.
+
+    The mean of two of them is then an angle with sine and cosine proportional to ``p1 p2 - 1`` and
+    ``p1 + p2``, by the addition theorem, and the half angle between it and the arcsine of the pair
+    has a tangent in which nothing cancels::
+
+        E = 2D - (p1 - p2)^2/4,   C = (p1 + p2)/2,   Y = C^2 + E (p1 p2 - 1 - E)
+        D' = (4/pi) arctan(E/(C + sqrt Y)),   kdot = (4/pi)/sqrt Y
+    """
+    (_, p1, high1, low1), (_, p2, high2, low2) = one, two
+    difference = 0.5 * ((high1 - high2) + (low1 - low2))
+    excess = 2 * distance - difference * difference
+    half = 0.25 * (p1 + p2)  # C/2
+    quarter = half * half + excess * (0.25 * (p1 * p2 - 1) - 0.25 * excess)  # Y/4, of either sign by
+    root = 0.5 * jnp.sqrt(4 * jnp.abs(quarter))  # rounding where sqrt Y is negligible against C
+    above, under = 0.5 * excess, root + half
+    steep = above > under
+    ratio = jnp.where(steep, under, above) / jnp.where(steep, above, under) * (4 / math.pi)
+    angle = ratio * _polynomials.arctangent_factor(ratio * ratio, unit=(math.pi / 4) ** 2)
+    return jnp.where(steep, 2 - angle, angle), (2 / math.pi) / root
+
+
+stepper = fast(_features, _advance, pair)

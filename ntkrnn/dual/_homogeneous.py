@@ -20,8 +20,9 @@ import math
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.dual import _safe
+from ntkrnn.dual import _polynomials, _safe
 from ntkrnn.dual._result import PairExpectation, PairFunction
+from ntkrnn.dual._stepper import Features, Stepper, fast
 
 
 def piecewise_linear(left: float, right: float) -> PairFunction:
@@ -55,3 +56,35 @@ def piecewise_linear(left: float, right: float) -> PairFunction:
         )
 
     return pair
+
+
+def stepper(left: float, right: float) -> Stepper:
+    """The recursion through ``phi(x) = right * max(x, 0) + left * min(x, 0)``.
+
+    With ``m = min(v, 1 - v)``, the half angle is ``sqrt m`` and F is ``m sqrt m`` times a polynomial in
+    m; past the right angle ``theta`` and F follow from ``pi - theta``.
+    """
+    linear, kink = (right + left) / 2, (right - left) / 2
+    even, odd = kink**2, linear**2
+
+    def features(q: Array) -> Features:
+        root = jnp.sqrt(q)
+        return q, root, jnp.where(q > 0, math.sqrt(0.5) / jnp.where(q > 0, root, 1), 0)
+
+    def evaluate(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+        if not even:
+            return odd * distance, jnp.full_like(distance, odd)
+        (_, root1, inverse1), (_, root2, inverse2) = one, two
+        spread = root1 - root2
+        radial = 0.5 * spread * spread
+        v = (distance - radial) * (inverse1 * inverse2)
+        m = jnp.maximum(jnp.minimum(v, 1 - v), 0)
+        far = v > 0.5
+        root = 0.5 * jnp.sqrt(4 * m)
+        turn = root * _polynomials.arcsine_factor(m, 4 * even / math.pi)
+        bend = m * root * _polynomials.cap_factor(m, 2 * even / math.pi)
+        straight = jnp.where(far, 2 * odd + 2 * (even - odd) * m, 2 * (odd + even) * m)
+        apart = (odd + even) * radial + root1 * root2 * (straight - bend)
+        return apart, jnp.where(far, (odd - even) + turn, (odd + even) - turn)
+
+    return fast(features, evaluate, piecewise_linear(left, right))

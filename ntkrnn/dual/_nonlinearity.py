@@ -17,6 +17,7 @@ from ntkrnn._nonlinearities import (
 )
 from ntkrnn.dual import _erf, _gelu, _hermite, _homogeneous, _mehler, _threshold, _trigonometric
 from ntkrnn.dual._result import PairExpectation, PairFunction
+from ntkrnn.dual._stepper import Stepper, generic
 
 CLOSED_FORMS: dict[str, PairFunction] = {
     "identity": _homogeneous.piecewise_linear(1.0, 1.0),
@@ -29,6 +30,13 @@ CLOSED_FORMS: dict[str, PairFunction] = {
     "step": _threshold.threshold(1.0),
     "sign": _threshold.threshold(2.0),
 }
+STEPPERS: dict[str, Stepper] = {
+    "identity": _homogeneous.stepper(1.0, 1.0),
+    "relu": _homogeneous.stepper(0.0, 1.0),
+    "abs": _homogeneous.stepper(-1.0, 1.0),
+    "erf": _erf.stepper,
+}
+"""Those with a form of their own for the recursion; the others go by their :data:`PairFunction`."""
 
 
 def nonlinearity(
@@ -126,6 +134,17 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     slope = leaky_slope(name)
     return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
+
+
+def stepper(spec: str | Nonlinearity) -> Stepper:
+    """What the kernel recursion passes a nonlinearity with, see :mod:`ntkrnn.dual._stepper`."""
+    if not has_closed_form(spec):
+        return _mehler.stepper(spec)
+    name = spec.name if isinstance(spec, Nonlinearity) else spec
+    slope = leaky_slope(name)
+    if slope is not None:
+        return _homogeneous.stepper(slope, 1.0)
+    return STEPPERS.get(name) or generic(CLOSED_FORMS[name])
 
 
 def dual_activation(

@@ -1,15 +1,19 @@
-r"""The recursion along one diagonal of the time-time plane.
+r"""The recursion along diagonals of the time-time plane, for a block of pairs at once.
 
-The state at (t, t') depends on the state at (t-1, t'-1), so that every diagonal is a scan of its own::
+The state at (t, t') depends on the state at (t-1, t'-1), so that every diagonal is a scan of its own.
+With ``D`` half the squared distance of two states and ``Theta`` their tangent kernel::
 
-    H     = w_std^2 K_{t-1,t'-1} + u_std^2 <input> + b_std^2
-    K     = E phi phi,   Theta = kdot * Psi
-    Psi   = [w] w_std^2 K_{t-1,t'-1} + [u] u_std^2 <input> + [b] b_std^2
-            + w_std^2 Theta_{t-1,t'-1} + u_std^2 Theta_below
+    D^h    = w_std^2 D_{t-1,t'-1} + u_std^2 D^below          (the bias cancels)
+    D, kdot = stepper(D^h; q, q')
+    Theta  = kdot (a + a' - D^trained + w_std^2 Theta_{t-1,t'-1} + u_std^2 Theta^below)
 
-With several layers in one direction all of them advance together and nothing is stored. With two
-directions a layer must be known along the whole diagonal before the next can start, so that the
-layers below the last are stored for one diagonal at a time.
+where ``a`` is half the part of the variance q that comes through trainable blocks and ``D^trained`` the
+part of ``D^h`` that does. A state before the start of a sequence is 0: the distance to it is half the
+variance of the other.
+
+Two things make the compiled step one vectorised loop over the block. ``D`` and ``Theta`` are the real
+and imaginary part of one array, since a loop has one result; and the rows that a step reads are fetched
+one step ahead, since a loop that computes its own offsets into them is not vectorised.
 """
 
 from __future__ import annotations
@@ -20,133 +24,189 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._types import Array
+from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
-from ntkrnn.dual import PairFunction, pair_function
-from ntkrnn.infinite._inputs import GramInputs, Pair, PairInputs
-from ntkrnn.infinite._variances import LayerTrack, Track
+from ntkrnn.dual import Stepper
+from ntkrnn.infinite._rows import LayerRows, Layout, View, input_distance, view
 
 
-class Steps(NamedTuple):
-    """The pairs of time steps on a diagonal, in order; each ``[S]``."""
+class Pair(NamedTuple):
+    """The kernels of a pair of states, or of inputs."""
 
-    t1: Array
-    t2: Array
-
-
-Fold = Callable[[Any, Pair, Array], Any]
-"""``(accumulator, top state, pair valid) -> accumulator``, applied at every pair of steps."""
-
-Below = Callable[[Any], Pair]
-"""``(t1, t2, position on the diagonal) -> what feeds a layer there``."""
+    distance: Array
+    """``E (s - s')^2/2``"""
+    ntk: Array | None
+    """Tangent kernel, None where it is 0 or not wanted."""
 
 
-def _advance(
-    arch: Elman,
-    scale: Scales,
-    pair: PairFunction,
-    before: Pair,
-    below: Pair,
-    one: LayerTrack,
-    two: LayerTrack,
-) -> Pair:
-    """One step of one layer: ``one`` and ``two`` are the tracks of both sides at these steps."""
-    w, u, b, _ = scale
-    # A state before the start of either sequence is 0: covariance 0, distance half the other's
-    # variance. The tracks say where; this also restarts the scan where a cyclic diagonal wraps.
-    alive = one.alive[:, None] & two.alive[None, :]
-    apart = 0.5 * (one.previous[:, None] + two.previous[None, :])
-    cov = jnp.where(alive, before.cov, 0)
-    distance = jnp.where(alive, before.distance, apart)
-    ntk = jnp.where(alive, before.ntk, 0)
+class Plan(NamedTuple):
+    """What to compute, apart from the data."""
 
-    state = pair(
-        w * cov + u * below.cov + b,
-        w * distance + u * below.distance,  # the bias cancels
-        one.variance[:, None],
-        two.variance[None, :],
+    form: Elman
+    scale: Scales
+    """Squares of the scales."""
+    stepper: Stepper
+    layout: Layout
+    ntk: bool
+    """Whether the tangent kernel is wanted beside the covariance."""
+
+
+class Block(NamedTuple):
+    """Where a block of pairs finds its data; each function takes a position on the diagonal."""
+
+    left: Callable[[Array], Array]
+    """Rows ``[lanes or 1, R, B1]`` of the first side."""
+    right: Callable[[Array], Array]
+    """Rows ``[lanes, R, B2]`` of the second."""
+    steps: Any
+    """Number of positions, an int or a traced integer."""
+    capacity: int
+    """Largest number of positions."""
+    below: Callable[[Array], Pair] | None = None
+    """What feeds the first layer in place of the inputs."""
+
+
+Visit = Callable[[Any, Pair, View, View, Array], Any]
+"""``(value, top state, first side, second side, position) -> value``, at every position."""
+
+
+def close(plan: Plan, pair: Pair) -> Array:
+    """One array of a pair of kernels."""
+    if not plan.ntk:
+        return pair.distance
+    assert pair.ntk is not None
+    return jax.lax.complex(pair.distance, pair.ntk)
+
+
+def open_(plan: Plan, state: Array) -> Pair:
+    """The kernels in one array."""
+    return Pair(state.real, state.imag) if plan.ntk else Pair(state, None)
+
+
+def _advance(plan: Plan, below: Pair, state: Array, one: LayerRows, two: LayerRows) -> Array:
+    """One step of one layer; ``below`` carries its factor ``u_std^2`` already."""
+    w, trainable = plan.scale.w, plan.form.trainable
+    distance, ntk = open_(plan, state)
+    if one.alive is not None and two.alive is not None:
+        on = one.alive * two.alive > 0.5
+        distance = jnp.where(on, distance, one.previous + two.previous)
+        ntk = None if ntk is None else jnp.where(on, ntk, 0)
+    recurrent = w * distance
+    pre_activation = recurrent + below.distance
+    distance, kdot = plan.stepper.advance(pre_activation, one.features, two.features)
+    if ntk is None:
+        return close(plan, Pair(distance, None))
+    psi = one.trained + two.trained + w * ntk
+    if "w" in trainable and "u" in trainable:
+        psi = psi - pre_activation
+    elif "w" in trainable:
+        psi = psi - recurrent
+    elif "u" in trainable:
+        psi = psi - below.distance
+    if below.ntk is not None:
+        psi = psi + below.ntk
+    return close(plan, Pair(distance, kdot * psi))
+
+
+def _scaled(plan: Plan, pair: Pair) -> Pair:
+    u = plan.scale.u
+    return Pair(u * pair.distance, None if pair.ntk is None else u * pair.ntk)
+
+
+def _sweep(
+    plan: Plan,
+    layers: range,
+    direction: str,
+    block: Block,
+    stored: Array | None,
+    visit: Visit,
+    value: Any,
+) -> tuple[Array, Any]:
+    """Some layers in one direction: the final state of the last of them, and the folded value."""
+    backward = direction == "backward"
+    given = stored is not None or block.below is not None
+
+    def position(i: Array) -> Array:
+        return block.steps - 1 - i if backward else i
+
+    def fetch(i: Array) -> Any:
+        at = position(i)
+        if stored is not None:
+            below = open_(plan, jax.lax.dynamic_index_in_dim(stored, at, keepdims=False))
+        else:
+            below = block.below(at) if block.below is not None else None
+        return block.left(at), block.right(at), below
+
+    def body(i: Array, carry: Any) -> Any:
+        states, (left, right, below), value = carry
+        one, two = view(plan.layout, left, 1), view(plan.layout, right, 2)
+        if given:
+            low = _scaled(plan, below)
+        else:
+            low = Pair(input_distance(plan.layout, left, right), None)
+        new = []
+        for layer, state in zip(layers, states, strict=True):
+            key = (layer, direction)
+            state = _advance(plan, low, state, one.layers[key], two.layers[key])
+            new.append(state)
+            low = _scaled(plan, open_(plan, state))
+        value = visit(value, open_(plan, new[-1]), one, two, position(i))
+        return tuple(new), fetch(i + 1), value
+
+    first = fetch(jnp.asarray(0))
+    left, right = first[0], first[1]
+    shape = (*jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-1], right.shape[-1])
+    zero = jnp.zeros(shape, left.dtype)
+    zero = close(plan, Pair(zero, zero))
+    states, _, value = jax.lax.fori_loop(
+        0, block.steps, body, ((zero,) * len(layers), first, value)
     )
-    psi = w * ntk + u * below.ntk
-    if "w" in arch.trainable:
-        psi = psi + w * cov
-    if "u" in arch.trainable:
-        psi = psi + u * below.cov
-    if "b" in arch.trainable:
-        psi = psi + b
-    return Pair(state.k, state.distance, state.kdot * psi)
+    return states[-1], value
 
 
-def _at(track: LayerTrack, t: Array) -> LayerTrack:
-    return LayerTrack(*(entry[t] for entry in track))
-
-
-def fold_diagonal(
-    arch: Elman,
-    scale: Scales,
-    inputs: PairInputs | GramInputs,
-    track1: Track,
-    track2: Track,
-    steps: Steps,
-    fold: Fold,
-    initial: Any,
+def run_diagonal(
+    plan: Plan, block: Block, visit: Visit, start: Any
 ) -> dict[str, tuple[Pair, Any]]:
-    """Run all layers along one diagonal and fold the top layer's states.
+    """Run all layers along the diagonals of one block and fold the top layer's states.
+
+    With several layers in one direction all of them advance together and nothing is stored. With two
+    directions a layer must be known along the whole diagonal before the next can start, so that the
+    layers below the last are stored, for one block at a time.
 
     Args:
-        arch: the architecture, of which the scales are not looked at.
-        scale: the squares of the scales.
-        inputs: what feeds the first layer.
-        track1: variances along the sequences of the first side.
-        track2: those of the second side.
-        steps: the pairs of time steps; consecutive ones differ by (1, 1), or wrap to the start of
-            a sequence.
-        fold: applied to the top state at every pair of steps.
-        initial: its initial value.
+        plan: what to compute.
+        block: its data.
+        visit: applied to the top state at every position.
+        start: the initial value.
 
     Returns:
         For each direction, the final state of the top layer and the folded value.
 
-    Cost: O(S L N1 N2) time; memory O(N1 N2), or O(S N1 N2) for depth above 1 with two directions.
+    Cost: O(S L) passes over the block for S positions; memory O(block), or O(S block) for depth above
+    1 with two directions.
     """
-    pair = pair_function(arch.nonlinearity)
-    shape = (track1.valid.shape[1], track2.valid.shape[1])
-    dtype = track1.layers[0]["forward"].variance.dtype
-    zero = Pair(*(jnp.zeros(shape, dtype),) * 3)
+    form = plan.form
+    if not form.bidirectional:
+        state, value = _sweep(plan, range(form.depth), "forward", block, None, visit, start)
+        return {"forward": (open_(plan, state), value)}
 
-    def sweep(layers: range, direction: str, below: Below, store: bool = False) -> Any:
-        """One direction of some layers; also every top state ``[S, N1, N2]`` if they are stored."""
+    def keep(buffer: Array, state: Pair, one: View, two: View, at: Array) -> Array:
+        return buffer.at[at].set(close(plan, state))
 
-        def step(carry: Any, index: Any) -> tuple[Any, Pair | None]:
-            states, value = carry
-            t1, t2, _ = index
-            state, new = below(index), []
-            for layer, before in zip(layers, states, strict=True):
-                one = _at(track1.layers[layer][direction], t1)
-                two = _at(track2.layers[layer][direction], t2)
-                state = _advance(arch, scale, pair, before, state, one, two)
-                new.append(state)
-            if not store:
-                inside = track1.valid[t1][:, None] & track2.valid[t2][None, :]
-                value = fold(value, state, inside)
-            return (tuple(new), value), state if store else None
-
-        index = (steps.t1, steps.t2, jnp.arange(steps.t1.shape[0]))
-        start = ((zero,) * len(layers), initial)
-        (states, value), stored = jax.lax.scan(step, start, index, reverse=direction == "backward")
-        return stored if store else (states[-1], value)
-
-    below: Below = lambda index: inputs.at(index[0], index[1])  # noqa: E731
-    if not arch.bidirectional:
-        return {"forward": sweep(range(arch.depth), "forward", below)}
-
-    for layer in range(arch.depth - 1):
-        both = [sweep(range(layer, layer + 1), d, below, store=True) for d in arch.directions]
-        states = jax.tree.map(lambda forward, backward: 0.5 * (forward + backward), *both)
-        below = _look_up(states)
-    top = range(arch.depth - 1, arch.depth)
-    return {direction: sweep(top, direction, below) for direction in arch.directions}
-
-
-def _look_up(states: Pair) -> Below:
-    """Read a stored diagonal at the current position."""
-    return lambda index: jax.tree.map(lambda a: a[index[2]], states)
+    stored = None
+    for layer in range(form.depth - 1):
+        left, right = (jax.eval_shape(f, jnp.asarray(0)) for f in (block.left, block.right))
+        shape = (*jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-1], right.shape[-1])
+        zero = jnp.zeros((block.capacity, *shape), left.dtype)
+        zero = close(plan, Pair(zero, zero))
+        both = [
+            _sweep(plan, range(layer, layer + 1), d, block, stored, keep, zero)[1]
+            for d in form.directions
+        ]
+        stored = add_up(both) / len(both)
+    top = range(form.depth - 1, form.depth)
+    result = {}
+    for direction in form.directions:
+        state, value = _sweep(plan, top, direction, block, stored, visit, start)
+        result[direction] = (open_(plan, state), value)
+    return result

@@ -6,18 +6,20 @@ import collections
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Kernels
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import has_closed_form, truncation_error
-from ntkrnn.infinite._readouts import readout_kernels, side
+from ntkrnn.infinite._gram import Data, time_major
+from ntkrnn.infinite._programs import Problem, chosen_devices, compiled, prepare, traced
 from ntkrnn.infinite._variances import squared_scales, track
 
 GETS = ("nngp", "ntk")
@@ -25,24 +27,11 @@ TOLERATED_ERROR = 1e-6
 """Largest relative error of an expanded nonlinearity that passes without a warning."""
 
 
-@functools.partial(jax.jit, static_argnames=("form", "symmetric"))
-def _compiled(
-    form: Elman, scale: Scales, x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool
-) -> Kernels:
-    kernels = readout_kernels(form, scale, x1, x2, lengths1, lengths2)
-    if not symmetric:
-        return kernels
-    # Both halves are computed by the same formulas in another order; the average of the two
-    # roundings is symmetric to the last bit.
-    swap = (lambda k: k.T) if form.readout != "sequence" else (lambda k: k.transpose(1, 0, 3, 2))
-    return Kernels(*(0.5 * (k + swap(k)) for k in kernels))
-
-
 @functools.partial(jax.jit, static_argnames="form")
-def _largest_variance(form: Elman, scale: Scales, x: Any, lengths: Any) -> Any:
+def _largest_variance(form: Elman, scale: Scales, data: Data) -> Any:
     """Largest pre-activation variance anywhere in the network."""
-    time_major, valid = side(x, lengths)
-    tracks = track(form, scale, jnp.mean(jnp.square(time_major), axis=-1), valid)
+    x, valid = time_major(data)
+    tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)
     variances = [t.variance for layer in tracks.layers for t in layer.values()]
     return jnp.max(jnp.where(valid, jnp.stack(variances), 0))
 
@@ -61,16 +50,13 @@ def _canonical_get(get: Any) -> tuple[str, ...]:
     return wanted
 
 
-def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: tuple[Any, Any]) -> None:
+def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: Data) -> None:
     """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
     spec = form.nonlinearity
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
     if has_closed_form(spec):
         return
-    looked_at = [array for side in sides for array in side if array is not None]
-    if any(_checks.concrete_values(a) is None for a in (*looked_at, *scale)):
-        return  # traced: there are no numbers to warn about yet
-    largest = max(float(_largest_variance(form, scale, x, lengths)) for x, lengths in sides)
+    largest = max(float(_largest_variance(form, scale, data)) for data in sides)
     if largest > limit:
         error = truncation_error(spec, largest)
         if error > TOLERATED_ERROR:
@@ -81,7 +67,7 @@ def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: tuple[Any, Any]) -> 
                 "inputs, lower the scales, or ask for more terms with nonlinearity="
                 f"ntkrnn.dual.nonlinearity({name!r}, max_variance={largest:.3g}), which says if "
                 "it cannot be had.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
@@ -91,7 +77,7 @@ def _result_type(fields: tuple[str, ...]) -> type:
 
 
 def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
-    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None)``.
+    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, devices)``.
 
     Its documentation is that of :func:`ntkrnn.network`.
     """
@@ -101,13 +87,30 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
     scale = squared_scales(arch)
 
     def kernel_fn(
-        x1: Any, x2: Any = None, get: Any = None, lengths1: Any = None, lengths2: Any = None
+        x1: Any,
+        x2: Any = None,
+        get: Any = None,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        tile: int | None = None,
+        devices: Sequence[jax.Device] | None = None,
     ) -> Any:
         wanted = GETS if get is None else _canonical_get(get)
+        tile = None if tile is None else _checks.positive_integer("tile", tile)
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        _warn_if_inaccurate(form, scale, (x1, lengths1), *(() if symmetric else ((x2, lengths2),)))
-        kernels = _compiled(form, scale, x1, x2, lengths1, lengths2, symmetric)
-        values = [getattr(kernels, g) for g in wanted]
-        return values[0] if isinstance(get, str) else _result_type(wanted)(*values)
+        given = [a for a in (x1, x2, lengths1, lengths2, *scale) if a is not None]
+        problem = Problem(form, "ntk" in wanted, symmetric, tile)
+        if any(_checks.concrete_values(a) is None for a in given):
+            values = traced(problem, scale, x1, x2, lengths1, lengths2)
+        else:
+            places = chosen_devices(devices, x1)
+            host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
+            work = prepare(problem, *host, platform=places[0].platform, exact=False)
+            _warn_if_inaccurate(form, scale, *((work.one,) if symmetric else (work.one, work.two)))
+            values = compiled(scale, work, x1, x2, places)
+        kernels = dict(zip(GETS, values, strict=False))
+        found = [kernels[g] for g in wanted]
+        return found[0] if isinstance(get, str) else _result_type(wanted)(*found)
 
     return kernel_fn

@@ -1,183 +1,196 @@
-r"""From diagonals to the kernels of each readout.
+r"""From diagonals to the kernels of each readout, one tile at a time.
 
 "last" needs the single diagonal that ends at the last steps (T, T'); "mean" needs every pair of steps
 but only their sum; "sequence" keeps them all. The T1 T2 pairs fall into T2 *cyclic* diagonals
 ``(t, (t + shift) mod T2)`` of T1 pairs each, on which the recursion restarts where t' wraps to 0, so
-that no step is wasted on pairs outside the plane.
+that no step is wasted on pairs outside the plane; several diagonals advance together, as lanes.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._types import Array, Kernels, add_up
-from ntkrnn.architectures import Elman, Scales
-from ntkrnn.infinite._diagonal import Steps, fold_diagonal
-from ntkrnn.infinite._inputs import GramInputs, Pair, PairInputs
-from ntkrnn.infinite._variances import Track, track
+from ntkrnn._types import Array, add_up
+from ntkrnn.infinite._diagonal import Block, Pair, Plan, close, open_, run_diagonal
+from ntkrnn.infinite._rows import View
+from ntkrnn.infinite._tiles import Compute
 
 
-def side(x: Array, lengths: Array | None) -> tuple[Array, Array]:
-    """Time-major copy of ``[N, T, d]`` with the padding set to 0, and its valid steps ``[T, N]``."""
-    steps = x.shape[1]
-    count = jnp.full(x.shape[0], steps, jnp.int32) if lengths is None else lengths
-    valid = jnp.arange(steps, dtype=jnp.int32)[:, None] < count[None, :]
-    return jnp.where(valid[:, :, None], jnp.swapaxes(x, 0, 1), 0), valid
+class Side(NamedTuple):
+    """One side of a Gram matrix, in blocks of sequences."""
+
+    ends: Array
+    """``[T, blocks, R, B]``: rows with the last valid steps aligned ("last"), or as they came."""
+    starts: Array | None
+    """The same with the first steps aligned, where that is another thing."""
+    variances: dict[str, Array]
+    """Half state variances of the top layer by direction: ``[blocks, B]`` where it is read out
+    ("last") or summed over valid steps ("mean"), ``[T, blocks, B]`` ("sequence")."""
+    counts: Array
+    """``[blocks, B]``, numbers of valid steps."""
 
 
-def align_ends(x: Array, valid: Array, steps: int) -> tuple[Array, Array]:
-    """Shift every sequence so that its last valid step is the last of ``steps``."""
-    count = jnp.sum(valid, axis=0)
-    source = jnp.arange(steps)[:, None] - (steps - count[None, :])
-    inside = source >= 0
-    moved = jnp.take_along_axis(x, jnp.maximum(source, 0)[:, :, None], axis=0)
-    return jnp.where(inside[:, :, None], moved, 0), inside
+def _across(one: Array, two: Array) -> tuple[Array, Array]:
+    """Per-sequence numbers of both sides, to be broadcast over a tile."""
+    return one[..., :, None], two[..., None, :]
 
 
-def _track(arch: Elman, scale: Scales, x: Array, valid: Array) -> Track:
-    return track(arch, scale, jnp.mean(jnp.square(x), axis=-1), valid)
+def _readout(plan: Plan, cov: Array, ntk: Array | None) -> tuple[Array, ...]:
+    """Kernels of the outputs: NNGP, and NTK if it is wanted."""
+    v = plan.scale.v
+    if ntk is None:
+        return (v * cov,)
+    return v * cov, v * (ntk + cov if "v" in plan.form.trainable else ntk)
 
 
-def _ignore(value: None, state: Pair, inside: Array) -> None:
-    return value
+def _averaged(values: list[Any]) -> Any:
+    return jax.tree.map(lambda *parts: add_up(parts) / len(parts), *values)
 
 
-def _on_main_diagonal(
-    arch: Elman, scale: Scales, x1: Array, valid1: Array, x2: Array, valid2: Array
-) -> dict[str, Pair]:
-    """Final states of each direction on the diagonal t = t' of equally long arrays."""
-    time = jnp.arange(x1.shape[0])
-    result = fold_diagonal(
-        arch,
-        scale,
-        PairInputs(x1, x2),
-        _track(arch, scale, x1, valid1),
-        _track(arch, scale, x2, valid2),
-        Steps(time, time),
-        _ignore,
-        None,
-    )
-    return {direction: final for direction, (final, _) in result.items()}
-
-
-def _last(
-    arch: Elman, scale: Scales, x1: Array, valid1: Array, x2: Array, valid2: Array, same_lengths: bool
-) -> list[Pair]:
+def last(plan: Plan, one: Side, two: Side, steps: Any) -> Compute:
     """Forward states meet at the ends of both sequences, backward states at their starts."""
-    steps = max(x1.shape[0], x2.shape[0])
-    ends = _on_main_diagonal(
-        arch, scale, *align_ends(x1, valid1, steps), *align_ends(x2, valid2, steps)
-    )
-    if not arch.bidirectional:
-        return [ends["forward"]]
-    if same_lengths:  # one diagonal is both
-        return list(ends.values())
-    pad = lambda a: jnp.pad(a, ((0, steps - a.shape[0]),) + ((0, 0),) * (a.ndim - 1))  # noqa: E731
-    starts = _on_main_diagonal(arch, scale, pad(x1), pad(valid1), pad(x2), pad(valid2))
-    return [ends["forward"], starts["backward"]]
+
+    def ignore(value: None, state: Pair, left: View, right: View, at: Array) -> None:
+        return value
+
+    def finals(rows1: Array, rows2: Array) -> dict[str, Pair]:
+        block = Block(_reader(rows1), _reader(rows2), steps, rows1.shape[0])
+        return {d: state for d, (state, _) in run_diagonal(plan, block, ignore, None).items()}
+
+    def compute(i: Array, j: Array) -> tuple[Array, ...]:
+        states = finals(_lanes(one.ends, i), _lanes(two.ends, j))
+        if one.starts is not None and two.starts is not None:
+            starts = finals(_lanes(one.starts, i), _lanes(two.starts, j))
+            states["backward"] = starts["backward"]
+        kernels = []
+        for direction, state in states.items():
+            half1, half2 = _across(one.variances[direction][i], two.variances[direction][j])
+            kernels.append(_readout(plan, half1 + half2 - state.distance, state.ntk))
+        return _averaged(kernels)
+
+    return compute
 
 
-def _mean(
-    arch: Elman, scale: Scales, x1: Array, valid1: Array, x2: Array, valid2: Array
-) -> list[tuple[Array, Array]]:
-    """Sum of the covariances and tangent kernels over all pairs of valid steps, each direction."""
-    inputs, track1, track2 = (
-        PairInputs(x1, x2),
-        _track(arch, scale, x1, valid1),
-        _track(arch, scale, x2, valid2),
-    )
-    time, period = jnp.arange(x1.shape[0]), x2.shape[0]
-    zero = jnp.zeros((x1.shape[1], x2.shape[1]), x1.dtype)
-
-    def add(total: tuple[Array, Array], state: Pair, inside: Array) -> tuple[Array, Array]:
-        return total[0] + jnp.where(inside, state.cov, 0), total[1] + jnp.where(inside, state.ntk, 0)
-
-    def one_diagonal(totals: dict, shift: Array) -> tuple[dict, None]:
-        steps = Steps(time, (time + shift) % period)
-        result = fold_diagonal(arch, scale, inputs, track1, track2, steps, add, (zero, zero))
-        return {d: jax.tree.map(jnp.add, totals[d], result[d][1]) for d in result}, None
-
-    start = dict.fromkeys(arch.directions, (zero, zero))
-    totals, _ = jax.lax.scan(one_diagonal, start, jnp.arange(period))
-    return list(totals.values())
+def _lanes(rows: Array, index: Array) -> Array:
+    """Blocks ``[T, lanes, R, B]`` of the tiles that advance together."""
+    if index.shape[0] > 16:
+        return rows[:, index]
+    # A few slices are copied faster than a gather finds its way.
+    parts = [jax.lax.dynamic_slice_in_dim(rows, i, 1, axis=1) for i in index]
+    return jnp.concatenate(parts, axis=1)
 
 
-def sequence_kernels(
-    arch: Elman, scale: Scales, inputs: PairInputs | GramInputs, track1: Track, track2: Track
+def _reader(rows: Array) -> Any:
+    return lambda t: jax.lax.dynamic_index_in_dim(rows, t, keepdims=False)
+
+
+def cyclic(rows: Array, period: Any, lanes: int, capacity: int) -> Array:
+    """Rows repeated along time, so that the lanes of a step are one slice: row t holds t mod period."""
+    length = capacity + rows.shape[0] + lanes
+    return rows[jnp.arange(length) % period]
+
+
+def _shifted(rows: Array, shift: Array, lanes: int) -> Any:
+    return lambda t: jax.lax.dynamic_slice_in_dim(rows, t + shift, lanes)
+
+
+def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
+    """Sums over all pairs of valid steps; ``two.ends`` is cyclic."""
+
+    def add(total: Array, state: Pair, left: View, right: View, at: Array) -> Array:
+        new = close(plan, state)
+        if left.valid is not None and right.valid is not None:
+            new = jnp.where(left.valid * right.valid > 0.5, new, 0)
+        return total + new
+
+    def compute(i: Array, j: Array) -> tuple[Array, ...]:
+        rows1, rows2 = one.ends[:, i[0]], two.ends[:, j[0]]
+        shape = (lanes, rows1.shape[-1], rows2.shape[-1])
+        zero = jnp.zeros(shape, rows1.dtype)
+        zero = close(plan, Pair(zero, zero))
+        left = _reader(rows1[:, None])
+
+        def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
+            block = Block(left, _shifted(rows2, k * lanes, lanes), steps, rows1.shape[0])
+            result = run_diagonal(plan, block, add, zero)
+            there = (k * lanes + jnp.arange(lanes) < period)[:, None, None]
+            return {
+                d: total + jnp.sum(jnp.where(there, result[d][1], 0), axis=0)
+                for d, total in totals.items()
+            }
+
+        totals = jax.lax.fori_loop(
+            0, -(-period // lanes), some, dict.fromkeys(plan.form.directions, zero[0])
+        )
+        count1, count2 = _across(one.counts[i[0]], two.counts[j[0]])
+        kernels = []
+        for direction, total in totals.items():
+            half1, half2 = _across(one.variances[direction][i[0]], two.variances[direction][j[0]])
+            state = open_(plan, total)
+            cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
+            ntk = None if state.ntk is None else state.ntk / (count1 * count2)
+            kernels.append(tuple(k[None] for k in _readout(plan, cov, ntk)))
+        return _averaged(kernels)
+
+    return compute
+
+
+def whole(
+    plan: Plan, rows1: Array, rows2: Array, steps: Any, period: Any, lanes: int, below: Any = None
 ) -> Pair:
     """Kernels of the top states at every pair of steps, averaged over directions.
 
     Args:
-        arch: the architecture; its readout and scales are not looked at.
-        scale: the squares of the scales.
-        inputs: what feeds the first layer.
-        track1: variances along the first side.
-        track2: variances along the second side.
+        plan: what to compute.
+        rows1: ``[T1, R, B1]``.
+        rows2: cyclic rows of the second side.
+        steps: valid T1.
+        period: valid T2.
+        lanes: diagonals that advance together.
+        below: ``(shift) -> (t -> Pair)``, what feeds the first layer, or None for the inputs.
 
     Returns:
-        A :class:`Pair` of ``[T1, T2, N1, N2]``, zero where either step is padding. These are the
-        kernels of the states themselves, without the readout.
-
-    Cost: O(L N1 N2 T1 T2) time and memory.
+        ``[T1, T2, B1, B2]`` each (with the padded T1 and T2), entries outside the valid ones
+        unspecified.
     """
-    t1, t2 = track1.valid.shape[0], track2.valid.shape[0]
-    time = jnp.arange(t1)
-    zero = jnp.zeros((t1, track1.valid.shape[1], track2.valid.shape[1]))
-    zero = zero.astype(track1.layers[0]["forward"].variance.dtype)
+    capacity = rows1.shape[0]
+    last_shift = rows2.shape[0] - capacity - lanes  # the padded T2
+    shape = (capacity, lanes, rows1.shape[-1], rows2.shape[-1])
 
-    def one_diagonal(shift: Array) -> Pair:
-        def put(value: tuple[Pair, Array], state: Pair, inside: Array) -> tuple[Pair, Array]:
-            kept, position = value
-            masked = jax.tree.map(lambda a: jnp.where(inside, a, 0), state)
-            return jax.tree.map(lambda k, a: k.at[position].set(a), kept, masked), position + move
+    def put(buffer: Array, state: Pair, left: View, right: View, at: Array) -> Array:
+        return buffer.at[at].set(close(plan, state))
 
-        results = []
-        for direction in arch.directions:
-            move = 1 if direction == "forward" else -1
-            first = 0 if direction == "forward" else t1 - 1
-            steps = Steps(time, (time + shift) % t2)
-            start = (Pair(zero, zero, zero), jnp.asarray(first))
-            folded = fold_diagonal(arch, scale, inputs, track1, track2, steps, put, start)
-            results.append(folded[direction][1][0])
-        return jax.tree.map(lambda *a: add_up(a) / len(a), *results)
+    def some(k: Array) -> Array:
+        shift = k * lanes
+        feed = None if below is None else below(shift)
+        block = Block(_reader(rows1[:, None]), _shifted(rows2, shift, lanes), steps, capacity, feed)
+        zero = jnp.zeros(shape, rows1.dtype)
+        result = run_diagonal(plan, block, put, close(plan, Pair(zero, zero)))
+        return _averaged([value for _, value in result.values()])
 
-    rows = jax.lax.map(one_diagonal, jnp.arange(t2))  # [shift, t1, N1, N2]
-    shift = (jnp.arange(t2)[None, :] - time[:, None]) % t2
-    return jax.tree.map(lambda a: a[shift, time[:, None]], rows)
+    kept = jax.lax.map(some, jnp.arange(-(-last_shift // lanes)))  # [shift/lanes, T1, lanes, B1, B2]
+    t1, t2 = jnp.arange(capacity)[:, None], jnp.arange(last_shift)[None, :]
+    shift = (t2 - t1) % period
+    return open_(plan, kept[shift // lanes, t1, shift % lanes])
 
 
-def readout_kernels(
-    arch: Elman, scale: Scales, x1: Array, x2: Array, lengths1: Array | None, lengths2: Array | None
-) -> Kernels:
-    """NNGP and NTK of the outputs, for the readout of the architecture.
+def sequence(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
+    """Kernels at every pair of steps, 0 where either step is padding."""
 
-    Args:
-        arch: the architecture; its width and scales are not looked at.
-        scale: the squares of the scales.
-        x1: ``[N1, T1, d]``.
-        x2: ``[N2, T2, d]``.
-        lengths1: ``[N1]`` or None.
-        lengths2: ``[N2]`` or None.
-    """
-    (a, valid1), (b, valid2) = side(x1, lengths1), side(x2, lengths2)
-    if arch.readout == "sequence":
-        state = sequence_kernels(
-            arch,
-            scale,
-            PairInputs(a, b),
-            _track(arch, scale, a, valid1),
-            _track(arch, scale, b, valid2),
+    def compute(i: Array, j: Array) -> tuple[Array, ...]:
+        state = whole(plan, one.ends[:, i[0]], two.ends[:, j[0]], steps, period, lanes)
+        halves1 = _averaged(list(one.variances.values()))[:, i[0]][:, None, :, None]
+        halves2 = _averaged(list(two.variances.values()))[:, j[0]][None, :, None, :]
+        t1, t2 = (jnp.arange(h.shape[axis]) for h, axis in ((halves1, 0), (halves2, 1)))
+        inside1 = t1[:, None].astype(halves1.dtype) < one.counts[i[0]][None, :]
+        inside2 = t2[:, None].astype(halves2.dtype) < two.counts[j[0]][None, :]
+        inside = inside1[:, None, :, None] & inside2[None, :, None, :]
+        kernels = _readout(plan, halves1 + halves2 - state.distance, state.ntk)
+        return tuple(
+            jnp.transpose(jnp.where(inside, k, 0), (2, 3, 0, 1))[None] for k in kernels
         )
-        cov, ntk = (jnp.transpose(k, (2, 3, 0, 1)) for k in (state.cov, state.ntk))
-    elif arch.readout == "mean":
-        totals = _mean(arch, scale, a, valid1, b, valid2)
-        pairs = jnp.sum(valid1, 0)[:, None] * jnp.sum(valid2, 0)[None, :] * len(totals)
-        cov, ntk = (add_up(t) / pairs.astype(a.dtype) for t in zip(*totals, strict=True))
-    else:
-        same = lengths1 is None and lengths2 is None and a.shape[0] == b.shape[0]
-        finals = _last(arch, scale, a, valid1, b, valid2, same)
-        cov, ntk = (add_up([getattr(f, k) for f in finals]) / len(finals) for k in ("cov", "ntk"))
-    if "v" in arch.trainable:
-        ntk = ntk + cov
-    return Kernels(nngp=scale.v * cov, ntk=scale.v * ntk)
+
+    return compute

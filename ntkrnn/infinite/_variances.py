@@ -38,6 +38,10 @@ class LayerTrack(NamedTuple):
     """State variance at the previous step of this direction, 0 where there is none."""
     alive: Array
     """Whether there is a previous step."""
+    state: Array
+    """State variance V at the step itself, 0 outside the sequence."""
+    trained: Array
+    """The part of q that comes through trainable blocks."""
 
 
 class Track(NamedTuple):
@@ -50,9 +54,9 @@ class Track(NamedTuple):
 
 
 def _layer_track(
-    scale: Scales, pair: PairFunction, below: Array, valid: Array, reverse: bool
-) -> tuple[LayerTrack, Array]:
-    """Track of one layer and direction, and its state variances ``[T, N]`` (0 outside)."""
+    arch: Elman, scale: Scales, pair: PairFunction, below: Array, valid: Array, reverse: bool
+) -> LayerTrack:
+    """Track of one layer and direction."""
 
     def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         below_t, valid_t = inputs
@@ -63,7 +67,12 @@ def _layer_track(
 
     start = jnp.zeros(below.shape[1:], below.dtype)
     _, (variance, state) = jax.lax.scan(step, start, (below, valid), reverse=reverse)
-    return LayerTrack(variance, _before(state, reverse), _before(valid, reverse)), state
+    previous = _before(state, reverse)
+    parts = {"w": scale.w * previous, "u": scale.u * below, "b": jnp.full_like(below, scale.b)}
+    trained = [part for name, part in parts.items() if name in arch.trainable]
+    return LayerTrack(
+        variance, previous, _before(valid, reverse), state, add_up([jnp.zeros_like(below), *trained])
+    )
 
 
 def _before(a: Array, reverse: bool) -> Array:
@@ -86,10 +95,10 @@ def track(arch: Elman, scale: Scales, input_variance: Array, valid: Array) -> Tr
     pair = pair_function(arch.nonlinearity)
     below, layers = jnp.where(valid, input_variance, 0), []
     for _ in range(arch.depth):
-        tracks, states = {}, []
-        for direction in arch.directions:
-            tracks[direction], state = _layer_track(scale, pair, below, valid, direction == "backward")
-            states.append(state)
-        below = add_up(states) / len(states)
+        tracks = {
+            direction: _layer_track(arch, scale, pair, below, valid, direction == "backward")
+            for direction in arch.directions
+        }
+        below = add_up([t.state for t in tracks.values()]) / len(tracks)
         layers.append(tracks)
     return Track(valid, tuple(layers))

@@ -131,7 +131,7 @@ def _track(form: Elman, scale: Scales, cov: Array, mask: Array | None) -> Track:
 def _inputs(nngp: Array, ntk: Array, variance1: Array, variance2: Array) -> GramInputs:
     """Time-major inputs of the recursion from kernels ``[N1, N2, T1, T2]``."""
     distance = 0.5 * (variance1[:, None, :, None] + variance2[None, :, None, :]) - nngp
-    return GramInputs(*(jnp.transpose(a, (2, 3, 0, 1)) for a in (nngp, distance, ntk)))
+    return GramInputs(*(jnp.transpose(a, (2, 3, 0, 1)) for a in (distance, ntk)))
 
 
 @functools.partial(jax.jit, static_argnames="form")

@@ -1,0 +1,148 @@
+"""How a Gram matrix is cut into tiles, and how tiles are filled in.
+
+Sizes come in steps of a quarter octave (.., 8, 10, 12, 14, 16, 20, ..): arrays are padded to them and
+the true sizes are arguments of the compiled program, so that one compilation serves every size up to
+the next step, at no cost in time, since only tiles that hold data are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn._types import Array
+
+BLOCK_BYTES = {"cpu": 1 << 18, "gpu": 1 << 24, "tpu": 1 << 24}
+"""Size of one real array over a block of pairs: what the second-level cache of a core holds several
+times on a CPU; enough to fill the machine on a GPU."""
+_LARGEST_TILE = {"cpu": 128, "gpu": 2048, "tpu": 2048}
+
+
+def bucket(size: int) -> int:
+    """The next size in steps of a quarter octave.
+
+    Example:
+        >>> [bucket(n) for n in (1, 7, 9, 11, 100, 129)]
+        [1, 7, 10, 12, 112, 160]
+    """
+    step = 1 << max(0, (size - 1).bit_length() - 3)
+    return -(-size // step) * step
+
+
+class Tiling(NamedTuple):
+    """Sizes of the blocks that a program works on."""
+
+    rows: int
+    """Sequences of the first side in a tile."""
+    columns: int
+    """Sequences of the second side."""
+    lanes: int
+    """Tiles ("last") or diagonals ("mean", "sequence") that advance together."""
+
+
+def choose(
+    n1: int,
+    n2: int,
+    shifts: int | None,
+    itemsize: int,
+    platform: str,
+    triangle: bool = False,
+    tile: int | None = None,
+) -> Tiling:
+    """Sizes for a machine.
+
+    Args:
+        n1: sequences of the first side.
+        n2: sequences of the second side.
+        shifts: number of diagonals that are wanted, None for one.
+        itemsize: bytes of a number.
+        platform: "cpu", "gpu" or "tpu".
+        triangle: whether both sides are the same.
+        tile: sequences per side of a tile, None to choose.
+    """
+    pairs = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
+    largest = _LARGEST_TILE.get(platform, _LARGEST_TILE["gpu"])
+    if shifts is not None:  # the diagonals fill the block: small tiles waste less of the triangle
+        largest = max(8, int(largest / 4))
+
+    def side(n: int) -> int:
+        if tile is not None:
+            return tile
+        size = largest
+        # Few sequences: smaller tiles, of which a triangle wastes less.
+        while size > 32 and n < 4 * size:
+            size //= 2
+        return min(size, bucket(n))
+
+    rows, columns = side(n1), side(n2)
+    lanes = max(1, pairs // (rows * columns))
+    wanted = shifts if shifts is not None else _tile_count(n1, n2, rows, columns, triangle)
+    return Tiling(rows, columns, min(lanes, bucket(wanted)))
+
+
+def _tile_count(n1: int, n2: int, rows: int, columns: int, triangle: bool) -> int:
+    """Number of tiles that hold data."""
+    down, across = -(-n1 // rows), -(-n2 // columns)
+    return down * (down + 1) // 2 if triangle else down * across
+
+
+def schedule(n1: int, n2: int, tiling: Tiling, lanes: int, triangle: bool) -> tuple[np.ndarray, int]:
+    """Which tiles each group computes, and how many groups hold data.
+
+    Returns:
+        ``[groups, lanes, 2]`` tile indices, the upper triangle only if ``triangle``; padded to a
+        bucket by repeating the last tile, as is the last group.
+    """
+    down, across = -(-n1 // tiling.rows), -(-n2 // tiling.columns)
+    if triangle:
+        pairs = np.stack(np.triu_indices(down), axis=-1)
+    else:
+        pairs = np.stack(np.divmod(np.arange(down * across), across), axis=-1)
+    groups = -(-len(pairs) // lanes)
+    pairs = np.concatenate([pairs, np.repeat(pairs[-1:], bucket(groups) * lanes - len(pairs), axis=0)])
+    return pairs.reshape(-1, lanes, 2).astype(np.int32), groups
+
+
+def blocks(rows: Array, size: int) -> Array:
+    """``[..., R, N]`` to ``[..., N/size, R, size]``."""
+    *lead, r, n = rows.shape
+    return jnp.swapaxes(rows.reshape(*lead, r, n // size, size), -3, -2)
+
+
+Compute = Callable[[Array, Array], tuple[Array, ...]]
+"""``(i, j)`` of each lane to tiles ``[lanes, rows, columns, ...]``."""
+
+
+def fill(
+    compute: Compute, pairs: Array, span: tuple[Any, Any], out: tuple[Array, ...], triangle: bool
+) -> tuple[Array, ...]:
+    """Write the tiles of groups ``span[0] <= g < span[1]`` into matrices ``[N1, N2, ...]``.
+
+    With ``triangle`` each tile is also written transposed, and those on the diagonal are averaged with
+    their transpose: the result is symmetric to the last bit.
+    """
+
+    def turned(tile: Array) -> Array:
+        return jnp.swapaxes(tile, 0, 1) if tile.ndim == 2 else jnp.transpose(tile, (1, 0, 3, 2))
+
+    def body(group: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
+        i, j = pairs[group, :, 0], pairs[group, :, 1]
+        tiles, filled = compute(i, j), []
+        for matrix, lanes in zip(out, tiles, strict=True):
+            for lane in range(lanes.shape[0]):
+                tile = lanes[lane]
+                rest = (0,) * (matrix.ndim - 2)
+                start = (i[lane] * tile.shape[0], j[lane] * tile.shape[1], *rest)
+                if triangle:
+                    tile = jnp.where(i[lane] == j[lane], 0.5 * (tile + turned(tile)), tile)
+                    back = (start[1], start[0], *rest)
+                    matrix = jax.lax.dynamic_update_slice(matrix, turned(tile), back)
+                matrix = jax.lax.dynamic_update_slice(matrix, tile, start)
+            filled.append(matrix)
+        return tuple(filled)
+
+    return jax.lax.fori_loop(span[0], span[1], body, out)
