@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
 # From the bottom up; modules on one line do not import each other.
 LAYERS = [
     {"_version", "_types"},
-    {"_checks", "_compat", "_nonlinearities"},
+    {"_checks", "_compat", "_compile", "_nonlinearities"},
     {"architectures", "dual"},
     {"cells"},
     {"infinite", "empirical"},

@@ -15,9 +15,10 @@ from ntkrnn.dual._nonlinearity import (
     truncation_error,
 )
 from ntkrnn.dual._result import PairExpectation, PairFunction
-from ntkrnn.dual._stepper import Stepper
+from ntkrnn.dual._stepper import Features, Stepper
 
 __all__ = [
+    "Features",
     "Nonlinearity",
     "PairExpectation",
     "PairFunction",

@@ -67,15 +67,23 @@ pair = from_closed_form(_moments, _distance)
 
 
 def _features(q: Array) -> Features:
-    """``p = sqrt(1 + 4q)``, and p again in two parts, since what counts is the difference of two.
+    """``p = sqrt(1 + 4q)`` scaled as it is used, and in two parts ``p/sqrt 8``.
 
-    The high part has half of the digits, so that its square is exact; the low part is what q has
-    beyond that square. In a chaotic network the rounding of p alone would drive sequences apart.
+    What counts is the difference of two p. The high part has half of the digits, so that its square
+    is exact; the low part is what q has beyond that square. In a chaotic network the rounding of p
+    alone would drive equal sequences apart.
     """
     p = jnp.sqrt(1 + 4 * q)
     digits = jnp.finfo(q.dtype).nmant // 2
     high = jax.lax.reduce_precision(p, jnp.finfo(q.dtype).nexp, digits)
-    return q, p, high, (4 * q - (high * high - 1)) / (p + high)
+    low = (4 * q - (high * high - 1)) / (p + high)
+    return q, 0.5 * p, math.sqrt(2) * p, high, low * math.sqrt(1 / 8)
+
+
+def _second_moment(features: Features) -> Array:
+    """``(4/pi)(arctan p - pi/4)`` without the difference."""
+    q, half, *_ = features
+    return 4 / math.pi * jnp.arctan(q / jnp.square(0.5 + half))
 
 
 def _advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
@@ -88,17 +96,18 @@ def _advance(distance: Array, one: Features, two: Features) -> tuple[Array, Arra
         E = 2D - (p1 - p2)^2/4,   C = (p1 + p2)/2,   Y = C^2 + E (p1 p2 - 1 - E)
         D' = (4/pi) arctan(E/(C + sqrt Y)),   kdot = (4/pi)/sqrt Y
     """
-    (_, p1, high1, low1), (_, p2, high2, low2) = one, two
-    difference = 0.5 * ((high1 - high2) + (low1 - low2))
-    excess = 2 * distance - difference * difference
-    half = 0.25 * (p1 + p2)  # C/2
-    quarter = half * half + excess * (0.25 * (p1 * p2 - 1) - 0.25 * excess)  # Y/4, of either sign by
-    root = 0.5 * jnp.sqrt(4 * jnp.abs(quarter))  # rounding where sqrt Y is negligible against C
-    above, under = 0.5 * excess, root + half
-    steep = above > under
-    ratio = jnp.where(steep, under, above) / jnp.where(steep, above, under) * (4 / math.pi)
+    (_, half1, scaled1, high1, low1), (_, half2, scaled2, high2, low2) = one, two
+    difference = (high1 - high2) * math.sqrt(1 / 8) + (low1 - low2)  # (p1 - p2)/sqrt 8
+    excess = distance - difference * difference  # E/2
+    mean = half1 + half2  # C
+    square = mean * mean + excess * (scaled1 * scaled2 - 2 - 4 * excess)  # Y
+    # Of either sign by rounding, where it is negligible against C^2.
+    root = 0.5 * jnp.sqrt(jnp.abs(square))
+    under = 0.5 * mean + root
+    steep = excess > under
+    ratio = jnp.where(steep, under, excess) / jnp.where(steep, excess, under) * (4 / math.pi)
     angle = ratio * _polynomials.arctangent_factor(ratio * ratio, unit=(math.pi / 4) ** 2)
     return jnp.where(steep, 2 - angle, angle), (2 / math.pi) / root
 
 
-stepper = fast(_features, _advance, pair)
+stepper = fast(_features, _second_moment, _advance, pair)

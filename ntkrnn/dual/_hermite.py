@@ -35,6 +35,11 @@ class Expansion(NamedTuple):
     tail: float
     """Relative tail left out at the largest variance, the stated error of k."""
 
+    @property
+    def half(self) -> bool:
+        """Whether the nodes on one side are enough, for an odd or even function."""
+        return self.orders[2] == 2
+
 
 @functools.lru_cache(maxsize=64)
 def _quadrature(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,13 +87,13 @@ class _Row(NamedTuple):
     finite: bool
 
     @classmethod
-    def of(cls, fn: Scalar, variance: float, nodes: int, dtype: Any) -> _Row:
+    def of(cls, fn: Scalar, variance: float, nodes: int, dtype: Any, terms: int = _MOST_TERMS) -> _Row:
         """By quadrature of the function as it is computed in ``dtype``."""
-        z, matrix = _quadrature(nodes, _MOST_TERMS)
+        z, matrix = _quadrature(nodes, terms)
         with jax.ensure_compile_time_eval():
             values = np.asarray(fn(jnp.asarray(math.sqrt(variance) * z, dtype)), np.float64)
         if not np.isfinite(values).all():
-            return cls(math.nan, np.zeros(_MOST_TERMS), False)
+            return cls(math.nan, np.zeros(terms), False)
         return cls(float(values**2 @ matrix[:, 0]), values @ matrix, True)
 
     def tails(self) -> np.ndarray:
@@ -149,7 +154,24 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
     terms = max(int(below[0]), 2)
     kind = parity(spec, dtype)
     orders = (0, terms, 1) if kind < 0 else (kind, terms + 1, 2)
-    return Expansion(orders, nodes, float(tail[terms] if terms < len(tail) else 0.0))
+    enough = _enough_nodes(functions, limit, rows, nodes, terms + 1, dtype)
+    return Expansion(orders, enough, float(tail[terms] if terms < len(tail) else 0.0))
+
+
+def _enough_nodes(
+    functions: list[Scalar], limit: float, rows: list[_Row], nodes: int, terms: int, dtype: Any
+) -> int:
+    """The coarsest rule that gives the terms that are kept; finding their number took a finer one."""
+    coarse = 65
+    while coarse < nodes:
+        again = [_Row.of(fn, limit, coarse, dtype, terms).coefficients for fn in functions]
+        exact = [row.coefficients[:terms] for row in rows]
+        size = max(abs(c).max() for c in exact)
+        moved = max(abs(a - c).max() for a, c in zip(again, exact, strict=True))
+        if moved <= 4 * float(np.finfo(dtype).eps) * size:
+            return coarse
+        coarse = 2 * coarse - 1
+    return nodes
 
 
 def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion) -> Array:
@@ -160,10 +182,17 @@ def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion
     """
     start, stop, step = shifted_orders(plan, order)
     z, matrix = _quadrature(plan.nodes, stop)
+    kept = matrix[:, start:stop:step]
+    if plan.half:  # the integrand is even
+        z, kept = z[plan.nodes // 2 :], 2 * kept[plan.nodes // 2 :]
+        kept[0] *= 0.5
+    reach = abs(kept).max(axis=1)
+    seen = reach > 1e-2 * float(jnp.finfo(q.dtype).eps) * reach.max()  # the rest adds nothing
+    z, kept = z[seen], kept[seen]
     root, z = jnp.sqrt(jnp.maximum(q, 0))[..., None], jnp.asarray(z, q.dtype)
     values = derivative(spec, order)(root * z.reshape((1,) * q.ndim + z.shape))
-    kept = jnp.asarray(matrix[:, start:stop:step], q.dtype)
-    return jnp.einsum("...j,jk->k...", values, kept, precision=jax.lax.Precision.HIGHEST)
+    weights = jnp.asarray(kept, q.dtype)
+    return jnp.einsum("...j,jk->k...", values, weights, precision=jax.lax.Precision.HIGHEST)
 
 
 def shifted_orders(plan: Expansion, order: int) -> tuple[int, int, int]:

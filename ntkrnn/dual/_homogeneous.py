@@ -71,7 +71,10 @@ def stepper(left: float, right: float) -> Stepper:
         root = jnp.sqrt(q)
         return q, root, jnp.where(q > 0, math.sqrt(0.5) / jnp.where(q > 0, root, 1), 0)
 
-    def evaluate(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+    def second_moment(own: Features) -> Array:
+        return (odd + even) * own[0]
+
+    def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
         if not even:
             return odd * distance, jnp.full_like(distance, odd)
         (_, root1, inverse1), (_, root2, inverse2) = one, two
@@ -87,4 +90,4 @@ def stepper(left: float, right: float) -> Stepper:
         apart = (odd + even) * radial + root1 * root2 * (straight - bend)
         return apart, jnp.where(far, (odd - even) + turn, (odd + even) - turn)
 
-    return fast(features, evaluate, piecewise_linear(left, right))
+    return fast(features, second_moment, advance, piecewise_linear(left, right))

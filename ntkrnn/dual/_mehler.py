@@ -30,7 +30,6 @@ from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._types import Array
 from ntkrnn.dual import _hermite, _safe
 from ntkrnn.dual._result import PairExpectation, PairFunction
-from ntkrnn.dual._stepper import Stepper, generic
 
 
 class _Polynomial(NamedTuple):
@@ -123,8 +122,3 @@ def smooth(spec: str | Nonlinearity) -> PairFunction:
         )
 
     return pair
-
-
-def stepper(spec: str | Nonlinearity) -> Stepper:
-    """For now the pair function."""
-    return generic(smooth(spec))

@@ -15,7 +15,16 @@ from ntkrnn._nonlinearities import (
     check_name,
     leaky_slope,
 )
-from ntkrnn.dual import _erf, _gelu, _hermite, _homogeneous, _mehler, _threshold, _trigonometric
+from ntkrnn.dual import (
+    _erf,
+    _gelu,
+    _hermite,
+    _homogeneous,
+    _mehler,
+    _mehler_stepper,
+    _threshold,
+    _trigonometric,
+)
 from ntkrnn.dual._result import PairExpectation, PairFunction
 from ntkrnn.dual._stepper import Stepper, generic
 
@@ -139,7 +148,7 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
 def stepper(spec: str | Nonlinearity) -> Stepper:
     """What the kernel recursion passes a nonlinearity with, see :mod:`ntkrnn.dual._stepper`."""
     if not has_closed_form(spec):
-        return _mehler.stepper(spec)
+        return _mehler_stepper.stepper(spec)
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     slope = leaky_slope(name)
     if slope is not None:

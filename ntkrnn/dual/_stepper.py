@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ntkrnn._types import Array
 from ntkrnn.dual._result import PairFunction
@@ -31,42 +32,69 @@ class Stepper(NamedTuple):
 
     features: Callable[[Array], Features]
     """``q -> (q, ...)``, each of the shape of q: what one side brings to every pair."""
+    second_moment: Callable[[Features], Array]
+    """``V = E phi(sqrt q z)^2`` from the features of q."""
     advance: Advance
     """``(D, features of one side, of the other) -> (D', kdot)``, elementwise with broadcasting."""
+    arithmetic: bool
+    """Whether ``advance`` is made of arithmetic, square roots and quotients alone."""
 
 
 def generic(pair: PairFunction) -> Stepper:
     """A stepper without features, from a function of covariance and distance."""
+
+    def second_moment(features: Features) -> Array:
+        (q, *_) = features
+        return pair(q, jnp.zeros_like(q), q, q).k
 
     def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
         (q1, *_), (q2, *_) = one, two
         result = pair(0.5 * (q1 + q2) - distance, distance, q1, q2)
         return result.distance, result.kdot
 
-    return Stepper(lambda q: (q,), advance)
+    return Stepper(lambda q: (q,), second_moment, advance, False)
 
 
-def fast(features: Callable[[Array], Features], evaluate: Advance, pair: PairFunction) -> Stepper:
-    """A stepper that evaluates by ``evaluate`` and is differentiated through ``pair``.
+def fast(
+    features: Callable[[Array], Features],
+    second_moment: Callable[[Features], Array],
+    advance: Advance,
+    pair: PairFunction,
+) -> Stepper:
+    """A stepper that evaluates by its own forms and is differentiated through ``pair``.
 
     The fast forms are full of square roots and quotients whose derivatives at degenerate pairs are
-    0/0. ``pair`` is the same function of ``(D, q1, q2)`` with derivatives that are finite there.
+    0/0. ``pair`` is the same function of ``(D, q1, q2)`` with derivatives that are finite there; of
+    the features only q has a derivative.
     """
-    plain = generic(pair).advance
+    plain = generic(pair)
+
+    def detached(q: Array) -> Features:
+        return q, *(jax.lax.stop_gradient(feature) for feature in features(q)[1:])
 
     @jax.custom_jvp
-    def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
-        return evaluate(distance, one, two)
+    def fast_second_moment(own: Features) -> Array:
+        return second_moment(own)
 
-    @advance.defjvp
+    @fast_second_moment.defjvp
+    def _(primals, tangents):
+        (own,), (d_own,) = primals, tangents
+        _, slope = jax.jvp(lambda q: plain.second_moment((q,)), (own[0],), (d_own[0],))
+        return fast_second_moment(own), slope
+
+    @jax.custom_jvp
+    def fast_advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+        return advance(distance, one, two)
+
+    @fast_advance.defjvp
     def _(primals, tangents):
         distance, one, two = primals
         d_distance, d_one, d_two = tangents
         _, slope = jax.jvp(
-            lambda d, q1, q2: plain(d, (q1,), (q2,)),
+            lambda d, q1, q2: plain.advance(d, (q1,), (q2,)),
             (distance, one[0], two[0]),
             (d_distance, d_one[0], d_two[0]),
         )
-        return advance(distance, one, two), slope
+        return fast_advance(distance, one, two), slope
 
-    return Stepper(features, advance)
+    return Stepper(detached, fast_second_moment, fast_advance, True)

@@ -36,7 +36,7 @@ class Pair(NamedTuple):
     distance: Array
     """``E (s - s')^2/2``"""
     ntk: Array | None
-    """Tangent kernel, None where it is 0 or not wanted."""
+    """Tangent kernel, None where it is 0, as for inputs."""
 
 
 class Plan(NamedTuple):
@@ -47,8 +47,6 @@ class Plan(NamedTuple):
     """Squares of the scales."""
     stepper: Stepper
     layout: Layout
-    ntk: bool
-    """Whether the tangent kernel is wanted beside the covariance."""
 
 
 class Block(NamedTuple):
@@ -70,32 +68,28 @@ Visit = Callable[[Any, Pair, View, View, Array], Any]
 """``(value, top state, first side, second side, position) -> value``, at every position."""
 
 
-def close(plan: Plan, pair: Pair) -> Array:
+def close(pair: Pair) -> Array:
     """One array of a pair of kernels."""
-    if not plan.ntk:
-        return pair.distance
     assert pair.ntk is not None
     return jax.lax.complex(pair.distance, pair.ntk)
 
 
-def open_(plan: Plan, state: Array) -> Pair:
+def open_(state: Array) -> Pair:
     """The kernels in one array."""
-    return Pair(state.real, state.imag) if plan.ntk else Pair(state, None)
+    return Pair(state.real, state.imag)
 
 
 def _advance(plan: Plan, below: Pair, state: Array, one: LayerRows, two: LayerRows) -> Array:
     """One step of one layer; ``below`` carries its factor ``u_std^2`` already."""
     w, trainable = plan.scale.w, plan.form.trainable
-    distance, ntk = open_(plan, state)
+    distance, ntk = state.real, state.imag
     if one.alive is not None and two.alive is not None:
         on = one.alive * two.alive > 0.5
         distance = jnp.where(on, distance, one.previous + two.previous)
-        ntk = None if ntk is None else jnp.where(on, ntk, 0)
+        ntk = jnp.where(on, ntk, 0)
     recurrent = w * distance
     pre_activation = recurrent + below.distance
     distance, kdot = plan.stepper.advance(pre_activation, one.features, two.features)
-    if ntk is None:
-        return close(plan, Pair(distance, None))
     psi = one.trained + two.trained + w * ntk
     if "w" in trainable and "u" in trainable:
         psi = psi - pre_activation
@@ -105,7 +99,7 @@ def _advance(plan: Plan, below: Pair, state: Array, one: LayerRows, two: LayerRo
         psi = psi - below.distance
     if below.ntk is not None:
         psi = psi + below.ntk
-    return close(plan, Pair(distance, kdot * psi))
+    return close(Pair(distance, kdot * psi))
 
 
 def _scaled(plan: Plan, pair: Pair) -> Pair:
@@ -132,7 +126,7 @@ def _sweep(
     def fetch(i: Array) -> Any:
         at = position(i)
         if stored is not None:
-            below = open_(plan, jax.lax.dynamic_index_in_dim(stored, at, keepdims=False))
+            below = open_(jax.lax.dynamic_index_in_dim(stored, at, keepdims=False))
         else:
             below = block.below(at) if block.below is not None else None
         return block.left(at), block.right(at), below
@@ -140,33 +134,31 @@ def _sweep(
     def body(i: Array, carry: Any) -> Any:
         states, (left, right, below), value = carry
         one, two = view(plan.layout, left, 1), view(plan.layout, right, 2)
-        if given:
-            low = _scaled(plan, below)
-        else:
-            low = Pair(input_distance(plan.layout, left, right), None)
+        first = None if given else Pair(input_distance(plan.layout, left, right), None)
+        low = first or _scaled(plan, below)
         new = []
         for layer, state in zip(layers, states, strict=True):
             key = (layer, direction)
             state = _advance(plan, low, state, one.layers[key], two.layers[key])
             new.append(state)
-            low = _scaled(plan, open_(plan, state))
-        value = visit(value, open_(plan, new[-1]), one, two, position(i))
+            low = _scaled(plan, open_(state))
+        value = visit(value, open_(new[-1]), one, two, position(i))
         return tuple(new), fetch(i + 1), value
 
-    first = fetch(jnp.asarray(0))
-    left, right = first[0], first[1]
-    shape = (*jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-1], right.shape[-1])
-    zero = jnp.zeros(shape, left.dtype)
-    zero = close(plan, Pair(zero, zero))
-    states, _, value = jax.lax.fori_loop(
-        0, block.steps, body, ((zero,) * len(layers), first, value)
-    )
+    start = ((_zero(block),) * len(layers), fetch(jnp.asarray(0)), value)
+    states, _, value = jax.lax.fori_loop(0, block.steps, body, start)
     return states[-1], value
 
 
-def run_diagonal(
-    plan: Plan, block: Block, visit: Visit, start: Any
-) -> dict[str, tuple[Pair, Any]]:
+def _zero(block: Block, *lead: int) -> Array:
+    """The state before the first position, or a number of them."""
+    left, right = (jax.eval_shape(f, jnp.asarray(0)) for f in (block.left, block.right))
+    lanes = jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    zero = jnp.zeros((*lead, *lanes, left.shape[-1], right.shape[-1]), left.dtype)
+    return close(Pair(zero, zero))
+
+
+def run_diagonal(plan: Plan, block: Block, visit: Visit, start: Any) -> dict[str, tuple[Pair, Any]]:
     """Run all layers along the diagonals of one block and fold the top layer's states.
 
     With several layers in one direction all of them advance together and nothing is stored. With two
@@ -188,19 +180,16 @@ def run_diagonal(
     form = plan.form
     if not form.bidirectional:
         state, value = _sweep(plan, range(form.depth), "forward", block, None, visit, start)
-        return {"forward": (open_(plan, state), value)}
+        return {"forward": (open_(state), value)}
 
     def keep(buffer: Array, state: Pair, one: View, two: View, at: Array) -> Array:
-        return buffer.at[at].set(close(plan, state))
+        return buffer.at[at].set(close(state))
 
     stored = None
     for layer in range(form.depth - 1):
-        left, right = (jax.eval_shape(f, jnp.asarray(0)) for f in (block.left, block.right))
-        shape = (*jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-1], right.shape[-1])
-        zero = jnp.zeros((block.capacity, *shape), left.dtype)
-        zero = close(plan, Pair(zero, zero))
+        empty = _zero(block, block.capacity)
         both = [
-            _sweep(plan, range(layer, layer + 1), d, block, stored, keep, zero)[1]
+            _sweep(plan, range(layer, layer + 1), d, block, stored, keep, empty)[1]
             for d in form.directions
         ]
         stored = add_up(both) / len(both)
@@ -208,5 +197,5 @@ def run_diagonal(
     result = {}
     for direction in form.directions:
         state, value = _sweep(plan, top, direction, block, stored, visit, start)
-        result[direction] = (open_(plan, state), value)
+        result[direction] = (open_(state), value)
     return result

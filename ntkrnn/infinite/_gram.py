@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
@@ -15,7 +15,7 @@ from ntkrnn.infinite._diagonal import Plan
 from ntkrnn.infinite._readouts import Side
 from ntkrnn.infinite._rows import Layout, pack
 from ntkrnn.infinite._tiles import Tiling, blocks, fill
-from ntkrnn.infinite._variances import Track, track
+from ntkrnn.infinite._variances import Track, largest_variance, track
 
 
 class Data(NamedTuple):
@@ -33,10 +33,10 @@ class Settings(NamedTuple):
     """What a compiled program is made for."""
 
     form: Elman
-    ntk: bool
     tiling: Tiling
     triangle: bool
     """Whether both sides are the same."""
+    channels: int
     ragged: bool
     """Whether sequences differ in length."""
 
@@ -61,8 +61,10 @@ def _root(square: Any) -> Any:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
-def _side(plan: Plan, data: Data, steps: Any, size: int, cyclic: tuple[int, int] | None) -> Side:
-    """Rows and variances of one side.
+def _side(
+    plan: Plan, data: Data, steps: Any, size: int, cyclic: tuple[int, int] | None
+) -> tuple[Side, Array]:
+    """Rows and variances of one side, and its largest pre-activation variance.
 
     Args:
         plan: what to compute.
@@ -76,7 +78,7 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, cyclic: tuple[int, int]
 
     def rows(x: Array, valid: Array) -> tuple[Array, Track]:
         tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)
-        return pack(layout, plan.stepper, width.astype(x.dtype) * x, tracks), tracks
+        return pack(layout, width.astype(x.dtype) * x, tracks), tracks
 
     def states(tracks: Track) -> dict[str, Array]:
         return {d: 0.5 * entry.state for d, entry in tracks.layers[-1].items()}
@@ -85,66 +87,90 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, cyclic: tuple[int, int]
         return a.reshape(*a.shape[:-1], -1, size)
 
     x, valid = time_major(data)
+    aligned = form.readout == "last" and layout.restarts
+    packed, tracks = rows(*(_aligned(x, valid, steps) if aligned else (x, valid)))
+    largest, halves, starts = largest_variance(tracks), states(tracks), None
+    if form.readout == "last":
+        halves = {d: h[0] if d == "backward" else h[steps - 1] for d, h in halves.items()}
+        if aligned and form.bidirectional:
+            unaligned, tracks = rows(x, valid)
+            halves["backward"] = states(tracks)["backward"][0]
+            starts = blocks(unaligned, size)
+    elif form.readout == "mean":
+        halves = {d: jnp.sum(h, axis=0) for d, h in halves.items()}
+    if cyclic is not None:
+        packed = _readouts.cyclic(packed, data.steps, *cyclic)
     counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
-    if form.readout != "last":
-        packed, tracks = rows(x, valid)
-        halves = states(tracks)
-        if form.readout == "mean":
-            halves = {d: jnp.sum(h, axis=0) for d, h in halves.items()}
-        if cyclic is not None:
-            packed = _readouts.cyclic(packed, data.steps, *cyclic)
-        return Side(blocks(packed, size), None, {d: cut(h) for d, h in halves.items()}, counts)
-
-    starts = None
-    packed, tracks = rows(*(_aligned(x, valid, steps) if layout.restarts else (x, valid)))
-    halves = {d: h[0] if d == "backward" else h[steps - 1] for d, h in states(tracks).items()}
-    if layout.restarts and form.bidirectional:
-        unaligned, tracks = rows(x, valid)
-        halves["backward"] = states(tracks)["backward"][0]
-        starts = blocks(unaligned, size)
-    return Side(blocks(packed, size), starts, {d: cut(h) for d, h in halves.items()}, counts)
+    halves = {d: cut(h) for d, h in halves.items()}
+    return Side(blocks(packed, size), starts, halves, counts), largest
 
 
-def gram(
-    settings: Settings, scale: Scales, one: Data, two: Data, pairs: Array, span: tuple[Any, Any]
-) -> tuple[Array, ...]:
-    """NNGP, and NTK if wanted, in the tiles of some groups, 0 in the others.
+class Sides(NamedTuple):
+    """Everything that the tiles are computed from."""
+
+    one: Side
+    two: Side
+    steps: Any
+    """Positions on a diagonal."""
+    period: Any
+    """Number of cyclic diagonals."""
+    largest: Array
+    """Largest pre-activation variance of any valid step."""
+
+
+def _plan(settings: Settings, scale: Scales, dtype: Any) -> Plan:
+    passed = stepper(settings.form.nonlinearity)
+    everything = settings.form.readout != "last"
+    restarts, ragged = everything or settings.ragged, everything and settings.ragged
+    layout = Layout.of(settings.form, passed, dtype, settings.channels, restarts, ragged)
+    return Plan(settings.form, scale, passed, layout)
+
+
+def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
+    """What depends on one sequence alone, for both sides.
+
+    Cost: O((N1 + N2) T L) evaluations of the features of the nonlinearity.
+    """
+    plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
+    last = settings.form.readout == "last"
+    steps = _larger(one.steps, two.steps) if last else one.steps
+    cyclic = None if last else (tiling.lanes, one.x.shape[1])
+    left, largest1 = _side(plan, one, steps, tiling.rows, None)
+    if settings.triangle and last:
+        return Sides(left, left, steps, two.steps, largest1)
+    right, largest2 = _side(plan, two, steps, tiling.columns, cyclic)
+    return Sides(left, right, steps, two.steps, jnp.maximum(largest1, largest2))
+
+
+def tiles(
+    settings: Settings, scale: Scales, both: Sides, pairs: Array, span: tuple[Any, Any]
+) -> tuple[Array, Array]:
+    """NNGP and NTK in the tiles of some groups, 0 in the others.
 
     Args:
         settings: the architecture and what the program is made for.
         scale: squares of the scales.
-        one: the first side.
-        two: the second side.
+        both: what :func:`sides` returns.
         pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.infinite._tiles.schedule`.
         span: first group and one past the last.
 
     Returns:
-        One matrix for each kernel, of the padded sizes.
+        Two matrices of the padded sizes.
 
     Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
     block of pairs and for both sides, O((N1 + N2) T (d + L)).
     """
-    form, tiling = settings.form, settings.tiling
-    everything = form.readout != "last"
-    step = stepper(form.nonlinearity)
-    restarts, padding = everything or settings.ragged, everything and settings.ragged
-    layout = Layout.of(form, step, one.x.dtype, one.x.shape[2], restarts, padding)
-    plan = Plan(form, scale, step, layout, settings.ntk)
-    capacity = one.x.shape[1]
-    turning = (tiling.lanes, capacity) if everything else None
-    steps = one.steps if everything else _larger(one.steps, two.steps)
-    left = _side(plan, one, steps, tiling.rows, None)
-    right = _side(plan, two, steps, tiling.columns, turning)
-    if form.readout == "last":
-        compute = _readouts.last(plan, left, right, steps)
+    dtype, readout = both.one.ends.dtype, settings.form.readout
+    plan = _plan(settings, scale, dtype)
+    shape = tuple(math.prod(side.counts.shape) for side in both[:2])
+    if readout == "last":
+        compute = _readouts.last(plan, both.one, both.two, both.steps)
     else:
-        readout = _readouts.mean if form.readout == "mean" else _readouts.sequence
-        compute = readout(plan, left, right, steps, two.steps, tiling.lanes)
-    shape = (one.x.shape[0], two.x.shape[0])
-    if form.readout == "sequence":
-        shape = (*shape, one.x.shape[1], two.x.shape[1])
-    empty = tuple(jnp.zeros(shape, one.x.dtype) for _ in range(1 + settings.ntk))
-    return fill(compute, pairs, span, empty, settings.triangle)
+        whole = _readouts.mean if readout == "mean" else _readouts.sequence
+        compute = whole(plan, *both[:4], settings.tiling.lanes)
+    if readout == "sequence":
+        shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
+    return fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
 
 
 def _larger(a: Any, b: Any) -> Any:

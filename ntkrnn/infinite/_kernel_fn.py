@@ -10,30 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
-from ntkrnn._types import Kernels
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn._types import Array, Kernels
+from ntkrnn.architectures import Elman
 from ntkrnn.dual import has_closed_form, truncation_error
-from ntkrnn.infinite._gram import Data, time_major
 from ntkrnn.infinite._programs import Problem, chosen_devices, compiled, prepare, traced
-from ntkrnn.infinite._variances import squared_scales, track
+from ntkrnn.infinite._variances import squared_scales
 
 GETS = ("nngp", "ntk")
 TOLERATED_ERROR = 1e-6
 """Largest relative error of an expanded nonlinearity that passes without a warning."""
-
-
-@functools.partial(jax.jit, static_argnames="form")
-def _largest_variance(form: Elman, scale: Scales, data: Data) -> Any:
-    """Largest pre-activation variance anywhere in the network."""
-    x, valid = time_major(data)
-    tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)
-    variances = [t.variance for layer in tracks.layers for t in layer.values()]
-    return jnp.max(jnp.where(valid, jnp.stack(variances), 0))
 
 
 def _canonical_get(get: Any) -> tuple[str, ...]:
@@ -50,13 +39,13 @@ def _canonical_get(get: Any) -> tuple[str, ...]:
     return wanted
 
 
-def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: Data) -> None:
+def _warn_if_inaccurate(form: Elman, variance: Array) -> None:
     """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
     spec = form.nonlinearity
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
     if has_closed_form(spec):
         return
-    largest = max(float(_largest_variance(form, scale, data)) for data in sides)
+    largest = float(variance)
     if largest > limit:
         error = truncation_error(spec, largest)
         if error > TOLERATED_ERROR:
@@ -67,7 +56,7 @@ def _warn_if_inaccurate(form: Elman, scale: Scales, *sides: Data) -> None:
                 "inputs, lower the scales, or ask for more terms with nonlinearity="
                 f"ntkrnn.dual.nonlinearity({name!r}, max_variance={largest:.3g}), which says if "
                 "it cannot be had.",
-                stacklevel=4,
+                stacklevel=3,
             )
 
 
@@ -100,17 +89,16 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
         tile = None if tile is None else _checks.positive_integer("tile", tile)
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         given = [a for a in (x1, x2, lengths1, lengths2, *scale) if a is not None]
-        problem = Problem(form, "ntk" in wanted, symmetric, tile)
+        problem = Problem(form, symmetric, tile)
         if any(_checks.concrete_values(a) is None for a in given):
             values = traced(problem, scale, x1, x2, lengths1, lengths2)
         else:
             places = chosen_devices(devices, x1)
             host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
             work = prepare(problem, *host, platform=places[0].platform, exact=False)
-            _warn_if_inaccurate(form, scale, *((work.one,) if symmetric else (work.one, work.two)))
-            values = compiled(scale, work, x1, x2, places)
-        kernels = dict(zip(GETS, values, strict=False))
-        found = [kernels[g] for g in wanted]
+            values, variance = compiled(scale, work, x1, x2, places)
+            _warn_if_inaccurate(form, variance)
+        found = [values[GETS.index(g)] for g in wanted]
         return found[0] if isinstance(get, str) else _result_type(wanted)(*found)
 
     return kernel_fn

@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ntkrnn._compile import vectorising_jit
+from ntkrnn._compile import wide_registers
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales
-from ntkrnn.infinite._gram import Data, Settings, gram
-from ntkrnn.infinite._tiles import Tiling, bucket, choose, schedule
+from ntkrnn.dual import stepper
+from ntkrnn.infinite._gram import Data, Settings, Sides, sides, tiles
+from ntkrnn.infinite._tiles import bucket, choose, schedule
 
 
 class Problem(NamedTuple):
     """What is asked for."""
 
     form: Elman
-    ntk: bool
     symmetric: bool
     tile: int | None
     """Sequences per side of a tile, None to choose."""
@@ -59,8 +59,9 @@ def prepare(
     """
     form, last = problem.form, problem.form.readout == "last"
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
-    tiling = choose(n1, n2, None if last else t2, x1.dtype.itemsize, platform, problem.symmetric, problem.tile)
-    pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, problem.symmetric)
+    shifts, triangle = None if last else t2, problem.symmetric
+    tiling = choose(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
+    pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, triangle)
     up = (lambda size: size) if exact else bucket
     # "last" runs along one diagonal of both sides.
     capacities = (up(max(t1, t2)),) * 2 if last else (up(t1), up(t2))
@@ -75,7 +76,7 @@ def prepare(
             (x2, lengths2, tiling.columns, capacities[1]),
         )
     ]
-    settings = Settings(form, problem.ntk, tiling, problem.symmetric, ragged)
+    settings = Settings(form, tiling, problem.symmetric, x1.shape[2], ragged)
     return Prepared(settings, sides[0], sides[1], pairs, groups)
 
 
@@ -93,40 +94,54 @@ def _pad(x: Any, lengths: Any, size: int, steps: int) -> tuple[Any, Any]:
 def traced(problem: Problem, scale: Scales, x1: Any, x2: Any, *lengths: Any) -> tuple[Array, ...]:
     """The kernels inside a program that somebody else compiles or differentiates."""
     work = prepare(problem, x1, x2, *lengths, platform=jax.default_backend(), exact=True)
-    pairs = jnp.asarray(work.pairs)
-    kernels = gram(work.settings, scale, work.one, work.two, pairs, (0, work.groups))
+    both = sides(work.settings, scale, work.one, work.two)
+    kernels = tiles(work.settings, scale, both, jnp.asarray(work.pairs), (0, work.groups))
     return tuple(_cut(k, x1, x2) for k in kernels)
+
+
+def _size(kernel: Any, x1: Any, x2: Any) -> tuple[int, ...]:
+    return (x1.shape[0], x2.shape[0], x1.shape[1], x2.shape[1])[: kernel.ndim]
 
 
 def _cut(kernel: Any, x1: Any, x2: Any) -> Array:
     """Without the padding."""
-    size = (x1.shape[0], x2.shape[0], x1.shape[1], x2.shape[1])[: kernel.ndim]
+    size = _size(kernel, x1, x2)
     return kernel if kernel.shape == size else kernel[tuple(slice(s) for s in size)]
 
 
-@functools.partial(vectorising_jit, static_argnames="settings")
+_prepared = jax.jit(sides, static_argnames="settings")
+
+
 def _one_device(
-    settings: Settings, scale: Scales, one: Data, two: Data, pairs: Array, groups: Any
-) -> tuple[Array, ...]:
-    return gram(settings, scale, one, two, pairs, (0, groups))
+    settings: Settings, scale: Scales, both: Sides, pairs: Array, groups: Any
+) -> tuple[Array, Array]:
+    return tiles(settings, scale, both, pairs, (0, groups))
 
 
-@functools.partial(vectorising_jit, static_argnames=("settings", "mesh"))
 def _many_devices(
-    settings: Settings, mesh: Mesh, scale: Scales, one: Data, two: Data, pairs: Array, groups: Any
-) -> tuple[Array, ...]:
+    settings: Settings, mesh: Mesh, scale: Scales, both: Sides, pairs: Array, groups: Any
+) -> tuple[Array, Array]:
     count = mesh.devices.size
 
-    def share(scale: Scales, one: Data, two: Data, pairs: Array, groups: Any) -> tuple[Array, ...]:
+    def share(scale: Scales, both: Sides, pairs: Array, groups: Any) -> tuple[Array, Array]:
         rank = jax.lax.axis_index("tiles")
         span = (groups * rank // count, groups * (rank + 1) // count)
-        return jax.lax.psum(gram(settings, scale, one, two, pairs, span), "tiles")
+        return jax.lax.psum(tiles(settings, scale, both, pairs, span), "tiles")
 
     everywhere = PartitionSpec()
-    mapped = jax.shard_map(
-        share, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False
-    )
-    return mapped(scale, one, two, pairs, groups)
+    mapped = jax.shard_map(share, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
+    return mapped(scale, both, pairs, groups)
+
+
+@functools.cache
+def _program(settings: Settings, devices: tuple[jax.Device, ...]) -> Any:
+    """The compiled tiles, for wide registers where nothing but arithmetic is in them."""
+    if len(devices) > 1:
+        fn = functools.partial(_many_devices, settings, Mesh(np.asarray(devices), ("tiles",)))
+    else:
+        fn = functools.partial(_one_device, settings)
+    wide = devices[0].platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
+    return jax.jit(fn, compiler_options=wide_registers() if wide else None)
 
 
 def chosen_devices(devices: Sequence[jax.Device] | None, x: Array) -> list[jax.Device]:
@@ -146,14 +161,21 @@ def chosen_devices(devices: Sequence[jax.Device] | None, x: Array) -> list[jax.D
 
 def compiled(
     scale: Scales, work: Prepared, x1: Any, x2: Any, devices: list[jax.Device]
-) -> tuple[Array, ...]:
-    """The kernels by a program of our own, on one device or several."""
-    arguments = (scale, work.one, work.two, work.pairs, np.int32(work.groups))
-    if len(devices) > 1:
-        kernels = _many_devices(work.settings, Mesh(np.asarray(devices), ("tiles",)), *arguments)
-    else:
-        with jax.default_device(devices[0]):
-            kernels = _one_device(work.settings, *arguments)
-    if devices[0].platform == "cpu":  # a view, without a program for every size
-        kernels = [np.asarray(k) for k in kernels]
-    return tuple(jnp.asarray(_cut(k, x1, x2)) for k in kernels)
+) -> tuple[tuple[Array, ...], Array]:
+    """The kernels by a program of our own, and the largest pre-activation variance."""
+    program = _program(work.settings, tuple(devices))
+    with jax.default_device(devices[0]):
+        both = _prepared(work.settings, scale, work.one, work.two)
+        if len(devices) > 1:
+            everywhere = NamedSharding(Mesh(np.asarray(devices), ("tiles",)), PartitionSpec())
+            both = jax.device_put(both, everywhere)
+        kernels = program(scale, both, work.pairs, np.int32(work.groups))
+    return tuple(_trimmed(k, x1, x2, devices[0].platform) for k in kernels), both.largest
+
+
+def _trimmed(kernel: Array, x1: Any, x2: Any, platform: str) -> Array:
+    """Without the padding; on a CPU through a view, which needs no program for every size."""
+    size = _size(kernel, x1, x2)
+    if platform == "cpu" and kernel.shape != size:
+        return jnp.asarray(np.asarray(kernel)[tuple(slice(s) for s in size)])
+    return _cut(kernel, x1, x2)

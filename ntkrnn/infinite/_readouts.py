@@ -38,11 +38,9 @@ def _across(one: Array, two: Array) -> tuple[Array, Array]:
     return one[..., :, None], two[..., None, :]
 
 
-def _readout(plan: Plan, cov: Array, ntk: Array | None) -> tuple[Array, ...]:
-    """Kernels of the outputs: NNGP, and NTK if it is wanted."""
+def _readout(plan: Plan, cov: Array, ntk: Array) -> tuple[Array, Array]:
+    """NNGP and NTK of the outputs."""
     v = plan.scale.v
-    if ntk is None:
-        return (v * cov,)
     return v * cov, v * (ntk + cov if "v" in plan.form.trainable else ntk)
 
 
@@ -101,7 +99,7 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
     """Sums over all pairs of valid steps; ``two.ends`` is cyclic."""
 
     def add(total: Array, state: Pair, left: View, right: View, at: Array) -> Array:
-        new = close(plan, state)
+        new = close(state)
         if left.valid is not None and right.valid is not None:
             new = jnp.where(left.valid * right.valid > 0.5, new, 0)
         return total + new
@@ -110,7 +108,7 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
         rows1, rows2 = one.ends[:, i[0]], two.ends[:, j[0]]
         shape = (lanes, rows1.shape[-1], rows2.shape[-1])
         zero = jnp.zeros(shape, rows1.dtype)
-        zero = close(plan, Pair(zero, zero))
+        zero = close(Pair(zero, zero))
         left = _reader(rows1[:, None])
 
         def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
@@ -129,10 +127,10 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
         kernels = []
         for direction, total in totals.items():
             half1, half2 = _across(one.variances[direction][i[0]], two.variances[direction][j[0]])
-            state = open_(plan, total)
+            state = open_(total)
             cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
-            ntk = None if state.ntk is None else state.ntk / (count1 * count2)
-            kernels.append(tuple(k[None] for k in _readout(plan, cov, ntk)))
+            pair = _readout(plan, cov, state.ntk / (count1 * count2))
+            kernels.append(tuple(k[None] for k in pair))
         return _averaged(kernels)
 
     return compute
@@ -161,20 +159,20 @@ def whole(
     shape = (capacity, lanes, rows1.shape[-1], rows2.shape[-1])
 
     def put(buffer: Array, state: Pair, left: View, right: View, at: Array) -> Array:
-        return buffer.at[at].set(close(plan, state))
+        return buffer.at[at].set(close(state))
 
     def some(k: Array) -> Array:
         shift = k * lanes
         feed = None if below is None else below(shift)
         block = Block(_reader(rows1[:, None]), _shifted(rows2, shift, lanes), steps, capacity, feed)
         zero = jnp.zeros(shape, rows1.dtype)
-        result = run_diagonal(plan, block, put, close(plan, Pair(zero, zero)))
+        result = run_diagonal(plan, block, put, close(Pair(zero, zero)))
         return _averaged([value for _, value in result.values()])
 
     kept = jax.lax.map(some, jnp.arange(-(-last_shift // lanes)))  # [shift/lanes, T1, lanes, B1, B2]
     t1, t2 = jnp.arange(capacity)[:, None], jnp.arange(last_shift)[None, :]
     shift = (t2 - t1) % period
-    return open_(plan, kept[shift // lanes, t1, shift % lanes])
+    return open_(kept[shift // lanes, t1, shift % lanes])
 
 
 def sequence(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
@@ -189,8 +187,6 @@ def sequence(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: i
         inside2 = t2[:, None].astype(halves2.dtype) < two.counts[j[0]][None, :]
         inside = inside1[:, None, :, None] & inside2[None, :, None, :]
         kernels = _readout(plan, halves1 + halves2 - state.distance, state.ntk)
-        return tuple(
-            jnp.transpose(jnp.where(inside, k, 0), (2, 3, 0, 1))[None] for k in kernels
-        )
+        return tuple(jnp.transpose(jnp.where(inside, k, 0), (2, 3, 0, 1))[None] for k in kernels)
 
     return compute

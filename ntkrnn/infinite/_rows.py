@@ -67,26 +67,25 @@ class View(NamedTuple):
     layers: dict[tuple[int, str], LayerRows]
 
 
-def pack(layout: Layout, stepper: Stepper, x: Array | None, track: Track) -> Array:
+def pack(layout: Layout, x: Array | None, track: Track) -> Array:
     """Stack the rows of one side.
 
     Args:
         layout: which rows.
-        stepper: gives the features of the variances.
         x: ``[T, N, d]`` scaled inputs, 0 outside the sequences, or None for a layer below.
         track: variances along the sequences.
 
     Returns:
         ``[T, R, N]``.
     """
-    dtype = track.layers[0]["forward"].variance.dtype
+    dtype = track.layers[0]["forward"].state.dtype
     rows = [track.valid.astype(dtype)] if layout.ragged else []
     for layer, direction in layout.keys:
         entry = track.layers[layer][direction]
         rows.append(0.5 * entry.trained)
         if layout.restarts:
             rows += [entry.alive.astype(dtype), 0.5 * entry.previous]
-        rows += stepper.features(entry.variance)
+        rows += entry.features
     stacked = jnp.stack(rows, axis=1)
     if x is None:
         return stacked
@@ -111,9 +110,7 @@ def view(layout: Layout, rows: Array, side: int) -> View:
     for key in layout.keys:
         trained = take()
         alive, previous = (take(), take()) if layout.restarts else (None, None)
-        layers[key] = LayerRows(
-            trained, alive, previous, tuple(take() for _ in range(layout.features))
-        )
+        layers[key] = LayerRows(trained, alive, previous, tuple(take() for _ in range(layout.features)))
     return View(valid, layers)
 
 

@@ -51,10 +51,10 @@ def sequence_kernels(
     """
     step = stepper(arch.nonlinearity)
     layout = Layout.of(arch, step, inputs.distance.dtype, 0, restarts=True, ragged=False)
-    plan = Plan(arch, scale, step, layout, ntk=True)
+    plan = Plan(arch, scale, step, layout)
     t1, t2, n1, n2 = inputs.distance.shape
     lanes = choose(n1, n2, t2, inputs.distance.dtype.itemsize, "cpu").lanes
-    rows1, rows2 = pack(layout, step, None, track1), pack(layout, step, None, track2)
+    rows1, rows2 = pack(layout, None, track1), pack(layout, None, track2)
 
     def below(shift: Array) -> Any:
         def at(t: Array) -> Pair:
@@ -70,5 +70,4 @@ def sequence_kernels(
     )
     inside = track1.valid[:, None, :, None] & track2.valid[None, :, None, :]
     cov = halves1[:, None, :, None] + halves2[None, :, None, :] - state.distance
-    assert state.ntk is not None
     return StateKernels(jnp.where(inside, cov, 0), jnp.where(inside, state.ntk, 0))

@@ -138,9 +138,11 @@ def fill(
                 rest = (0,) * (matrix.ndim - 2)
                 start = (i[lane] * tile.shape[0], j[lane] * tile.shape[1], *rest)
                 if triangle:
-                    tile = jnp.where(i[lane] == j[lane], 0.5 * (tile + turned(tile)), tile)
+                    other = turned(tile)
+                    even = jnp.where(i[lane] == j[lane], 0.5 * (tile - other), 0)
                     back = (start[1], start[0], *rest)
-                    matrix = jax.lax.dynamic_update_slice(matrix, turned(tile), back)
+                    matrix = jax.lax.dynamic_update_slice(matrix, other + even, back)
+                    tile = tile - even
                 matrix = jax.lax.dynamic_update_slice(matrix, tile, start)
             filled.append(matrix)
         return tuple(filled)

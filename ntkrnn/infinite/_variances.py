@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
-from ntkrnn.dual import PairFunction, pair_function
+from ntkrnn.dual import Features, Stepper, stepper
 
 
 def squared_scales(arch: Elman) -> Scales:
@@ -32,8 +32,8 @@ def squared_scales(arch: Elman) -> Scales:
 class LayerTrack(NamedTuple):
     """One layer in one direction, seen along a set of sequences; each entry ``[T, N]``."""
 
-    variance: Array
-    """Pre-activation variance q."""
+    features: Features
+    """What the nonlinearity needs of the pre-activation variance q; the first is q itself."""
     previous: Array
     """State variance at the previous step of this direction, 0 where there is none."""
     alive: Array
@@ -54,24 +54,23 @@ class Track(NamedTuple):
 
 
 def _layer_track(
-    arch: Elman, scale: Scales, pair: PairFunction, below: Array, valid: Array, reverse: bool
+    arch: Elman, scale: Scales, passed: Stepper, below: Array, valid: Array, reverse: bool
 ) -> LayerTrack:
     """Track of one layer and direction."""
 
-    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+    def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Features, Array]]:
         below_t, valid_t = inputs
-        q = scale.w * state + scale.u * below_t + scale.b
-        own = pair(q, jnp.zeros_like(q), q, q).k
-        state = jnp.where(valid_t, own, 0)
-        return state, (q, state)
+        features = passed.features(scale.w * state + scale.u * below_t + scale.b)
+        state = jnp.where(valid_t, passed.second_moment(features), 0)
+        return state, (features, state)
 
     start = jnp.zeros(below.shape[1:], below.dtype)
-    _, (variance, state) = jax.lax.scan(step, start, (below, valid), reverse=reverse)
+    _, (features, state) = jax.lax.scan(step, start, (below, valid), reverse=reverse)
     previous = _before(state, reverse)
     parts = {"w": scale.w * previous, "u": scale.u * below, "b": jnp.full_like(below, scale.b)}
     trained = [part for name, part in parts.items() if name in arch.trainable]
     return LayerTrack(
-        variance, previous, _before(valid, reverse), state, add_up([jnp.zeros_like(below), *trained])
+        features, previous, _before(valid, reverse), state, add_up([jnp.zeros_like(below), *trained])
     )
 
 
@@ -92,13 +91,19 @@ def track(arch: Elman, scale: Scales, input_variance: Array, valid: Array) -> Tr
 
     Cost: O(L N T) evaluations of the dual activation.
     """
-    pair = pair_function(arch.nonlinearity)
+    passed = stepper(arch.nonlinearity)
     below, layers = jnp.where(valid, input_variance, 0), []
     for _ in range(arch.depth):
         tracks = {
-            direction: _layer_track(arch, scale, pair, below, valid, direction == "backward")
+            direction: _layer_track(arch, scale, passed, below, valid, direction == "backward")
             for direction in arch.directions
         }
         below = add_up([t.state for t in tracks.values()]) / len(tracks)
         layers.append(tracks)
     return Track(valid, tuple(layers))
+
+
+def largest_variance(tracks: Track) -> Array:
+    """Largest pre-activation variance of any valid step."""
+    every = jnp.stack([entry.features[0] for layer in tracks.layers for entry in layer.values()])
+    return jnp.max(jnp.where(tracks.valid, every, 0))

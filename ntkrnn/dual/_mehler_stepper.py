@@ -1,0 +1,160 @@
+r"""The recursion through any smooth function: Mehler's series, one polynomial in rho per pair.
+
+For an odd function, with ``x = rho^2`` and ``t_k = c_k(q1) c_k(q2)``::
+
+    k = rho p(x),   p(x) = sum_k t_k x^((k-1)/2),   kdot = sum_k k t_k x^((k-1)/2)/sqrt(q1 q2)
+    D' = R + p(1) - rho p(x),   R = sum_k (c_k(q1) - c_k(q2))^2/2
+
+kdot by Price's theorem; ``(p(1) - p(x))/(1 - x)`` is the sum of the partial results of Horner's rule,
+in which nothing cancels. Likewise for even functions and for those that are neither.
+
+Which powers are kept is thinned out in :mod:`ntkrnn.dual._thinning`. R depends on the two variances
+alone. The curve ``q -> (c_k(q))`` is so smooth that a handful of coordinates hold it: R is the squared
+distance in those of a singular value decomposition, which also has the tangents of the curve, so that
+near-equal variances keep their digits.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
+from ntkrnn._types import Array, add_up
+from ntkrnn.dual import _hermite
+from ntkrnn.dual._mehler import smooth
+from ntkrnn.dual._stepper import Features, Stepper, fast
+from ntkrnn.dual._thinning import Thinned, thinned
+
+_UNROLLED = 96
+"""Up to so many terms the series is written out; longer ones run through a loop."""
+_CHUNK = 16
+_REACH = 4.0
+"""The coordinates hold for variances up to so many times the largest wanted."""
+_SMALLEST = 1e-5
+"""Coordinates below this size are left out; the error of R is its square."""
+
+
+def _terms(spec: str | Nonlinearity, q: Array) -> Array:
+    """Thinned coefficients ``[terms, *q.shape]``: those of single powers, and roots of energies."""
+    plan = _hermite.expansion(spec, q.dtype.name)
+    thin = thinned(spec, q.dtype.name)
+    series = _hermite.coefficients(spec, 0, q, plan)
+    if thin.single == len(thin.powers):
+        return series
+    weights = jnp.asarray(thin.weights, q.dtype)
+    exact = jax.lax.Precision.HIGHEST
+    energy = jnp.einsum("k...,kj->j...", jnp.square(series[thin.single :]), weights, precision=exact)
+    return jnp.concatenate([series[: thin.single], jnp.sqrt(energy)])
+
+
+@functools.lru_cache(maxsize=64)
+def _coordinates(spec: str | Nonlinearity, dtype_name: str) -> np.ndarray:
+    """Orthonormal coordinates ``[terms, r]`` of the curve of coefficients and of its tangents."""
+    limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
+    roots = np.linspace(0, math.sqrt(_REACH * limit), 121)
+    with jax.ensure_compile_time_eval():
+        curve = np.asarray(_terms(spec, jnp.asarray(roots**2, dtype_name)), np.float64)
+    tangents = np.diff(curve, axis=1) / (roots[1] - roots[0])
+    sides, sizes, _ = np.linalg.svd(np.concatenate([curve, tangents], axis=1), full_matrices=False)
+    smallest = _SMALLEST if dtype_name == "float32" else 1e-9
+    return sides[:, sizes > smallest * sizes[0]]
+
+
+def _sums(thin: Thinned, terms: list[Array], x: Array) -> tuple[Array, Array, Array]:
+    """``p(x)``, ``sum_k k t_k x^(..)`` and ``(p(1) - p(x))/(1 - x)``, by Horner's rule.
+
+    The second one is short of a factor x where its lowest power would be negative.
+    """
+    powers, steps = {1: x}, {1: None}  # x^g and (1 - x^g)/(1 - x) for gaps g = 1, 2, 4, ...
+    gap = 1
+    while gap < max(thin.gaps, default=1):
+        before = steps[gap]
+        steps[2 * gap] = 1 + powers[gap] if before is None else before * (1 + powers[gap])
+        powers[2 * gap] = powers[gap] * powers[gap]
+        gap *= 2
+
+    value, slope = terms[-1], float(thin.powers[-1]) * terms[-1]
+    partial = jnp.zeros_like(value * x)
+    below = zip(thin.gaps[::-1], thin.powers[-2::-1], terms[-2::-1], strict=True)
+    for gap, power, term in below:
+        step = steps[gap]
+        partial = partial + (value if step is None else value * step)
+        value = value * powers[gap] + term
+        if power > 0:
+            slope = slope * powers[gap] + float(power) * term
+        elif gap > 1:
+            slope = slope * powers[gap // 2] * (powers[gap // 2] if gap > 2 else 1)
+    return value, slope, partial
+
+
+def _long_sums(thin: Thinned, left: Array, right: Array, x: Array) -> tuple[Array, Array, Array]:
+    """The same for stacked coefficients ``[terms, ...]`` without gaps, some at a time."""
+    rest = -left.shape[0] % _CHUNK
+    padding = ((0, rest), *((0, 0),) * (left.ndim - 1))
+    chunks = [jnp.pad(side, padding).reshape(-1, _CHUNK, *side.shape[1:]) for side in (left, right)]
+    powers = jnp.asarray(np.pad(thin.powers, (0, rest)).reshape(-1, _CHUNK), x.dtype)
+
+    def body(carry: tuple[Array, ...], chunk: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+        value, slope, partial = carry
+        for power, one, two in zip(*(reversed(side) for side in chunk), strict=True):
+            term = one * two
+            partial = partial + value
+            value = value * x + term
+            slope = jnp.where(power > 0, slope * x + power * term, slope)
+        return (value, slope, partial), None
+
+    zero = jnp.zeros(jnp.broadcast_shapes(x.shape, left.shape[1:], right.shape[1:]), x.dtype)
+    sums, _ = jax.lax.scan(body, (zero, zero, zero), (powers, *chunks), reverse=True)
+    return sums
+
+
+@functools.lru_cache(maxsize=256)
+def stepper(spec: str | Nonlinearity) -> Stepper:
+    """How the recursion passes a smooth nonlinearity.
+
+    Cost: one quadrature per sequence and step, and five operations per term and pair (tanh in float32
+    at variances up to 4: some forty terms).
+    """
+
+    def features(q: Array) -> Features:
+        terms = _terms(spec, q)
+        axes = jnp.asarray(_coordinates(spec, q.dtype.name), q.dtype)
+        exact = jax.lax.Precision.HIGHEST
+        radial = jnp.einsum("k...,kr->r...", terms, axes, precision=exact) * math.sqrt(0.5)
+        root = jnp.sqrt(q)
+        inverse = jnp.where(q > 0, 1 / jnp.where(q > 0, root, 1), 0)
+        moment = jnp.sum(jnp.square(terms), axis=0)
+        return q, root * math.sqrt(0.5), inverse, moment, *radial, *terms
+
+    def second_moment(own: Features) -> Array:
+        return own[3]
+
+    def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+        thin = thinned(spec, distance.dtype.name)
+        count = len(thin.powers)
+        (_, root1, inverse1, _, *rest1), (_, root2, inverse2, _, *rest2) = one, two
+        spread = root1 - root2
+        inverse = inverse1 * inverse2
+        below = jnp.maximum((distance - spread * spread) * inverse, 0)  # 1 - rho
+        rho = 1 - jnp.minimum(below, 2)
+        x = rho * rho if thin.step == 2 else rho
+        series1, series2 = rest1[-count:], rest2[-count:]
+        if count <= _UNROLLED:
+            products = [a * b for a, b in zip(series1, series2, strict=True)]
+            value, slope, partial = _sums(thin, products, x)
+        else:
+            value, slope, partial = _long_sums(thin, jnp.stack(series1), jnp.stack(series2), x)
+        radial = add_up(jnp.square(a - b) for a, b in zip(rest1[:-count], rest2[:-count], strict=True))
+        if thin.step == 1:
+            return radial + below * partial, slope * inverse
+        drop = below * (1 + rho) * partial
+        if thin.powers[0] == 1:  # odd
+            return radial + (drop + below * value), slope * inverse
+        return radial + drop, rho * slope * inverse
+
+    return fast(features, second_moment, advance, smooth(spec))
