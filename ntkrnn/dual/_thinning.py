@@ -4,7 +4,7 @@ At the end of the series ``sum_k t_k rho^k`` the coefficients fall slowly, and n
 nearly the same function of rho. There, the energy ``c_k^2`` of every order is shared between the two
 neighbours of k in a sparse set of powers, linearly: this keeps ``sum t_k`` and ``sum k t_k``, so that
 k and kdot stay exact at rho = 1, and the thinned series is again the kernel of a function, so that
-Gram matrices stay positive semidefinite. Gaps are powers of two, which Horner's rule takes in its stride.
+Gram matrices stay positive semidefinite. Gaps are powers of two, which Horner's rule takes easily.
 
 How much of the series is kept as it is follows from the errors of k and kdot, evaluated over rho and
 pairs of variances up to the largest wanted, against the stated bounds.

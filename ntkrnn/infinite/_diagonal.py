@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import Stepper
-from ntkrnn.infinite._rows import LayerRows, Layout, View, input_distance, view
+from ntkrnn.infinite._rows import VALID, Key, LayerRows, Layout, input_distance, view
 
 
 class Pair(NamedTuple):
@@ -50,12 +50,15 @@ class Plan(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Where a block of pairs finds its data; each function takes a position on the diagonal."""
+    """Where a block of pairs finds its data; the functions take a position on the diagonal."""
 
-    left: Callable[[Array], Array]
-    """Rows ``[lanes or 1, R, B1]`` of the first side."""
-    right: Callable[[Array], Array]
+    left: Callable[[Key, Array], Array]
+    """Rows ``[lanes or 1, R, B1]`` of the first side, for a layer and direction."""
+    right: Callable[[Key, Array], Array]
     """Rows ``[lanes, R, B2]`` of the second."""
+    shape: tuple[int, int, int]
+    """``(lanes, B1, B2)``"""
+    dtype: Any
     steps: Any
     """Number of positions, an int or a traced integer."""
     capacity: int
@@ -64,8 +67,8 @@ class Block(NamedTuple):
     """What feeds the first layer in place of the inputs."""
 
 
-Visit = Callable[[Any, Pair, View, View, Array], Any]
-"""``(value, top state, first side, second side, position) -> value``, at every position."""
+Visit = Callable[[Any, Array, Any, Array, Array], Any]
+"""``(value, top state, valid steps of both sides, position, whether there is one) -> value``."""
 
 
 def close(pair: Pair) -> Array:
@@ -79,14 +82,15 @@ def open_(state: Array) -> Pair:
     return Pair(state.real, state.imag)
 
 
-def _advance(plan: Plan, below: Pair, state: Array, one: LayerRows, two: LayerRows) -> Array:
+def _advance(plan: Plan, below: Pair, state: Pair, one: LayerRows, two: LayerRows) -> Array:
     """One step of one layer; ``below`` carries its factor ``u_std^2`` already."""
     w, trainable = plan.scale.w, plan.form.trainable
-    distance, ntk = state.real, state.imag
+    distance, ntk = state
     if one.alive is not None and two.alive is not None:
-        on = one.alive * two.alive > 0.5
-        distance = jnp.where(on, distance, one.previous + two.previous)
-        ntk = jnp.where(on, ntk, 0)
+        # 1 or 0: products instead of a choice keep the loop one loop.
+        on = one.alive * two.alive
+        distance = on * distance + (1 - on) * (one.previous + two.previous)
+        ntk = on * ntk
     recurrent = w * distance
     pre_activation = recurrent + below.distance
     distance, kdot = plan.stepper.advance(pre_activation, one.features, two.features)
@@ -113,52 +117,80 @@ def _sweep(
     direction: str,
     block: Block,
     stored: Array | None,
-    visit: Visit,
+    visit: Visit | None,
     value: Any,
 ) -> tuple[Array, Any]:
-    """Some layers in one direction: the final state of the last of them, and the folded value."""
-    backward = direction == "backward"
+    """Some layers in one direction: the final state of the last of them, and the folded value.
+
+    The layers are stages of a pipeline, each one position behind the one below it, and ``visit`` is
+    the last. A stage reads the stage before it as the previous iteration left it: were it to read the
+    state just computed, the compiler would compute that once more inside its own loop.
+    """
+    backward, lag = direction == "backward", len(layers)
+    keys = [(layer, direction) for layer in layers]
     given = stored is not None or block.below is not None
 
     def position(i: Array) -> Array:
         return block.steps - 1 - i if backward else i
 
-    def fetch(i: Array) -> Any:
-        at = position(i)
-        if stored is not None:
-            below = open_(jax.lax.dynamic_index_in_dim(stored, at, keepdims=False))
-        else:
-            below = block.below(at) if block.below is not None else None
-        return block.left(at), block.right(at), below
+    def rows(key: Key, at: Array) -> tuple[Array, Array]:
+        return block.left(key, at), block.right(key, at)
 
-    def body(i: Array, carry: Any) -> Any:
-        states, (left, right, below), value = carry
-        one, two = view(plan.layout, left, 1), view(plan.layout, right, 2)
-        first = None if given else Pair(input_distance(plan.layout, left, right), None)
-        low = first or _scaled(plan, below)
+    def fetch(i: Array) -> Any:
+        """Everything that iteration i reads: each stage is at a position of its own."""
+        at = [position(jnp.maximum(i - stage, 0)) for stage in range(lag + 1)]
+        below = None
+        if stored is not None:
+            below = open_(jax.lax.dynamic_index_in_dim(stored, at[0], keepdims=False))
+        elif block.below is not None:
+            below = block.below(at[0])
+        valid = rows(VALID, at[lag]) if plan.layout.ragged and visit is not None else None
+        return [rows(key, at[stage]) for stage, key in enumerate(keys)], below, valid
+
+    def body(i: Array, carry: Any, active: int = lag) -> Any:
+        states, (sides, below, valid), value = carry
+        states = [open_(state) for state in states]
         new = []
-        for layer, state in zip(layers, states, strict=True):
-            key = (layer, direction)
-            state = _advance(plan, low, state, one.layers[key], two.layers[key])
-            new.append(state)
-            low = _scaled(plan, open_(state))
-        value = visit(value, open_(new[-1]), one, two, position(i))
+        for stage, (key, state, (left, right)) in enumerate(zip(keys, states, sides, strict=True)):
+            if stage >= active:
+                new.append(close(state))
+                continue
+            if stage > 0:
+                low = _scaled(plan, states[stage - 1])
+            elif given:
+                low = _scaled(plan, below)
+            else:
+                low = Pair(input_distance(plan.layout, left, right), None)
+            one, two = view(plan.layout, key, left, 1), view(plan.layout, key, right, 2)
+            new.append(_advance(plan, low, state, one, two))
+        if visit is not None and active == lag:
+            there = position(jnp.maximum(i - lag, 0))
+            value = visit(value, close(states[-1]), valid, there, i >= lag)
         return tuple(new), fetch(i + 1), value
 
-    start = ((_zero(block),) * len(layers), fetch(jnp.asarray(0)), value)
-    states, _, value = jax.lax.fori_loop(0, block.steps, body, start)
+    iterations = block.steps + (lag if visit is not None else lag - 1)
+    carry = ((zero(block),) * lag, fetch(jnp.asarray(0)), value)
+    for i in range(lag - 1):  # the pipeline fills
+        carry = body(jnp.asarray(i), carry, active=i + 1)
+    states, _, value = jax.lax.fori_loop(lag - 1, iterations, body, carry)
     return states[-1], value
 
 
-def _zero(block: Block, *lead: int) -> Array:
+def zero(block: Block, *lead: int) -> Array:
     """The state before the first position, or a number of them."""
-    left, right = (jax.eval_shape(f, jnp.asarray(0)) for f in (block.left, block.right))
-    lanes = jnp.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    zero = jnp.zeros((*lead, *lanes, left.shape[-1], right.shape[-1]), left.dtype)
-    return close(Pair(zero, zero))
+    nothing = jnp.zeros((*lead, *block.shape), block.dtype)
+    return close(Pair(nothing, nothing))
 
 
-def run_diagonal(plan: Plan, block: Block, visit: Visit, start: Any) -> dict[str, tuple[Pair, Any]]:
+def store(buffer: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+    """A :data:`Visit` that keeps every state at its position."""
+    # What is written before the first position there is, is written over at that position.
+    return buffer.at[at].set(state)
+
+
+def run_diagonal(
+    plan: Plan, block: Block, visit: Visit | None, start: Any
+) -> dict[str, tuple[Pair, Any]]:
     """Run all layers along the diagonals of one block and fold the top layer's states.
 
     With several layers in one direction all of them advance together and nothing is stored. With two
@@ -168,11 +200,12 @@ def run_diagonal(plan: Plan, block: Block, visit: Visit, start: Any) -> dict[str
     Args:
         plan: what to compute.
         block: its data.
-        visit: applied to the top state at every position.
+        visit: applied to the top state at every position, or None for the final states alone.
         start: the initial value.
 
     Returns:
-        For each direction, the final state of the top layer and the folded value.
+        For each direction, the final state of the top layer (without ``visit``; one position further
+        with it) and the folded value.
 
     Cost: O(S L) passes over the block for S positions; memory O(block), or O(S block) for depth above
     1 with two directions.
@@ -182,14 +215,11 @@ def run_diagonal(plan: Plan, block: Block, visit: Visit, start: Any) -> dict[str
         state, value = _sweep(plan, range(form.depth), "forward", block, None, visit, start)
         return {"forward": (open_(state), value)}
 
-    def keep(buffer: Array, state: Pair, one: View, two: View, at: Array) -> Array:
-        return buffer.at[at].set(close(state))
-
     stored = None
     for layer in range(form.depth - 1):
-        empty = _zero(block, block.capacity)
+        empty = zero(block, block.capacity)
         both = [
-            _sweep(plan, range(layer, layer + 1), d, block, stored, keep, empty)[1]
+            _sweep(plan, range(layer, layer + 1), d, block, stored, store, empty)[1]
             for d in form.directions
         ]
         stored = add_up(both) / len(both)

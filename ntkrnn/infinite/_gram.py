@@ -13,7 +13,7 @@ from ntkrnn.dual import stepper
 from ntkrnn.infinite import _readouts
 from ntkrnn.infinite._diagonal import Plan
 from ntkrnn.infinite._readouts import Side
-from ntkrnn.infinite._rows import Layout, pack
+from ntkrnn.infinite._rows import Layout, Rows, pack
 from ntkrnn.infinite._tiles import Tiling, blocks, fill
 from ntkrnn.infinite._variances import Track, largest_variance, track
 
@@ -62,7 +62,7 @@ def _root(square: Any) -> Any:
 
 
 def _side(
-    plan: Plan, data: Data, steps: Any, size: int, cyclic: tuple[int, int] | None
+    plan: Plan, data: Data, steps: Any, size: int, ragged: bool, cyclic: tuple[int, int] | None
 ) -> tuple[Side, Array]:
     """Rows and variances of one side, and its largest pre-activation variance.
 
@@ -71,12 +71,13 @@ def _side(
         data: the sequences.
         steps: the common number of steps that "last" aligns ends to.
         size: sequences of a tile.
+        ragged: whether sequences differ in length.
         cyclic: (lanes, capacity) for the second side of "mean" and "sequence".
     """
     form, scale, layout = plan.form, plan.scale, plan.layout
     width = _root(scale.u / (2 * data.x.shape[2]))
 
-    def rows(x: Array, valid: Array) -> tuple[Array, Track]:
+    def rows(x: Array, valid: Array) -> tuple[Rows, Track]:
         tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)
         return pack(layout, width.astype(x.dtype) * x, tracks), tracks
 
@@ -87,7 +88,7 @@ def _side(
         return a.reshape(*a.shape[:-1], -1, size)
 
     x, valid = time_major(data)
-    aligned = form.readout == "last" and layout.restarts
+    aligned = form.readout == "last" and ragged
     packed, tracks = rows(*(_aligned(x, valid, steps) if aligned else (x, valid)))
     largest, halves, starts = largest_variance(tracks), states(tracks), None
     if form.readout == "last":
@@ -121,8 +122,9 @@ class Sides(NamedTuple):
 def _plan(settings: Settings, scale: Scales, dtype: Any) -> Plan:
     passed = stepper(settings.form.nonlinearity)
     everything = settings.form.readout != "last"
-    restarts, ragged = everything or settings.ragged, everything and settings.ragged
-    layout = Layout.of(settings.form, passed, dtype, settings.channels, restarts, ragged)
+    restarts = everything or settings.ragged
+    ragged = everything and settings.ragged
+    layout = Layout.of(passed, dtype, settings.channels, restarts, ragged)
     return Plan(settings.form, scale, passed, layout)
 
 
@@ -135,10 +137,10 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     last = settings.form.readout == "last"
     steps = _larger(one.steps, two.steps) if last else one.steps
     cyclic = None if last else (tiling.lanes, one.x.shape[1])
-    left, largest1 = _side(plan, one, steps, tiling.rows, None)
+    left, largest1 = _side(plan, one, steps, tiling.rows, settings.ragged, None)
     if settings.triangle and last:
         return Sides(left, left, steps, two.steps, largest1)
-    right, largest2 = _side(plan, two, steps, tiling.columns, cyclic)
+    right, largest2 = _side(plan, two, steps, tiling.columns, settings.ragged, cyclic)
     return Sides(left, right, steps, two.steps, jnp.maximum(largest1, largest2))
 
 
@@ -160,7 +162,7 @@ def tiles(
     Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
     block of pairs and for both sides, O((N1 + N2) T (d + L)).
     """
-    dtype, readout = both.one.ends.dtype, settings.form.readout
+    dtype, readout = both.one.counts.dtype, settings.form.readout
     plan = _plan(settings, scale, dtype)
     shape = tuple(math.prod(side.counts.shape) for side in both[:2])
     if readout == "last":

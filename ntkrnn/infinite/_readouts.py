@@ -8,23 +8,24 @@ that no step is wasted on pairs outside the plane; several diagonals advance tog
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.infinite._diagonal import Block, Pair, Plan, close, open_, run_diagonal
-from ntkrnn.infinite._rows import View
+from ntkrnn.infinite._diagonal import Block, Pair, Plan, open_, run_diagonal, store, zero
+from ntkrnn.infinite._rows import Key, Rows, across
 from ntkrnn.infinite._tiles import Compute
 
 
 class Side(NamedTuple):
     """One side of a Gram matrix, in blocks of sequences."""
 
-    ends: Array
+    ends: Rows
     """``[T, blocks, R, B]``: rows with the last valid steps aligned ("last"), or as they came."""
-    starts: Array | None
+    starts: Rows | None
     """The same with the first steps aligned, where that is another thing."""
     variances: dict[str, Array]
     """Half state variances of the top layer by direction: ``[blocks, B]`` where it is read out
@@ -51,12 +52,9 @@ def _averaged(values: list[Any]) -> Any:
 def last(plan: Plan, one: Side, two: Side, steps: Any) -> Compute:
     """Forward states meet at the ends of both sequences, backward states at their starts."""
 
-    def ignore(value: None, state: Pair, left: View, right: View, at: Array) -> None:
-        return value
-
-    def finals(rows1: Array, rows2: Array) -> dict[str, Pair]:
-        block = Block(_reader(rows1), _reader(rows2), steps, rows1.shape[0])
-        return {d: state for d, (state, _) in run_diagonal(plan, block, ignore, None).items()}
+    def finals(rows1: Rows, rows2: Rows) -> dict[str, Pair]:
+        block = _block(_reader(rows1), _reader(rows2), rows1, rows2, steps)
+        return {d: state for d, (state, _) in run_diagonal(plan, block, None, None).items()}
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
         states = finals(_lanes(one.ends, i), _lanes(two.ends, j))
@@ -72,56 +70,84 @@ def last(plan: Plan, one: Side, two: Side, steps: Any) -> Compute:
     return compute
 
 
-def _lanes(rows: Array, index: Array) -> Array:
+def _lanes(rows: Rows, index: Array) -> Rows:
     """Blocks ``[T, lanes, R, B]`` of the tiles that advance together."""
     if index.shape[0] > 16:
-        return rows[:, index]
+        return {key: a[:, index] for key, a in rows.items()}
+
     # A few slices are copied faster than a gather finds its way.
-    parts = [jax.lax.dynamic_slice_in_dim(rows, i, 1, axis=1) for i in index]
-    return jnp.concatenate(parts, axis=1)
+    def some(a: Array) -> Array:
+        parts = [jax.lax.dynamic_slice_in_dim(a, i, 1, axis=1) for i in index]
+        return jnp.concatenate(parts, axis=1)
+
+    return {key: some(a) for key, a in rows.items()}
 
 
-def _reader(rows: Array) -> Any:
-    return lambda t: jax.lax.dynamic_index_in_dim(rows, t, keepdims=False)
+def _one_lane(rows: Rows, index: Array) -> Rows:
+    """``[T, R, B]`` of one tile."""
+    take = jax.lax.dynamic_index_in_dim
+    return {key: take(a, index, axis=1, keepdims=False) for key, a in rows.items()}
 
 
-def cyclic(rows: Array, period: Any, lanes: int, capacity: int) -> Array:
+Reader = Callable[[Key, Array], Array]
+
+
+def _reader(rows: Rows) -> Reader:
+    return lambda key, t: jax.lax.dynamic_index_in_dim(rows[key], t, keepdims=False)
+
+
+def _reader_of_one(rows: Rows) -> Reader:
+    return lambda key, t: jax.lax.dynamic_slice_in_dim(rows[key], t, 1)
+
+
+def _shifted(rows: Rows, shift: Array, lanes: int) -> Reader:
+    return lambda key, t: jax.lax.dynamic_slice_in_dim(rows[key], t + shift, lanes)
+
+
+def _block(
+    left: Reader, right: Reader, rows1: Rows, rows2: Rows, steps: Any, lanes: int = 0, below: Any = None
+) -> Block:
+    """A block of the sizes of the rows; ``lanes`` is 0 where the rows have an axis for them."""
+    one, two = (next(iter(rows.values())) for rows in (rows1, rows2))
+    shape = (lanes or one.shape[1], one.shape[-1], two.shape[-1])
+    return Block(left, right, shape, one.dtype, steps, one.shape[0], below)
+
+
+def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
     """Rows repeated along time, so that the lanes of a step are one slice: row t holds t mod period."""
-    length = capacity + rows.shape[0] + lanes
-    return rows[jnp.arange(length) % period]
 
+    def repeat(a: Array) -> Array:
+        return a[jnp.arange(capacity + a.shape[0] + lanes) % period]
 
-def _shifted(rows: Array, shift: Array, lanes: int) -> Any:
-    return lambda t: jax.lax.dynamic_slice_in_dim(rows, t + shift, lanes)
+    return {key: repeat(a) for key, a in rows.items()}
 
 
 def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
     """Sums over all pairs of valid steps; ``two.ends`` is cyclic."""
 
-    def add(total: Array, state: Pair, left: View, right: View, at: Array) -> Array:
-        new = close(state)
-        if left.valid is not None and right.valid is not None:
-            new = jnp.where(left.valid * right.valid > 0.5, new, 0)
-        return total + new
+    def add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+        if valid is None:
+            return total + jnp.where(there, state, 0)
+        inside = across(valid[0][..., 0, :], 1) * across(valid[1][..., 0, :], 2)
+        return total + jnp.where(there & (inside > 0.5), state, 0)
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        rows1, rows2 = one.ends[:, i[0]], two.ends[:, j[0]]
-        shape = (lanes, rows1.shape[-1], rows2.shape[-1])
-        zero = jnp.zeros(shape, rows1.dtype)
-        zero = close(Pair(zero, zero))
-        left = _reader(rows1[:, None])
+        rows1, rows2 = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
+        left = _reader_of_one(rows1)
 
         def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
-            block = Block(left, _shifted(rows2, k * lanes, lanes), steps, rows1.shape[0])
-            result = run_diagonal(plan, block, add, zero)
+            right = _shifted(rows2, k * lanes, lanes)
+            block = _block(left, right, rows1, rows2, steps, lanes)
+            result = run_diagonal(plan, block, add, zero(block))
             there = (k * lanes + jnp.arange(lanes) < period)[:, None, None]
             return {
                 d: total + jnp.sum(jnp.where(there, result[d][1], 0), axis=0)
                 for d, total in totals.items()
             }
 
+        nothing = zero(_block(left, left, rows1, rows2, steps, lanes))[0]
         totals = jax.lax.fori_loop(
-            0, -(-period // lanes), some, dict.fromkeys(plan.form.directions, zero[0])
+            0, -(-period // lanes), some, dict.fromkeys(plan.form.directions, nothing)
         )
         count1, count2 = _across(one.counts[i[0]], two.counts[j[0]])
         kernels = []
@@ -137,7 +163,7 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
 
 
 def whole(
-    plan: Plan, rows1: Array, rows2: Array, steps: Any, period: Any, lanes: int, below: Any = None
+    plan: Plan, rows1: Rows, rows2: Rows, steps: Any, period: Any, lanes: int, below: Any = None
 ) -> Pair:
     """Kernels of the top states at every pair of steps, averaged over directions.
 
@@ -154,19 +180,15 @@ def whole(
         ``[T1, T2, B1, B2]`` each (with the padded T1 and T2), entries outside the valid ones
         unspecified.
     """
-    capacity = rows1.shape[0]
-    last_shift = rows2.shape[0] - capacity - lanes  # the padded T2
-    shape = (capacity, lanes, rows1.shape[-1], rows2.shape[-1])
-
-    def put(buffer: Array, state: Pair, left: View, right: View, at: Array) -> Array:
-        return buffer.at[at].set(close(state))
+    (capacity, *_), (extent, *_) = (next(iter(rows.values())).shape for rows in (rows1, rows2))
+    last_shift = extent - capacity - lanes  # the padded T2
+    left = _reader_of_one(rows1)
 
     def some(k: Array) -> Array:
         shift = k * lanes
         feed = None if below is None else below(shift)
-        block = Block(_reader(rows1[:, None]), _shifted(rows2, shift, lanes), steps, capacity, feed)
-        zero = jnp.zeros(shape, rows1.dtype)
-        result = run_diagonal(plan, block, put, close(Pair(zero, zero)))
+        block = _block(left, _shifted(rows2, shift, lanes), rows1, rows2, steps, lanes, feed)
+        result = run_diagonal(plan, block, store, zero(block, capacity))
         return _averaged([value for _, value in result.values()])
 
     kept = jax.lax.map(some, jnp.arange(-(-last_shift // lanes)))  # [shift/lanes, T1, lanes, B1, B2]
@@ -179,7 +201,8 @@ def sequence(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: i
     """Kernels at every pair of steps, 0 where either step is padding."""
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        state = whole(plan, one.ends[:, i[0]], two.ends[:, j[0]], steps, period, lanes)
+        rows = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
+        state = whole(plan, *rows, steps, period, lanes)
         halves1 = _averaged(list(one.variances.values()))[:, i[0]][:, None, :, None]
         halves2 = _averaged(list(two.variances.values()))[:, j[0]][None, :, None, :]
         t1, t2 = (jnp.arange(h.shape[axis]) for h, axis in ((halves1, 0), (halves2, 1)))

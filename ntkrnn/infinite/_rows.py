@@ -1,10 +1,10 @@
-r"""What each side brings to every pair of steps, packed into one array ``[T, R, N]``.
+r"""What each side brings to every pair of steps, packed into one array ``[T, R, N]`` for each layer.
 
-A step of the recursion reads one contiguous slice ``[R, N]`` of either side. The rows are: the input
-channels, scaled by ``u_std/sqrt(2d)`` so that the distance is a plain sum of squares; whether the step
-is valid, if lengths are unequal; and for each layer and direction half of the variance that comes
-through trainable blocks, whether there is a previous step and half the state variance there (if the
-recursion restarts anywhere), and the features of the nonlinearity.
+A step of the recursion reads one contiguous slice ``[R, N]`` of either side. The rows of a layer and
+direction are: half of the variance that comes through trainable blocks; whether there is a previous
+step, and half the state variance there (if the recursion restarts anywhere); the features of the
+nonlinearity. Before them, in the first layer, the input channels, scaled by ``u_std/sqrt(2d)`` so that
+the distance is a plain sum of squares. If lengths are unequal, one more array has the valid steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
 from ntkrnn.dual import Stepper
 from ntkrnn.infinite._variances import Track
 
@@ -25,14 +24,19 @@ INLINE_CHANNELS = 32
 _CHUNK = 16
 
 
+Key = tuple[int, str]
+"""(layer, direction)"""
+VALID: Key = (-1, "valid")
+Rows = dict[Key, Array]
+"""``[T, R, N]`` for each layer and direction, and ``[T, 1, N]`` under :data:`VALID`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """Which rows there are."""
 
     channels: int
     """Input channels, 0 when a layer below is given as kernels."""
-    keys: tuple[tuple[int, str], ...]
-    """(layer, direction) in order."""
     features: int
     restarts: bool
     """Whether some state has no predecessor later than at the first step."""
@@ -40,15 +44,16 @@ class Layout:
     """Whether some steps are padding."""
 
     @classmethod
-    def of(
-        cls, form: Elman, stepper: Stepper, dtype: Any, channels: int, restarts: bool, ragged: bool
-    ) -> Layout:
-        """The layout of an architecture."""
-        keys = tuple((layer, d) for layer in range(form.depth) for d in form.directions)
+    def of(cls, stepper: Stepper, dtype: Any, channels: int, restarts: bool, ragged: bool) -> Layout:
+        """The layout for a nonlinearity."""
         features = len(jax.eval_shape(stepper.features, jax.ShapeDtypeStruct((), dtype)))
         if channels > INLINE_CHANNELS:
             channels += -channels % _CHUNK
-        return cls(channels, keys, features, restarts, ragged)
+        return cls(channels, features, restarts, ragged)
+
+    def first(self, key: Key) -> int:
+        """How many rows of input channels come before the others."""
+        return self.channels if key[0] == 0 else 0
 
 
 class LayerRows(NamedTuple):
@@ -60,58 +65,44 @@ class LayerRows(NamedTuple):
     features: tuple[Array, ...]
 
 
-class View(NamedTuple):
-    """One side at one step."""
-
-    valid: Array | None
-    layers: dict[tuple[int, str], LayerRows]
-
-
-def pack(layout: Layout, x: Array | None, track: Track) -> Array:
+def pack(layout: Layout, x: Array | None, track: Track) -> Rows:
     """Stack the rows of one side.
 
     Args:
         layout: which rows.
         x: ``[T, N, d]`` scaled inputs, 0 outside the sequences, or None for a layer below.
         track: variances along the sequences.
-
-    Returns:
-        ``[T, R, N]``.
     """
-    dtype = track.layers[0]["forward"].state.dtype
-    rows = [track.valid.astype(dtype)] if layout.ragged else []
-    for layer, direction in layout.keys:
-        entry = track.layers[layer][direction]
-        rows.append(0.5 * entry.trained)
-        if layout.restarts:
-            rows += [entry.alive.astype(dtype), 0.5 * entry.previous]
-        rows += entry.features
-    stacked = jnp.stack(rows, axis=1)
-    if x is None:
-        return stacked
-    channels = jnp.swapaxes(x, 1, 2)
-    padding = layout.channels - channels.shape[1]
-    channels = jnp.pad(channels, ((0, 0), (0, padding), (0, 0)))
-    return jnp.concatenate([channels, stacked], axis=1)
+    packed: Rows = {}
+    for layer, directions in enumerate(track.layers):
+        for direction, entry in directions.items():
+            dtype = entry.state.dtype
+            rows = [0.5 * entry.trained]
+            if layout.restarts:
+                rows += [entry.alive.astype(dtype), 0.5 * entry.previous]
+            packed[layer, direction] = jnp.stack([*rows, *entry.features], axis=1)
+            if layer == 0 and x is not None:
+                channels = jnp.swapaxes(x, 1, 2)
+                padding = layout.channels - channels.shape[1]
+                channels = jnp.pad(channels, ((0, 0), (0, padding), (0, 0)))
+                both = [channels, packed[layer, direction]]
+                packed[layer, direction] = jnp.concatenate(both, axis=1)
+    if layout.ragged:
+        packed[VALID] = track.valid[:, None].astype(track.layers[0]["forward"].state.dtype)
+    return packed
 
 
-def view(layout: Layout, rows: Array, side: int) -> View:
-    """Name the rows ``[..., R, B]`` of one step; side 1 runs down, side 2 across a tile."""
-    position = layout.channels
+def across(row: Array, side: int) -> Array:
+    """A row ``[..., B]`` of one side, to be broadcast over a tile: side 1 runs down, side 2 across."""
+    return row[..., :, None] if side == 1 else row[..., None, :]
 
-    def take() -> Array:
-        nonlocal position
-        row = rows[..., position, :]
-        position += 1
-        return row[..., :, None] if side == 1 else row[..., None, :]
 
-    valid = take() if layout.ragged else None
-    layers = {}
-    for key in layout.keys:
-        trained = take()
-        alive, previous = (take(), take()) if layout.restarts else (None, None)
-        layers[key] = LayerRows(trained, alive, previous, tuple(take() for _ in range(layout.features)))
-    return View(valid, layers)
+def view(layout: Layout, key: Key, rows: Array, side: int) -> LayerRows:
+    """Name the rows ``[..., R, B]`` of one layer and direction at one step."""
+    named = [across(rows[..., k, :], side) for k in range(layout.first(key), rows.shape[-2])]
+    trained, *rest = named
+    alive, previous = (rest.pop(0), rest.pop(0)) if layout.restarts else (None, None)
+    return LayerRows(trained, alive, previous, tuple(rest))
 
 
 def _squares(rows1: Array, rows2: Array, count: int) -> Array:

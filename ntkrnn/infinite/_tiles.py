@@ -107,10 +107,14 @@ def schedule(n1: int, n2: int, tiling: Tiling, lanes: int, triangle: bool) -> tu
     return pairs.reshape(-1, lanes, 2).astype(np.int32), groups
 
 
-def blocks(rows: Array, size: int) -> Array:
-    """``[..., R, N]`` to ``[..., N/size, R, size]``."""
-    *lead, r, n = rows.shape
-    return jnp.swapaxes(rows.reshape(*lead, r, n // size, size), -3, -2)
+def blocks(rows: dict[Any, Array], size: int) -> dict[Any, Array]:
+    """``[T, R, N]`` to ``[T, N/size, R, size]``."""
+
+    def cut(a: Array) -> Array:
+        t, r, n = a.shape
+        return jnp.swapaxes(a.reshape(t, r, n // size, size), 1, 2)
+
+    return {key: cut(a) for key, a in rows.items()}
 
 
 Compute = Callable[[Array, Array], tuple[Array, ...]]
