@@ -20,8 +20,10 @@ from ntkrnn.cells._cell import Cell, cell_of
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of
 
 
-def _ends(arch: Elman, part: Array, direction: str, steps: int, lengths: Lengths | None) -> tuple:
-    """Derivative by the states that a readout reads: ``(by the last one run, [T, N, m])`` or None."""
+def _ends(
+    arch: Elman, part: Array, direction: str, steps: int, lengths: Lengths | None
+) -> tuple[Array | None, Array | None]:
+    """Derivative by the states that a readout reads: by the last one run, and by all, [T, N, m]."""
     if arch.readout == "sequence":
         return None, jnp.swapaxes(part, 0, 1)
     if arch.readout == "mean":

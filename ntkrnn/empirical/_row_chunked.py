@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.empirical._factors import GateFactors
 
-CHUNK_ENTRIES = 2**18
+CHUNK_ENTRIES = 300_000
 """Entries of the Jacobian chunk of one side."""
 
 
@@ -49,7 +49,8 @@ def row_chunked(
     n1, k1, _, f = left.deltas.shape
     n2, k2, _, _ = right.deltas.shape
     c = left.source.shape[-1]
-    size = max(1, min(f, chunk_entries // (max(n1 * k1, n2 * k2) * c)))
+    size = chunk_entries // (max(n1 * k1, n2 * k2) * c)
+    size = min(f, 2 ** max(0, size.bit_length() - 1))  # aligned, and most often a divisor of f
     count = -(-f // size)
 
     def rows(side: GateFactors) -> Array:

@@ -121,6 +121,8 @@ def time_structured(
     # As few blocks as that allows, and as equal as they can be.
     b1 = _ceil(n1, _ceil(n1, max(1, int(rows1))))
     b2 = b1 if symmetric else _ceil(n2, _ceil(n2, max(1, int(rows2))))
+    if b1 == n1 and b2 == n2:
+        return tile(left, right, precision)
     left, right = _blocks(left, b1), _blocks(right, b2)
     p1, p2 = len(left.source), len(right.source)
     rows, columns = np.triu_indices(p1) if symmetric else np.indices((p1, p2)).reshape(2, -1)
