@@ -131,19 +131,20 @@ def measure(size, everything=False, repeats=REPEATS):
     for what, run in programs(size, everything).items():
         start = time.perf_counter()
         compiled = run.lower(*args).compile()
-        alone[what], result = seconds(compiled, *args)
+        _, result = seconds(compiled, *args)
         first[what] = time.perf_counter() - start
         temporary[what] = compiled.memory_analysis().temp_size_in_bytes
         if reference is None:
             reference = np.asarray(result)
         elif what != "forward and backward":
             assert np.linalg.norm(result - reference) <= 1e-4 * np.linalg.norm(reference), what
+        alone[what] = min(seconds(compiled, *args)[0] for _ in range(2))
         runs[what] = compiled
     fastest = min(alone[what] for what in runs if "," in what)
     times = {what: [] for what in runs}
-    for _ in range(repeats):
+    for _ in range(repeats if fastest > 0.1 else 7 * repeats):
         for what, run in runs.items():
-            if alone[what] <= 3 * fastest:  # the rest cannot be the best
+            if alone[what] <= 3 * fastest or "," not in what:  # the rest cannot be the best
                 times[what].append(seconds(run, *args)[0])
     rows = []
     for what in runs:

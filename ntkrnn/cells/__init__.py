@@ -7,9 +7,10 @@ one description.
 from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
 from ntkrnn.cells._parameters import fitting_input, init_params, parameter_shapes
 from ntkrnn.cells._pullback import pullback
-from ntkrnn.cells._stack import Steps, Trace, apply, features, run
+from ntkrnn.cells._stack import UNROLL, Steps, Trace, apply, features, run
 
 __all__ = [
+    "UNROLL",
     "Cell",
     "Gate",
     "Steps",

@@ -44,6 +44,7 @@ def _unroll_back(
     inside: Array | None,
     reverse: bool,
     precision: Any,
+    unroll: int,
 ) -> tuple[Array, ...]:
     """One ``[T, N, m]`` for each gate, from the derivatives by the states."""
 
@@ -65,7 +66,7 @@ def _unroll_back(
 
     inputs = (steps.pre_activations, steps.sources["state"], tops, inside)
     start = jnp.zeros_like(steps.pre_activations[0][0]) if end is None else end
-    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=UNROLL)[1]
+    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=unroll)[1]
 
 
 def pullback(
@@ -75,6 +76,7 @@ def pullback(
     lengths: Lengths | None,
     cotangent: Array,
     precision: Any = None,
+    unroll: int = UNROLL,
 ) -> list[dict[str, tuple[Array, ...]]]:
     """Derivatives of ``<cotangent, output>`` by every pre-activation.
 
@@ -86,6 +88,7 @@ def pullback(
         cotangent: ``[N, O]``, or ``[N, T, O]`` for readout "sequence". Sequences do not meet in the
             network, so that one cotangent serves an output of every sequence.
         precision: of the matrix products; JAX's default if None.
+        unroll: steps to a turn of the loop.
 
     Returns:
         ``[layer][direction][gate]`` of shape ``[T, N, m]``, 0 at padded steps.
@@ -101,11 +104,12 @@ def pullback(
     parts = dict(zip(arch.directions, jnp.split(read, len(arch.directions), axis=-1), strict=True))
     ends = {d: _ends(arch, part, d, steps, lengths) for d, part in parts.items()}
     found = []
+    options = (precision, unroll)
     for depth, (layer, blocks) in reversed(
         list(enumerate(zip(trace.layers, params["cells"], strict=True)))
     ):
         deltas = {
-            d: _unroll_back(cell, blocks[d], layer[d], *ends[d], inside, d == "backward", precision)
+            d: _unroll_back(cell, blocks[d], layer[d], *ends[d], inside, d == "backward", *options)
             for d in arch.directions
         }
         found.append(deltas)

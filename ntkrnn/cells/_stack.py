@@ -73,6 +73,7 @@ def _unroll(
     reverse: bool,
     columns: bool,
     precision: Any,
+    unroll: int,
 ) -> tuple[Array, Steps]:
     """States ``[T, N, m]``, and what they were made of.
 
@@ -105,7 +106,7 @@ def _unroll(
     turn = functools.partial(jnp.swapaxes, axis1=1, axis2=2) if columns else lambda a: a
     start = turn(jnp.zeros_like(drives[0][:1]))[0]
     inputs = (tuple(turn(drive) for drive in drives), inside)
-    _, (states, pre) = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=UNROLL)
+    _, (states, pre) = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=unroll)
     states, pre = turn(states), tuple(turn(h) for h in pre)
     zero = jnp.zeros_like(states[:1])
     previous = (states[1:], zero) if reverse else (zero, states[:-1])
@@ -138,6 +139,7 @@ def run(
     lengths: Lengths | None,
     columns: bool = False,
     precision: Any = None,
+    unroll: int = UNROLL,
 ) -> Trace:
     """A batch of sequences through the network.
 
@@ -148,6 +150,7 @@ def run(
         lengths: ``[N]`` valid steps, or None for all.
         columns: keep the states of a step as columns; for what is not differentiated afterwards.
         precision: of the matrix products; JAX's default if None.
+        unroll: steps to a turn of the loop.
 
     Cost: O(N T (m^2 + m d)) per layer and direction.
     """
@@ -168,6 +171,7 @@ def run(
                 direction == "backward",
                 columns,
                 precision,
+                unroll,
             )
         layers.append(layer)
         below = jnp.concatenate([tops[d] for d in arch.directions], axis=-1)

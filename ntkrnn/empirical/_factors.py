@@ -16,11 +16,15 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Params, Sequences
 from ntkrnn.architectures import Elman
-from ntkrnn.cells import Gate, Steps, cell_of, pullback, run
+from ntkrnn.cells import UNROLL, Gate, Steps, cell_of, pullback, run
 from ntkrnn.empirical._axes import TRACED, Roles
 
 COLUMNS_FROM = 1024
 """Width from which the recurrent matrix no longer fits a core's cache, and is streamed."""
+
+WRITTEN_OUT = 64
+"""Steps of all layers and directions up to which there is no loop: that saves the product with the
+zero state and the last one backwards, and compiles in some 1.5 s."""
 
 
 class GateFactors(NamedTuple):
@@ -95,13 +99,15 @@ def factors(
     Cost: O(N T m^2) per output of a sequence (O outputs for "last" and "mean", T O for "sequence").
     """
     n, steps = x.shape[:2]
-    trace = run(arch, params, x, lengths, arch.width >= COLUMNS_FROM, precision)
+    few = steps * arch.depth * len(arch.directions) <= WRITTEN_OUT
+    options = (precision, steps if few else UNROLL)
+    trace = run(arch, params, x, lengths, arch.width >= COLUMNS_FROM, *options)
     if not set(arch.trainable) - {"v"}:
         return Factors((), trace.features)
 
     def back(output: Array) -> Any:
         cotangent = jnp.broadcast_to(output[None], (n, *output.shape))
-        return pullback(arch, params, trace, lengths, cotangent, precision)
+        return pullback(arch, params, trace, lengths, cotangent, *options)
 
     basis = _basis(arch, steps, x.dtype)
     if len(basis) == 1:  # without an axis of size 1 in every product

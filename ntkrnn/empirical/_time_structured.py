@@ -8,6 +8,7 @@ over the steps leaves it. Cheap when T is short against the width.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -89,6 +90,15 @@ def _several(left: GateFactors, right: GateFactors, precision: Any) -> Array:
     return einsum("iatf,jitbf->ijab", left.deltas, mixed)
 
 
+def _halved(tile: Callable[..., Array], left: GateFactors, precision: Any) -> Array:
+    """The one tile of a symmetric kernel, without computing its lower left quarter."""
+    half = left.source.shape[0] // 2
+    first, second = (jax.tree.map(lambda a, p=p: a[p], left) for p in np.s_[:half, half:])
+    upper, last = tile(first, left, precision), tile(second, second, precision)
+    corner = jnp.transpose(upper[:, half:], (1, 0, 3, 2))
+    return jnp.concatenate([upper, jnp.concatenate([corner, last], axis=1)])
+
+
 def time_structured(
     left: GateFactors,
     right: GateFactors,
@@ -122,7 +132,8 @@ def time_structured(
     b1 = _ceil(n1, _ceil(n1, max(1, int(rows1))))
     b2 = b1 if symmetric else _ceil(n2, _ceil(n2, max(1, int(rows2))))
     if b1 == n1 and b2 == n2:
-        return tile(left, right, precision)
+        halved = symmetric and n1 > 1
+        return _halved(tile, left, precision) if halved else tile(left, right, precision)
     left, right = _blocks(left, b1), _blocks(right, b2)
     p1, p2 = len(left.source), len(right.source)
     rows, columns = np.triu_indices(p1) if symmetric else np.indices((p1, p2)).reshape(2, -1)
