@@ -22,9 +22,9 @@ from ntkrnn.empirical._axes import TRACED, Roles
 COLUMNS_FROM = 1024
 """Width from which the recurrent matrix no longer fits a core's cache, and is streamed."""
 
-WRITTEN_OUT = 64
+WRITTEN_OUT = 32
 """Steps of all layers and directions up to which there is no loop: that saves the product with the
-zero state and the last one backwards, and compiles in some 1.5 s."""
+zero state and the last one backwards, and compiles in less than a second more."""
 
 
 class GateFactors(NamedTuple):
