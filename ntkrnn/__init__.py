@@ -15,7 +15,12 @@ from ntkrnn._network import Network, network
 from ntkrnn._types import Kernels
 from ntkrnn._version import __version__
 from ntkrnn.architectures import Elman
-from ntkrnn.empirical import empirical_nngp_fn, empirical_ntk_fn
+from ntkrnn.empirical import (
+    empirical_nngp_fn,
+    empirical_ntk_fn,
+    empirical_ntk_matvec,
+    empirical_ntk_spectrum,
+)
 
 if TYPE_CHECKING:
     from ntkrnn import data, stax
@@ -42,6 +47,8 @@ __all__ = [
     "dual",
     "empirical_nngp_fn",
     "empirical_ntk_fn",
+    "empirical_ntk_matvec",
+    "empirical_ntk_spectrum",
     "network",
     "stax",
 ]

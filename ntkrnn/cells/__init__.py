@@ -1,16 +1,19 @@
-"""Finite networks: one cell step, unrolled over one sequence, stacked, read out.
+"""Finite networks: one cell step, unrolled over a batch of sequences, stacked, read out.
 
-A cell is described once. Finite networks, the taps of the empirical kernels and what they need of
-each layer read that one description.
+A cell is described once. Finite networks, their backward pass and the empirical kernels read that
+one description.
 """
 
 from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
 from ntkrnn.cells._parameters import fitting_input, init_params, parameter_shapes
-from ntkrnn.cells._stack import Trace, apply, features, run, trace_one, zero_taps
+from ntkrnn.cells._pullback import pullback
+from ntkrnn.cells._stack import UNROLL, Steps, Trace, apply, features, run
 
 __all__ = [
+    "UNROLL",
     "Cell",
     "Gate",
+    "Steps",
     "Term",
     "Trace",
     "apply",
@@ -19,7 +22,6 @@ __all__ = [
     "fitting_input",
     "init_params",
     "parameter_shapes",
+    "pullback",
     "run",
-    "trace_one",
-    "zero_taps",
 ]

@@ -2,21 +2,29 @@ r"""The Jacobian of a recurrent network, factored over time.
 
 A matrix A that enters a pre-activation as ``scale * A z_t`` has the Jacobian
 ``dy/dA = scale * sum_t delta_t z_t^T`` with ``delta_t = dy/d(pre-activation_t)``. One backward pass
-with respect to zero taps added to the pre-activations gives every delta; the z are what the forward
-pass multiplied. The Jacobian itself, of size m^2 per sequence, is never formed.
+gives every delta; the z are what the forward pass multiplied. The Jacobian itself, of size m^2 per
+sequence, is never formed.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Params, Sequences
 from ntkrnn.architectures import Elman
-from ntkrnn.cells import cell_of, trace_one, zero_taps
+from ntkrnn.cells import UNROLL, Gate, Steps, cell_of, pullback, run
 from ntkrnn.empirical._axes import TRACED, Roles
+
+COLUMNS_FROM = 1024
+"""Width from which the recurrent matrix no longer fits a core's cache, and is streamed."""
+
+WRITTEN_OUT = 32
+"""Steps of all layers and directions up to which there is no loop: that saves the product with the
+zero state and the last one backwards, and compiles in less than a second more."""
 
 
 class GateFactors(NamedTuple):
@@ -24,75 +32,93 @@ class GateFactors(NamedTuple):
 
     deltas: Array
     """``[N, K, T, F]``: K outputs kept apart, F = (outputs traced) * m."""
-    sources: tuple[Array, ...]
-    """``[N, T, .]`` for each trainable block, scaled; their Gram matrices add up."""
+    source: Array
+    """``[N, T, c]``: what every trainable block of the gate multiplies, scaled, side by side: the
+    Gram matrices of the blocks add up."""
 
 
 class Factors(NamedTuple):
     """Everything that the tangent kernel needs to know of one side."""
 
     gates: tuple[GateFactors, ...]
+    """Gates with a trainable block."""
     features: Array
     """``[N, m]`` or ``[N, T, m]``, what the readout matrix multiplies."""
 
 
-def _arrange_deltas(delta: Array, roles: Roles) -> Array:
-    """``[N, (T_out,) O, T, m]`` to ``[N, K, T, F]``."""
-    if roles.time is None:
-        delta = delta[:, None]
-    n, times, outputs, steps, width = delta.shape
-    kept, traced = [n], []
-    order = [0]
-    for axis, (role, size) in enumerate(((roles.time, times), (roles.channel, outputs)), start=1):
+def _basis(arch: Elman, steps: int, dtype: Any) -> Array:
+    """One cotangent for each output of a sequence: ``[O, O]`` or ``[T O, T, O]``."""
+    if arch.readout != "sequence":
+        return jnp.eye(arch.out_dim, dtype=dtype)
+    size = steps * arch.out_dim
+    return jnp.eye(size, dtype=dtype).reshape(size, steps, arch.out_dim)
+
+
+def _arrange_deltas(delta: Array, roles: Roles, outputs: int) -> Array:
+    """``[(T_out) O, T, N, m]`` to ``[N, K, T, F]``."""
+    _, steps, n, width = delta.shape
+    delta = delta.reshape(-1, outputs, steps, n, width)
+    order, kept, traced = [3], 1, 1
+    last = []
+    for axis, role in enumerate((roles.time, roles.channel)):
         if role == TRACED:
-            traced.append((axis, size))
+            last.append(axis)
+            traced *= delta.shape[axis]
         else:
             order.append(axis)
-            kept.append(size)
-    order += [3] + [axis for axis, _ in traced] + [4]
-    return jnp.transpose(delta, order).reshape(n, -1, steps, width * _product(s for _, s in traced))
+            kept *= delta.shape[axis]
+    delta = jnp.transpose(delta, [*order, 2, *last, 4])
+    return delta.reshape(n, kept, steps, traced * width)
 
 
-def _product(sizes) -> int:
-    result = 1
-    for size in sizes:
-        result *= size
-    return result
+def _source(gate: Gate, steps: Steps, trainable: tuple[str, ...]) -> Array | None:
+    """``[N, T, c]``, or None for a gate without a trainable block."""
+    parts = []
+    for term in gate.terms:
+        if term.block not in trainable:
+            continue
+        if term.source == "one":
+            shape = (*steps.sources["input"].shape[:2], 1)
+            parts.append(jnp.full(shape, term.std, steps.sources["input"].dtype))
+        else:
+            vector = steps.sources[term.source]
+            parts.append(term.std / math.sqrt(vector.shape[-1]) * vector)
+    return jnp.swapaxes(jnp.concatenate(parts, axis=-1), 0, 1) if parts else None
 
 
 def factors(
-    arch: Elman, params: Params, x: Sequences, lengths: Lengths | None, roles: Roles
+    arch: Elman,
+    params: Params,
+    x: Sequences,
+    lengths: Lengths | None,
+    roles: Roles,
+    precision: Any,
 ) -> Factors:
     """One forward and, for each output of a sequence, one backward pass.
 
     Cost: O(N T m^2) per output of a sequence (O outputs for "last" and "mean", T O for "sequence").
     """
-    steps = x.shape[1]
-    if lengths is None:
-        lengths = jnp.full(x.shape[0], steps, jnp.int32)
-    taps = zero_taps(arch, steps, x.dtype)
+    n, steps = x.shape[:2]
+    few = steps * arch.depth * len(arch.directions) <= WRITTEN_OUT
+    options = (precision, steps if few else UNROLL)
+    trace = run(arch, params, x, lengths, arch.width >= COLUMNS_FROM, *options)
+    if not set(arch.trainable) - {"v"}:
+        return Factors((), trace.features)
 
-    def one(sequence: Array, length: Array):
-        def output(taps):
-            trace = trace_one(arch, params, sequence, length, taps)
-            return trace.output, trace
+    def back(output: Array) -> Any:
+        cotangent = jnp.broadcast_to(output[None], (n, *output.shape))
+        return pullback(arch, params, trace, lengths, cotangent, *options)
 
-        return jax.jacrev(output, has_aux=True)(taps)
-
-    deltas, trace = jax.vmap(one)(x, lengths)
+    basis = _basis(arch, steps, x.dtype)
+    if len(basis) == 1:  # without an axis of size 1 in every product
+        deltas = jax.tree.map(lambda delta: delta[None], back(basis[0]))
+    else:
+        deltas = jax.vmap(back)(basis)
     gates = []
-    for layer in range(arch.depth):
+    for layer, by_gate in zip(trace.layers, deltas, strict=True):
         for direction in arch.directions:
-            z = trace.sources[layer][direction]
-            for gate, delta in zip(cell_of(arch).gates, deltas[layer][direction], strict=True):
-                sources = []
-                for term in gate.terms:
-                    if term.block not in arch.trainable:
-                        continue
-                    if term.source == "one":
-                        sources.append(jnp.full((*x.shape[:2], 1), term.std, x.dtype))
-                    else:
-                        vector = z[term.source]
-                        sources.append(term.std / vector.shape[-1] ** 0.5 * vector)
-                gates.append(GateFactors(_arrange_deltas(delta, roles), tuple(sources)))
+            for gate, delta in zip(cell_of(arch).gates, by_gate[direction], strict=True):
+                source = _source(gate, layer[direction], arch.trainable)
+                if source is not None:
+                    gates.append(GateFactors(_arrange_deltas(delta, roles, arch.out_dim), source))
     return Factors(tuple(gates), trace.features)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import jax
+import functools
+from typing import Any
+
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Gram, Params
@@ -24,18 +26,18 @@ def fitting_pair(
     return x1, x2
 
 
-def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array) -> Gram:
+def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array, precision: Any) -> Gram:
     """``(v_std^2/m) <r, r'>``, in the layout of the kernel; different outputs are uncorrelated."""
     scale = arch.v_std**2 / arch.state_size
-    exact = jax.lax.Precision.HIGHEST
+    einsum = functools.partial(jnp.einsum, precision=precision)
     if roles.time is None:
-        gram = jnp.einsum("im,jm->ij", r1, r2, precision=exact)
+        gram = einsum("im,jm->ij", r1, r2)
     elif roles.time == KEPT:
-        gram = jnp.einsum("itm,jsm->ijts", r1, r2, precision=exact)
+        gram = einsum("itm,jsm->ijts", r1, r2)
     elif roles.time == DIAGONAL:
-        gram = jnp.einsum("itm,jtm->ijt", r1, r2, precision=exact)
+        gram = einsum("itm,jtm->ijt", r1, r2)
     else:
-        gram = jnp.einsum("itm,jtm->ij", r1, r2, precision=exact) / r1.shape[1]
+        gram = einsum("itm,jtm->ij", r1, r2) / r1.shape[1]
     gram = scale * gram
     if roles.channel == TRACED:
         return gram

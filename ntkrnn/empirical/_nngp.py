@@ -11,12 +11,13 @@ import jax
 from ntkrnn import _checks
 from ntkrnn._types import Gram
 from ntkrnn.architectures import Elman, Scales
-from ntkrnn.cells import features
+from ntkrnn.cells import run
 from ntkrnn.empirical._axes import Roles, roles_of
 from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
+from ntkrnn.empirical._precision import precision_of
 
 
-@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric"))
+@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision"))
 def _compiled(
     form: Elman,
     scales: Scales,
@@ -27,16 +28,21 @@ def _compiled(
     lengths1: Any,
     lengths2: Any,
     symmetric: bool,
+    precision: jax.lax.Precision,
 ) -> Gram:
     arch = form.with_scales(scales)
-    left = features(arch, params, x1, lengths1)
-    right = left if symmetric else features(arch, params, x2, lengths2)
-    kernel = feature_gram(arch, roles, left, right)
+    left = run(arch, params, x1, lengths1, precision=precision).features
+    right = left if symmetric else run(arch, params, x2, lengths2, precision=precision).features
+    kernel = feature_gram(arch, roles, left, right, precision)
     return symmetrised(kernel, roles) if symmetric else kernel
 
 
 def empirical_nngp_fn(
-    arch: Elman, trace_axes: Sequence[int] = (-1,), diagonal_axes: Sequence[int] = ()
+    arch: Elman,
+    trace_axes: Sequence[int] = (-1,),
+    diagonal_axes: Sequence[int] = (),
+    *,
+    precision: jax.lax.Precision | str = jax.lax.Precision.HIGHEST,
 ) -> Callable[..., Gram]:
     r"""Build ``nngp_fn(x1, x2, params, lengths1=None, lengths2=None)``.
 
@@ -50,6 +56,7 @@ def empirical_nngp_fn(
         arch: an architecture such as :class:`ntkrnn.Elman`.
         trace_axes: output axes to average the diagonal of, as in :func:`empirical_ntk_fn`.
         diagonal_axes: output axes of which only the diagonal is wanted.
+        precision: of every matrix product, as in :func:`empirical_ntk_fn`.
 
     Returns:
         ``nngp_fn``; arguments and shapes as for :func:`empirical_ntk_fn`.
@@ -68,10 +75,12 @@ def empirical_nngp_fn(
         (4, 4)
     """
     roles = roles_of(arch, trace_axes, diagonal_axes)
+    precision = precision_of(precision)
 
     def nngp_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         x1, x2 = fitting_pair(arch, roles, params, x1, x2)
-        return _compiled(arch.form, arch.scales, roles, params, x1, x2, lengths1, lengths2, symmetric)
+        sides = (x1, x2, lengths1, lengths2, symmetric)
+        return _compiled(arch.form, arch.scales, roles, params, *sides, precision)
 
     return nngp_fn
