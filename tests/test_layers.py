@@ -18,7 +18,7 @@ LAYERS = [
     {"infinite", "empirical"},
     {"_network"},
     {"stax", "data", "report"},
-    {"studies"},
+    {"studies", "bench"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

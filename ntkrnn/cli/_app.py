@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ntkrnn._version import __version__
+from ntkrnn.cli._bench import bench_command
 from ntkrnn.cli._compare import compare_command
 from ntkrnn.cli._info import info_command
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare_command)
+app.command("bench")(bench_command)
 app.command("info")(info_command)
 
 

@@ -133,22 +133,26 @@ def fill(
     def turned(tile: Array) -> Array:
         return jnp.swapaxes(tile, 0, 1) if tile.ndim == 2 else jnp.transpose(tile, (1, 0, 3, 2))
 
+    def write(matrix: Array, tile: Array, i: Array, j: Array) -> Array:
+        rest = (0,) * (matrix.ndim - 2)
+        start = (i * tile.shape[0], j * tile.shape[1], *rest)
+        if triangle:
+            other = turned(tile)
+            even = jnp.where(i == j, 0.5 * (tile - other), 0)
+            back = (start[1], start[0], *rest)
+            matrix = jax.lax.dynamic_update_slice(matrix, other + even, back)
+            tile = tile - even
+        return jax.lax.dynamic_update_slice(matrix, tile, start)
+
     def body(group: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
         i, j = pairs[group, :, 0], pairs[group, :, 1]
-        tiles, filled = compute(i, j), []
-        for matrix, lanes in zip(out, tiles, strict=True):
-            for lane in range(lanes.shape[0]):
-                tile = lanes[lane]
-                rest = (0,) * (matrix.ndim - 2)
-                start = (i[lane] * tile.shape[0], j[lane] * tile.shape[1], *rest)
-                if triangle:
-                    other = turned(tile)
-                    even = jnp.where(i[lane] == j[lane], 0.5 * (tile - other), 0)
-                    back = (start[1], start[0], *rest)
-                    matrix = jax.lax.dynamic_update_slice(matrix, other + even, back)
-                    tile = tile - even
-                matrix = jax.lax.dynamic_update_slice(matrix, tile, start)
-            filled.append(matrix)
-        return tuple(filled)
+        tiles = compute(i, j)
+
+        def lane(k: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
+            return tuple(
+                write(matrix, lanes[k], i[k], j[k]) for matrix, lanes in zip(out, tiles, strict=True)
+            )
+
+        return jax.lax.fori_loop(0, tiles[0].shape[0], lane, out)
 
     return jax.lax.fori_loop(span[0], span[1], body, out)

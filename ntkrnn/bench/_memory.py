@@ -1,0 +1,75 @@
+"""Peak memory: of a process for the infinite width, of compiled programs for the finite width."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+from ntkrnn import Elman, empirical_ntk_fn
+from ntkrnn._compat import neural_tangents
+from ntkrnn.bench._finite import arguments, plain_network
+
+_PROBE = """
+import resource, jax, ntkrnn
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+x = jax.random.normal(jax.random.key(0), ({n}, {t}, 4))
+jax.block_until_ready(ntkrnn.network(ntkrnn.Elman(readout="mean")).kernel_fn(x).ntk)
+print((peak() - before) / 1024)
+"""
+
+
+def mean_readout_megabytes(n: int, t: int) -> float:
+    """Peak resident memory of a fresh process above its import, for readout "mean" (Linux)."""
+    code = _PROBE.format(n=n, t=t)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def finite_temporaries(n: int, t: int, m: int) -> dict[str, int]:
+    """Bytes that compiled programs keep beside arguments and results."""
+    params, x = arguments(n, t, m)
+    nt, arch = neural_tangents(), Elman(width=m, trainable=("w", "u", "v"))
+    ours = empirical_ntk_fn(arch)
+    programs: dict[str, Any] = {"ntkrnn": lambda params, x: ours(x, None, params)}
+    for name in ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS"):
+        peer = nt.empirical_ntk_fn(
+            functools.partial(plain_network, unroll=False),
+            trace_axes=(-1,),
+            vmap_axes=0,
+            implementation=nt.NtkImplementation[name],
+        )
+        programs[name.lower().replace("_", " ")] = lambda params, x, f=peer: f(x, None, params)
+    found = {}
+    for name, program in programs.items():
+        analysis = jax.jit(program).lower(params, x).compile().memory_analysis()
+        found[name] = int(analysis.temp_size_in_bytes)
+    return found
+
+
+def memory(quick: bool = False) -> dict[str, Any]:
+    """Both, with their targets: below 200 MB, and a tenth of the leanest peer."""
+    size, finite = ((48, 16), (4, 4, 64)) if quick else ((512, 100), (8, 10, 4096))
+    temporaries = finite_temporaries(*finite)
+    ours = temporaries["ntkrnn"]
+    peer = min(value for name, value in temporaries.items() if name != "ntkrnn")
+    return {
+        "mean_readout": {
+            "N": size[0],
+            "T": size[1],
+            "megabytes_above_import": mean_readout_megabytes(*size),
+            "target": 200.0,
+        },
+        "finite_temporaries": {
+            "N": finite[0],
+            "T": finite[1],
+            "m": finite[2],
+            "bytes": temporaries,
+            "leanest_peer_over_ours": peer / ours,
+            "target": 10.0,
+        },
+    }

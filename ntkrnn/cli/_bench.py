@@ -1,0 +1,104 @@
+"""``ntkrnn bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ntkrnn import bench
+from ntkrnn.cli._console import err, out, user_errors
+from ntkrnn.report import write_figure, write_json
+
+
+def bench_command(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes, to see that everything runs.")
+    ] = False,
+    only: Annotated[str, typer.Option(metavar="TEXT", help="Only rows whose name contains this.")] = "",
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for bench.json and the figure.")
+    ] = Path("out/bench"),
+) -> None:
+    """Measure the kernels and their peers in one run, and say which targets are met."""
+    rows = [*bench.infinite_rows(quick), *bench.finite_rows(quick)]
+    chosen = [row for row in rows if only in row.name]
+    with user_errors(ValueError, OSError):
+        if not chosen:
+            names = ", ".join(row.name for row in rows)
+            raise ValueError(f"--only: got {only!r}, expected part of one of {names}.")
+        out_dir.mkdir(parents=True, exist_ok=True)
+    results, extra = [], {}
+    with _progress() as bar:
+        task = bar.add_task("", total=len(chosen) + (0 if only else 3))
+        for row in chosen:
+            bar.update(task, description=f"{row.name}")
+            results.append(bench.measure(row))
+            bar.advance(task)
+        curves = []
+        if not only:
+            bar.update(task, description="memory")
+            extra["memory"] = bench.memory(quick)
+            bar.advance(task)
+            bar.update(task, description="ceilings")
+            extra["ceilings"] = bench.ceilings(results)
+            bar.advance(task)
+            bar.update(task, description="scaling")
+            curves = bench.scaling(quick)
+            extra["scaling"] = [curve._asdict() for curve in curves]
+            bar.advance(task)
+    console = out()
+    console.print(bench.table(results))
+    _say(extra, console)
+    with user_errors(OSError):
+        files = [write_json(out_dir / "bench.json", bench.record(results, {"quick": quick, **extra}))]
+        if curves:
+            figure = bench.scaling_figure(curves, jax.devices()[0].device_kind)
+            files.append(write_figure(out_dir / "scaling.png", figure))
+    console.print("Wrote:")
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+
+
+def _say(extra: dict[str, Any], console: Any) -> None:
+    """Memory and ceilings, a line each."""
+    if "memory" in extra:
+        mean, finite = extra["memory"]["mean_readout"], extra["memory"]["finite_temporaries"]
+        console.print(
+            f"Memory: readout mean at N={mean['N']} T={mean['T']} "
+            f"{mean['megabytes_above_import']:.0f} MB above the import (target: below "
+            f"{mean['target']:.0f}); finite NTK at N={finite['N']} T={finite['T']} m={finite['m']}: "
+            f"the leanest peer keeps {finite['leanest_peer_over_ours']:.0f} times our temporaries "
+            f"(target: {finite['target']:.0f}).",
+            highlight=False,
+        )
+    if "ceilings" in extra:
+        found = extra["ceilings"]
+        console.print(
+            f"Ceilings: multiply-adds {found['multiply_add'] / 1e9:.0f} GFLOP/s, matrix product "
+            f"{found['matrix_product'] / 1e9:.0f} GFLOP/s, stream {found['stream'] / 1e9:.0f} GB/s.",
+            highlight=False,
+        )
+        for name, value in found.items():
+            if isinstance(value, dict):
+                console.print(
+                    f"{name}: {value['pair_steps_per_second'] / 1e9:.2f} G pair-steps/s, "
+                    f"{100 * value['share_of_multiply_add']:.0f}% of the multiply-add ceiling.",
+                    highlight=False,
+                )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<26}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+    )
