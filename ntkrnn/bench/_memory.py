@@ -47,7 +47,7 @@ def finite_temporaries(n: int, t: int, m: int) -> dict[str, int]:
     found = {}
     for name, program in programs.items():
         analysis = jax.jit(program).lower(params, x).compile().memory_analysis()
-        found[name] = int(analysis.temp_size_in_bytes)
+        found[name] = int(getattr(analysis, "temp_size_in_bytes", 0))
     return found
 
 

@@ -70,7 +70,9 @@ def _sums(thin: Thinned, terms: list[Array], x: Array) -> tuple[Array, Array, Ar
 
     The second one is short of a factor x where its lowest power would be negative.
     """
-    powers, steps = {1: x}, {1: None}  # x^g and (1 - x^g)/(1 - x) for gaps g = 1, 2, 4, ...
+    # x^g and (1 - x^g)/(1 - x) for gaps g = 1, 2, 4, ...
+    powers: dict[int, Array] = {1: x}
+    steps: dict[int, Array | None] = {1: None}
     gap = 1
     while gap < max(thin.gaps, default=1):
         before = steps[gap]
@@ -87,8 +89,7 @@ def _sums(thin: Thinned, terms: list[Array], x: Array) -> tuple[Array, Array, Ar
         value = value * powers[gap] + term
         if power > 0:
             slope = slope * powers[gap] + float(power) * term
-        elif gap > 1:
-            slope = slope * powers[gap // 2] * (powers[gap // 2] if gap > 2 else 1)
+        # Power 0 comes with gap 1: the slope keeps the power that it has.
     return value, slope, partial
 
 
@@ -110,7 +111,8 @@ def _long_sums(thin: Thinned, left: Array, right: Array, x: Array) -> tuple[Arra
 
     zero = jnp.zeros(jnp.broadcast_shapes(x.shape, left.shape[1:], right.shape[1:]), x.dtype)
     sums, _ = jax.lax.scan(body, (zero, zero, zero), (powers, *chunks), reverse=True)
-    return sums
+    value, slope, partial = sums
+    return value, slope, partial
 
 
 @functools.lru_cache(maxsize=256)

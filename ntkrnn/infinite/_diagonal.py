@@ -31,12 +31,20 @@ from ntkrnn.infinite._rows import VALID, Key, LayerRows, Layout, input_distance,
 
 
 class Pair(NamedTuple):
-    """The kernels of a pair of states, or of inputs."""
+    """The kernels of a pair of states."""
 
     distance: Array
     """``E (s - s')^2/2``"""
+    ntk: Array
+    """Tangent kernel."""
+
+
+class Below(NamedTuple):
+    """What feeds a layer, times ``u_std^2``."""
+
+    distance: Array
     ntk: Array | None
-    """Tangent kernel, None where it is 0, as for inputs."""
+    """None for inputs, which have no tangent kernel."""
 
 
 class Plan(NamedTuple):
@@ -73,7 +81,6 @@ Visit = Callable[[Any, Array, Any, Array, Array], Any]
 
 def close(pair: Pair) -> Array:
     """One array of a pair of kernels."""
-    assert pair.ntk is not None
     return jax.lax.complex(pair.distance, pair.ntk)
 
 
@@ -82,11 +89,12 @@ def open_(state: Array) -> Pair:
     return Pair(state.real, state.imag)
 
 
-def _advance(plan: Plan, below: Pair, state: Pair, one: LayerRows, two: LayerRows) -> Array:
-    """One step of one layer; ``below`` carries its factor ``u_std^2`` already."""
+def _advance(plan: Plan, below: Below, state: Pair, one: LayerRows, two: LayerRows) -> Array:
+    """One step of one layer."""
     w, trainable = plan.scale.w, plan.form.trainable
     distance, ntk = state
-    if one.alive is not None and two.alive is not None:
+    if one.alive is not None:
+        assert one.previous is not None and two.alive is not None and two.previous is not None
         # 1 or 0: products instead of a choice keep the loop one loop.
         on = one.alive * two.alive
         distance = on * distance + (1 - on) * (one.previous + two.previous)
@@ -106,9 +114,9 @@ def _advance(plan: Plan, below: Pair, state: Pair, one: LayerRows, two: LayerRow
     return close(Pair(distance, kdot * psi))
 
 
-def _scaled(plan: Plan, pair: Pair) -> Pair:
+def _scaled(plan: Plan, pair: Pair) -> Below:
     u = plan.scale.u
-    return Pair(u * pair.distance, None if pair.ntk is None else u * pair.ntk)
+    return Below(u * pair.distance, u * pair.ntk)
 
 
 def _sweep(
@@ -160,7 +168,7 @@ def _sweep(
             elif given:
                 low = _scaled(plan, below)
             else:
-                low = Pair(input_distance(plan.layout, left, right), None)
+                low = Below(input_distance(plan.layout, left, right), None)
             one, two = view(plan.layout, key, left, 1), view(plan.layout, key, right, 2)
             new.append(_advance(plan, low, state, one, two))
         if visit is not None and active == lag:

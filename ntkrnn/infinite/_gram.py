@@ -172,7 +172,8 @@ def tiles(
         compute = whole(plan, *both[:4], settings.tiling.lanes)
     if readout == "sequence":
         shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
-    return fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
+    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
+    return nngp, ntk
 
 
 def _larger(a: Any, b: Any) -> Any:

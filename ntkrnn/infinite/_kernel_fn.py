@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from ntkrnn import _checks
@@ -83,7 +82,7 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
         lengths2: Any = None,
         *,
         tile: int | None = None,
-        devices: Sequence[jax.Device] | None = None,
+        devices: Sequence[Any] | None = None,
     ) -> Any:
         wanted = GETS if get is None else _canonical_get(get)
         tile = None if tile is None else _checks.positive_integer("tile", tile)

@@ -121,7 +121,7 @@ def _one_device(
 def _many_devices(
     settings: Settings, mesh: Mesh, scale: Scales, both: Sides, pairs: Array, groups: Any
 ) -> tuple[Array, Array]:
-    count = mesh.devices.size
+    count = mesh.size
 
     def share(scale: Scales, both: Sides, pairs: Array, groups: Any) -> tuple[Array, Array]:
         rank = jax.lax.axis_index("tiles")
@@ -134,7 +134,7 @@ def _many_devices(
 
 
 @functools.cache
-def _program(settings: Settings, devices: tuple[jax.Device, ...]) -> Any:
+def _program(settings: Settings, devices: tuple[Any, ...]) -> Any:
     """The compiled tiles, for wide registers where nothing but arithmetic is in them."""
     if len(devices) > 1:
         fn = functools.partial(_many_devices, settings, Mesh(np.asarray(devices), ("tiles",)))
@@ -144,7 +144,7 @@ def _program(settings: Settings, devices: tuple[jax.Device, ...]) -> Any:
     return jax.jit(fn, compiler_options=wide_registers() if wide else None)
 
 
-def chosen_devices(devices: Sequence[jax.Device] | None, x: Array) -> list[jax.Device]:
+def chosen_devices(devices: Sequence[Any] | None, x: Array) -> list[Any]:
     """Where to compute: as asked, or all devices like the one that ``x`` is on."""
     if devices is None:
         home = next(iter(x.devices()))
@@ -160,7 +160,7 @@ def chosen_devices(devices: Sequence[jax.Device] | None, x: Array) -> list[jax.D
 
 
 def compiled(
-    scale: Scales, work: Prepared, x1: Any, x2: Any, devices: list[jax.Device]
+    scale: Scales, work: Prepared, x1: Any, x2: Any, devices: list[Any]
 ) -> tuple[tuple[Array, ...], Array]:
     """The kernels by a program of our own, and the largest pre-activation variance."""
     program = _program(work.settings, tuple(devices))

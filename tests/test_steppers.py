@@ -1,0 +1,313 @@
+"""What the recursion passes a nonlinearity with, against the independent forms of the same function."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+
+from ntkrnn import dual
+from ntkrnn.dual import _hermite, _thinning
+
+X64 = jax.config.jax_enable_x64
+DTYPE = jnp.zeros(()).dtype
+EPS = float(jnp.finfo(DTYPE).eps)
+NAMES = (*dual.names(), "leaky_relu(0.2)")
+SERIES = ("tanh", "sigmoid", "softplus", "silu")
+KINKED = ("relu", "leaky_relu", "leaky_relu(0.2)", "abs", "sign", "step")
+FAST = tuple(name for name in NAMES if dual.stepper(name).arithmetic)
+# What the series leave out of E phi^2 and E phi'^2, and what thinning them adds.
+TAILS = (1e-13, 1e-13) if X64 else tuple(3e-8 + bound for bound in _thinning.BOUNDS)
+
+# Pairs of two variances and an angle: far, near, opposite, and with zero variances.
+PAIRS = np.array(
+    [
+        (1.0, 1.0, 0.5),
+        (0.3, 4.0, 2.5),
+        (1e-4, 2e-4, 0.7),
+        (4.0, 0.01, 3.0),
+        (1.0, 1.2, 1e-3),
+        (3.9, 3.95, 1e-3),
+        (2.0, 2.0001, 1e-3),
+        (1.0, 1.0, 1e-3),
+        (4.0, 4.0, 1e-3),
+        (1e-2, 1e-2, 1e-3),
+        (2.0, 2.0, np.pi),
+        (0.5, 2.0, np.pi),
+        (2.0, 0.5, 0.0),
+        (0.0, 1.0, 0.0),
+        (0.7, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (3.0, 3.0, 0.0),
+    ]
+)
+Q1, Q2 = (column.astype(DTYPE).astype(np.float64) for column in PAIRS.T[:2])
+THETA = PAIRS[:, 2]
+SCALE = np.sqrt(Q1 * Q2)
+BELOW = 2 * np.sin(THETA / 2) ** 2  # 1 - rho
+DISTANCE = (np.sqrt(Q1) - np.sqrt(Q2)) ** 2 / 2 + SCALE * BELOW
+POSITIVE = SCALE > 0
+ARGUMENTS = tuple(jnp.asarray(a, DTYPE) for a in (DISTANCE, Q1, Q2))
+
+
+@functools.cache
+def compiled(name):
+    """Features and the step as two programs, as the engine has them."""
+    stepper = dual.stepper(name)
+    return jax.jit(stepper.features), jax.jit(stepper.advance)
+
+
+def advance(name, distance, q1, q2):
+    features, step = compiled(name)
+    return tuple(np.asarray(a, np.float64) for a in step(distance, features(q1), features(q2)))
+
+
+def joined(name):
+    """``(D, q1, q2) -> (D', kdot)`` by the stepper, and by the independent forms."""
+    stepper, pair = dual.stepper(name), dual.pair_function(name)
+
+    def by_stepper(distance, q1, q2):
+        return stepper.advance(distance, stepper.features(q1), stepper.features(q2))
+
+    def by_pair(distance, q1, q2):
+        result = pair(0.5 * (q1 + q2) - distance, distance, q1, q2)
+        return result.distance, result.kdot
+
+    return by_stepper, by_pair
+
+
+@functools.cache
+def expected(name):
+    """The independent forms, and the sizes E phi^2 and E phi'^2 that errors are relative to."""
+
+    def forms(distance, q1, q2):
+        pair = dual.pair_function(name)
+        own = [pair(q, jnp.zeros_like(q), q, q) for q in (q1, q2)]
+        at = pair(jnp.asarray(SCALE * np.cos(THETA), DTYPE), distance, q1, q2)
+        return at, jnp.maximum(own[0].k, own[1].k), jnp.maximum(own[0].kdot, own[1].kdot)
+
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), jax.jit(forms)(*ARGUMENTS))
+
+
+def angle_error():
+    """Rounding of D is one of rho, relative to the scale; and of theta, which is rho's arccosine."""
+    rho = EPS * DISTANCE / np.where(POSITIVE, SCALE, 1)
+    return rho, np.minimum(rho / np.maximum(np.sin(THETA), 1e-30), np.sqrt(4 * rho))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_distances_equal_the_independent_forms(name):
+    got, _ = advance(name, *ARGUMENTS)
+    want, size, _ = expected(name)
+    rho, angle = angle_error()
+    # Roots and coefficients are rounded, each to eps of its size: the radial part is the square of a
+    # difference of them (exactly 0 at equal variances), the angular part a product of them with 1 - rho.
+    root = np.sqrt(np.maximum(want.distance, 0) * size)
+    tolerance = 16 * EPS * (want.distance + root * (np.sqrt(BELOW) + (Q1 != Q2)))
+    # Past the right angle the distance is no longer small against the moments.
+    tolerance += np.where(BELOW > 0.5, 16 * (EPS + rho) * size, 0)
+    if name in ("sign", "step"):  # the distance is the angle itself
+        tolerance += 4 * angle
+    if name in SERIES:
+        tolerance += TAILS[1] * want.distance + np.where(BELOW > 0.5, TAILS[0] * size, 0)
+    wrong = np.abs(got - want.distance)
+    assert (wrong <= tolerance).all(), (PAIRS[wrong > tolerance], wrong / tolerance)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slopes_equal_the_independent_forms(name):
+    """Where both variances are positive: elsewhere the recursion multiplies kdot by 0."""
+    _, got = advance(name, *ARGUMENTS)
+    want, size, slopes = expected(name)
+    rho, angle = angle_error()
+    tolerance = 32 * (EPS + rho) * slopes
+    if name in KINKED:
+        tolerance += angle * slopes
+    if name in SERIES:
+        # By Price's theorem from coefficients of phi, which are known to eps of the whole.
+        narrow = np.where(POSITIVE, np.minimum(Q1, Q2), 1)
+        tolerance += 2 * TAILS[1] * slopes + 16 * EPS * np.sqrt(size * slopes / narrow)
+    wrong = np.abs(got - want.kdot)[POSITIVE]
+    assert (wrong <= tolerance[POSITIVE]).all(), wrong / tolerance[POSITIVE]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_near_duplicates_keep_their_digits(name):
+    """At equal variances D' = kdot D (1 + O(theta^2)) for smooth functions, some tens of eps apart."""
+    theta, q = 1e-3, np.array([0.05, 0.3, 1.0, 3.9]).astype(DTYPE).astype(np.float64)
+    distance = jnp.asarray(2 * q * np.sin(theta / 2) ** 2, DTYPE)
+    got, _ = advance(name, distance, *(jnp.asarray(q, DTYPE),) * 2)
+    want = dual.pair_function(name)(
+        jnp.asarray(q * np.cos(theta), DTYPE), distance, *(jnp.asarray(q, DTYPE),) * 2
+    ).distance
+    # A series adds its tail, and eps of phi is 1/sqrt(q phi'^2/phi^2) of a first coefficient.
+    tail = 4 * TAILS[1] + 128 * EPS if name in SERIES else 0
+    np.testing.assert_allclose(got, want, rtol=32 * EPS + tail)
+    assert (got > 0).all()
+    assert (got < np.asarray(distance) * 1.01).all() or name in ("sign", "step", "erf")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_sequences_stay_equal_to_the_last_bit(name):
+    q = jnp.asarray([0.0, 1e-6, 0.013, 0.7, 1.0, 2.9, 4.0, 7.7], DTYPE)
+    distance, kdot = advance(name, jnp.zeros_like(q), q, q)
+    np.testing.assert_array_equal(distance, 0)
+    assert np.isfinite(kdot).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_second_moments_equal_the_independent_forms(name):
+    """To a bit or two relative to themselves, for small variances and large."""
+    q = jnp.asarray([0.0, 1e-6, 0.01, 0.3, 1.0, 2.7, 4.0], DTYPE)
+    stepper = dual.stepper(name)
+    got = jax.jit(lambda q: stepper.second_moment(stepper.features(q)))(q)
+    want = dual.pair_function(name)(q, jnp.zeros_like(q), q, q).k
+    # Thinning keeps the sum of squares: no more than the rounding of some hundred positive terms.
+    np.testing.assert_allclose(got, want, rtol=16 * EPS)
+
+
+@functools.cache
+def derivatives(name):
+    """Gradients of one number of (D', kdot) over all pairs, by the stepper and by the forms."""
+    weights = np.random.default_rng(0).normal(size=(2, len(PAIRS))).astype(DTYPE)
+
+    def objective(fn):
+        def total(distance, q1, q2):
+            parts = fn(distance, q1, q2)
+            return sum(jnp.sum(w * part) for w, part in zip(weights, parts, strict=True)), parts
+
+        return jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))(*ARGUMENTS)
+
+    return [objective(fn) for fn in joined(name)]
+
+
+QUICK_TO_DIFFERENTIATE = ("relu", "leaky_relu(0.2)", "erf", "tanh", "sigmoid")
+DIFFERENTIATED = [
+    pytest.param(name, marks=() if name in QUICK_TO_DIFFERENTIATE else pytest.mark.slow)
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("name", DIFFERENTIATED)
+def test_gradients_are_those_of_the_independent_forms_and_finite(name):
+    (_, got), (_, want) = derivatives(name)
+    for one, other in zip(got, want, strict=True):
+        assert bool(jnp.isfinite(one).all())
+        assert bool(np.any(one)) or name == "identity"
+        np.testing.assert_allclose(one, other, rtol=64 * EPS, atol=64 * EPS * np.abs(other).max())
+
+
+@pytest.mark.parametrize("name", DIFFERENTIATED)
+def test_slopes_at_zero_variance_are_the_independent_ones_where_it_is_differentiated(name):
+    """A zero sequence multiplies kdot by 0, but the derivative of that 0 is not 0."""
+    ((_, got), _), ((_, want), _) = derivatives(name)
+    _, size, slopes = expected(name)
+    tolerance = 32 * EPS * np.maximum(size, slopes)[~POSITIVE]
+    assert (np.abs(got[1] - want[1])[~POSITIVE] <= tolerance).all(), (got[1], want[1])
+
+
+@pytest.mark.parametrize("name", ("relu", "erf", "tanh", "sigmoid"))
+def test_gradients_of_second_moments(name):
+    """dV/dq, finite at zero."""
+    stepper, pair = dual.stepper(name), dual.pair_function(name)
+    q = jnp.asarray([0.0, 0.01, 1.0, 4.0], DTYPE)
+    got = jax.jit(jax.grad(lambda q: jnp.sum(stepper.second_moment(stepper.features(q)))))(q)
+    want = jax.jit(jax.grad(lambda q: jnp.sum(pair(q, jnp.zeros_like(q), q, q).k)))(q)
+    assert bool(jnp.isfinite(got).all())
+    np.testing.assert_allclose(got, want, rtol=64 * EPS, atol=64 * EPS)
+
+
+# Thinned series
+
+PLAIN = {
+    "tanh": np.tanh,
+    "sigmoid": scipy.special.expit,
+    "softplus": lambda x: np.logaddexp(0, x),
+    "silu": lambda x: x * scipy.special.expit(x),
+}
+RHO = np.cos(np.concatenate([[0], np.geomspace(1e-4, np.pi - 1e-4, 60), [np.pi]]))
+VARIANCES = (4.0, 3.7, 2.0, 0.6, 0.1, 0.01)
+
+
+@functools.cache
+def whole_series(name):
+    """Orders and coefficients ``[variances, orders]`` of the untrimmed series, by NumPy alone."""
+    orders = np.arange(*_hermite.expansion(name, DTYPE.name).orders)
+    z = np.linspace(-13, 13, 4097)
+    weights = np.exp(-z * z / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
+    hermite = [weights, z * weights]
+    for k in range(1, orders[-1]):
+        hermite.append((z * hermite[k] - np.sqrt(k) * hermite[k - 1]) / np.sqrt(k + 1))
+    rows = [np.stack(hermite)[orders] @ PLAIN[name](np.sqrt(q) * z) for q in VARIANCES]
+    return orders, np.array(rows)
+
+
+def both_moments(products, orders):
+    """k and kdot times sqrt(q1 q2) at every :data:`RHO` from the terms of a series."""
+    lower = np.where(orders > 0, orders * RHO[:, None] ** np.maximum(orders - 1, 0), 0)
+    return RHO[:, None] ** orders @ products, lower @ products
+
+
+def sizes(one, two, orders):
+    return [np.sqrt((w * one**2).sum() * (w * two**2).sum()) for w in (np.ones(len(orders)), orders)]
+
+
+@pytest.mark.skipif(X64, reason="nothing is thinned in float64")
+@pytest.mark.parametrize("name", SERIES)
+def test_thinning_stays_within_the_bounds(name):
+    """Also at variances and correlations that it was not chosen by."""
+    orders, rows = whole_series(name)
+    thin = _thinning.thinned(name, "float32")
+    assert len(thin.powers) < 0.6 * len(orders)
+    head, tail = rows[:, : thin.single], rows[:, thin.single :]
+    short = np.concatenate([head, np.sqrt(tail**2 @ thin.weights)], axis=1)
+    for i, one in enumerate(rows):
+        for j, two in enumerate(rows):
+            want = both_moments(one * two, orders)
+            got = both_moments(short[i] * short[j], np.array(thin.powers))
+            for a, b, size, bound in zip(
+                got, want, sizes(one, two, orders), _thinning.BOUNDS, strict=True
+            ):
+                assert np.abs(a - b).max() <= bound * size
+    # Second moments and slopes at rho = 1 are kept.
+    np.testing.assert_allclose((short**2).sum(axis=1), (rows**2).sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(short**2 @ np.array(thin.powers), rows**2 @ orders, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_the_step_is_the_whole_series(name):
+    """What ``advance`` computes, against the untrimmed series in NumPy."""
+    orders, rows = whole_series(name)
+    i, j = (index.ravel() for index in np.meshgrid(*(np.arange(len(VARIANCES)),) * 2))
+    q = np.array(VARIANCES).astype(DTYPE).astype(np.float64)
+    scale = np.sqrt(q[i] * q[j])[None, :]
+    distance = (np.sqrt(q[i]) - np.sqrt(q[j])) ** 2 / 2 + scale * (1 - RHO[:, None])
+    near, kdot = advance(name, *(jnp.asarray(a, DTYPE) for a in (distance, q[i], q[j])))
+    moments = (rows**2).sum(axis=1)
+    for column, (a, b) in enumerate(zip(i, j, strict=True)):
+        one, two = rows[a], rows[b]
+        k, slope = both_moments(one * two, orders)
+        size, steep = sizes(one, two, orders)
+        # Rounding of D is one of rho, times the slope; and tens of roundings of sums of positive terms.
+        rho = EPS * distance[:, column] / scale[0, column]
+        rounding = (8 * EPS * (moments[a] + moments[b]), 32 * EPS * steep)
+        bounds = (0, 0) if X64 else _thinning.BOUNDS
+        wrong = np.abs(near[:, column] - (0.5 * (moments[a] + moments[b]) - k))
+        assert (wrong <= bounds[0] * size + rounding[0] + 4 * rho * steep).all()
+        # The rounding of a coefficient is relative to the largest; the derivative of kdot is at most
+        # the order of the series times its value.
+        wrong = np.abs(kdot[:, column] * scale[0, column] - slope)
+        known = 16 * EPS * np.sqrt(size * steep) + 4 * rho * steep * orders[-1]
+        assert (wrong <= bounds[1] * steep + rounding[1] + known).all()
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_nothing_is_thinned_in_float64(name):
+    if not X64:
+        pytest.skip("an expansion in float64 needs float64")
+    thin = _thinning.thinned(name, "float64")
+    assert thin.powers == tuple(range(*_hermite.expansion(name, "float64").orders))
+    assert thin.single == len(thin.powers)
+    assert set(thin.gaps) <= {1}
