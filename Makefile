@@ -4,9 +4,10 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # What computes; the rest (files, figures, the command line) runs once, in float32.
-NUMERICS := $(addprefix tests/test_,dual.py infinite_reference.py conformance.py empirical.py flax_peer.py bad_input.py)
+NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py tiles.py infinite_reference.py \
+	conformance.py empirical.py empirical_routes.py empirical_matvec.py flax_peer.py bad_input.py)
 
-.PHONY: demo test test-all test-oldest lint types format clean
+.PHONY: demo test test-all test-oldest bench lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences
 	$(BIN)/ntkrnn compare --out out/demo
@@ -21,6 +22,9 @@ test-all: .venv/.ready ## also what takes longer
 
 test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
 	$(OLDEST)/python $(PYTEST) -m "not slow"
+
+bench: .venv/.ready ## every row of the benchmark, with its peers, in one run
+	$(BIN)/python -m pytest -o addopts= -W default -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

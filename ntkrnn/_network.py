@@ -32,7 +32,7 @@ def network(arch: Elman) -> Network:
         recursion is that of :class:`Elman`. Pure; composes with jit, grad and vmap. ``lengths`` [N]
         are the valid leading steps; what stands behind them never matters, NaN included.
 
-    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None)``
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile=None, devices=None)``
         Kernels of infinitely wide networks, per output: ``get`` is "nngp", "ntk", a tuple of them, or
         None for a NamedTuple of both. ``[N1, N2]`` for "last" and "mean", ``[N1, N2, T1, T2]`` for
         "sequence" (0 at padded steps). With K the covariance and Theta the tangent kernel of the
@@ -47,6 +47,9 @@ def network(arch: Elman) -> Network:
         at (T, T') for "last", averaged over all pairs (t, t') for "mean"; [.] is 1 for a trainable
         block. ``x2=None`` stands for x1 and returns exactly symmetric matrices. Nearly equal
         sequences keep full relative accuracy: their distance is carried through the recursion.
+        The matrix is computed in tiles of ``tile`` by ``tile`` sequences, by default chosen from the
+        sizes and the device, spread over ``devices``, by default all of the kind that x1 is on;
+        neither changes the numbers beyond rounding.
 
     Args:
         arch: an architecture such as :class:`Elman`.
@@ -59,7 +62,9 @@ def network(arch: Elman) -> Network:
             range, for NaN or infinity in a valid step: naming the argument and the first offender.
 
     Cost: apply O(N T L m^2). Kernels: time O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) for "mean" and
-    "sequence"; memory O(N1 N2) for "last" and "mean" (times T for deep bidirectional networks).
+    "sequence", half of it for x2=None; beside the result, memory for the sequences and one block of
+    tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
+    steps of a quarter octave in N and T, in about a second.
 
     Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), in the scalings of
     ``docs/conventions.md``.

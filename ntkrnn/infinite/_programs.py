@@ -140,7 +140,8 @@ def _program(settings: Settings, devices: tuple[Any, ...]) -> Any:
         fn = functools.partial(_many_devices, settings, Mesh(np.asarray(devices), ("tiles",)))
     else:
         fn = functools.partial(_one_device, settings)
-    wide = devices[0].platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
+    platform = next(iter(devices)).platform
+    wide = platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
     return jax.jit(fn, compiler_options=wide_registers() if wide else None)
 
 

@@ -1,0 +1,115 @@
+"""The benchmark: its peers compute the same kernels, and its verdicts follow from its figures."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import ntkrnn
+from ntkrnn import bench
+from ntkrnn.bench._finite import forward_backward, plain_network
+from ntkrnn.bench._run import Measured, Result
+from ntkrnn.bench._transcriptions import direct_last, numpy_last, numpy_mean
+from ntkrnn.cli._app import app
+
+
+@pytest.mark.parametrize("nonlinearity", ["erf", "relu"])
+def test_transcriptions_are_the_kernels(nonlinearity):
+    """Written from the formulas, in covariances: in float64 they lose nothing that shows here."""
+    x = jax.random.normal(jax.random.key(0), (5, 6, 3))
+    host = np.asarray(x, np.float64)
+    # arccos near rho = 1, on the diagonal, is known to the root of the rounding of rho.
+    tolerance = 2e-6 if nonlinearity == "relu" else 1e-5
+    for readout, peer in (("last", numpy_last), ("mean", numpy_mean)):
+        arch = ntkrnn.Elman(nonlinearity=nonlinearity, readout=readout)
+        got = ntkrnn.network(arch).kernel_fn(x)
+        for ours, theirs in zip(got, peer(nonlinearity)(host), strict=True):
+            assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs)
+    single = direct_last(nonlinearity)(x)
+    double = numpy_last(nonlinearity)(host)
+    for a, b in zip(single, double, strict=True):
+        assert np.linalg.norm(a - b) <= 1e-3 * np.linalg.norm(b)
+
+
+def test_plain_network_is_the_network():
+    arch = ntkrnn.Elman(width=7)
+    x = jax.random.normal(jax.random.key(0), (3, 5, 2))
+    _, apply_fn, _ = ntkrnn.network(arch)
+    params = ntkrnn.network(arch).init_fn(jax.random.key(1), x.shape)[1]
+    want = apply_fn(params, x)
+    for unroll in (False, True):
+        assert jnp.allclose(plain_network(params, x, unroll), want, rtol=1e-5, atol=1e-6)
+    states, deltas = forward_backward(params, x)
+    assert states.shape == deltas.shape == (5, 3, 7)
+    assert jnp.allclose(states[-1] @ params["v"].T / 7**0.5, want, rtol=1e-5, atol=1e-6)
+
+
+def _row(wanted, target):
+    return bench.Row("a", "a", {"N": 1}, dict, target, wanted)
+
+
+def _result(wanted, target, *ratios):
+    ours = Measured("ntkrnn", 1.0, 1.0, 1.0, (1.0, 1.0))
+    peers = [Measured(str(r), 1.0, r, r, (r, r)) for r in ratios]
+    return Result(_row(wanted, target), (ours, *peers))
+
+
+@pytest.mark.parametrize(
+    ("result", "figure", "met"),
+    [
+        (_result("at least", 4.0, 9.0, 5.0), 5.0, True),  # the fastest peer counts
+        (_result("at least", 6.0, 9.0, 5.0), 5.0, False),
+        (_result("at most", 3.2, 0.5), 2.0, True),
+        (_result("at most", 3.2, 0.25), 4.0, False),
+        (_result("near", 2.0, 1 / 2.1), 2.1, True),
+        (_result("near", 2.0, 1 / 2.3), 2.3, False),
+        (_result("at least", None, 9.0), 9.0, None),
+    ],
+)
+def test_verdicts(result, figure, met):
+    assert result.figure == pytest.approx(figure)
+    assert result.met is met
+    assert bench.record([result], {})["rows"][0]["met"] is met
+
+
+def test_programs_that_disagree_are_not_timed():
+    row = bench.Row("a", "a", {}, lambda: {"ntkrnn": lambda: np.ones(3), "peer": lambda: np.zeros(3)})
+    with pytest.raises(AssertionError, match=r"a: peer differs by 1\.0e\+00"):
+        bench.measure(row)
+
+
+def test_rows_have_names_of_their_own():
+    for quick in (False, True):
+        names = [row.name for row in (*bench.infinite_rows(quick), *bench.finite_rows(quick))]
+        assert len(set(names)) == len(names)
+    assert all(row.repeats >= 5 for row in bench.infinite_rows())
+
+
+def test_one_row_from_the_command_line(tmp_path):
+    done = CliRunner().invoke(app, ["bench", "--quick", "--only", "relu-last", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["name"] for row in written["rows"]] == ["relu-last"]
+    programs = written["rows"][0]["programs"]
+    assert [p["name"] for p in programs] == ["ntkrnn", "direct JAX", "NumPy"]
+    assert all(p["median"] > 0 for p in programs)
+    assert written["measured_on"]["platform"] == jax.devices()[0].platform
+    assert "jax" in written["versions"]
+
+
+def test_unknown_row():
+    done = CliRunner().invoke(app, ["bench", "--only", "nope"])
+    assert done.exit_code != 0
+    assert "--only: got 'nope'" in done.output
+
+
+@pytest.mark.slow
+def test_everything_quickly(tmp_path):
+    done = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert {"memory", "ceilings", "scaling"} <= set(written)
+    assert (tmp_path / "scaling.png").stat().st_size > 10_000
