@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 import ntkrnn
+from ntkrnn import dual
+from ntkrnn.infinite import _programs, _tiles
+from ntkrnn.infinite._variances import squared_scales
 
 EVENT = "/jax/core/compile/backend_compile_duration"
 # Shapes that no other test uses, so that nothing here is compiled already.
@@ -108,6 +112,83 @@ def test_kernel_fn_of_two_sides_compiles_once(arch):
         ntkrnn.network(arch).kernel_fn(sequences(3), x2[1], "nngp")
         ntkrnn.network(dataclasses.replace(arch, **SCALES)).kernel_fn(sequences(0), x2[0])
     assert again[0] == 0
+
+
+def test_one_program_serves_every_size_of_a_bucket(arch):
+    """Sizes are rounded up to a quarter octave, and what is cut off needs no program either."""
+    assert _tiles.bucket(9) == _tiles.bucket(10) == 10
+    tilings = [_tiles.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
+    assert len(set(tilings)) == 1
+    kernel_fn = ntkrnn.network(arch).kernel_fn
+    with compilations() as first:
+        old = kernel_fn(sequences(0, 33, 10))
+    assert first[0] >= 1
+    with compilations() as again:
+        found = {(n, t): kernel_fn(sequences(0, n, t)) for n, t in ((36, 10), (33, 9), (40, 9))}
+    assert again[0] == 0
+    for (n, t), kernels in found.items():
+        assert kernels.ntk.shape == ((n, n, t, t) if arch.readout == "sequence" else (n, n))
+    # The same sequences among others: sizes are arguments, not constants.
+    more = np.concatenate([sequences(0, 33, 10), sequences(1, 3, 10)])
+    with compilations() as again:
+        new = kernel_fn(more)
+    assert again[0] == 0
+    np.testing.assert_allclose(new.ntk[:33, :33], old.ntk, rtol=0, atol=1e-5 * np.abs(old.ntk).max())
+
+
+def test_one_program_serves_two_sides_of_every_size_of_a_bucket():
+    kernel_fn = ntkrnn.network(ARCHS["mean"]).kernel_fn
+    with compilations() as first:
+        kernel_fn(sequences(0, 19, 10), sequences(1, 11, 7))
+    assert first[0] >= 1
+    with compilations() as again:
+        kernel_fn(sequences(0, 20, 9), sequences(1, 12, 7))
+        kernel_fn(sequences(0, 17, 10), sequences(1, 11, 7))
+    assert again[0] == 0
+
+
+# What XLA miscompiles, or may, for the whole of 512-bit registers: see ntkrnn/_compile.py.
+LIBRARY_CALL = re.compile(
+    r" (atan2|tan|exponential(?:-minus-one)?|log(?:-plus-one)?|logistic|sine|cosine|tanh|erf|power|cbrt"
+    r"|custom-call)\("
+)
+
+
+def library_calls(arch, lengths=None):
+    """Names of library functions in the program that computes tiles, as written and as compiled."""
+    x = sequences(0, 4, 3)
+    problem = _programs.Problem(dataclasses.replace(arch.form, width=1, out_dim=1), True, None)
+    work = _programs.prepare(problem, x, x, lengths, lengths, platform="cpu", exact=False)
+    scale = squared_scales(arch)
+    both = jax.eval_shape(lambda: _programs.sides(work.settings, scale, work.one, work.two))
+    program = _programs._program(work.settings, (jax.devices("cpu")[0],))
+    lowered = program.lower(scale, both, work.pairs, np.int32(work.groups))
+    texts = [lowered.as_text("hlo"), lowered.compile().as_text()]
+    assert all(" multiply(" in text for text in texts)  # this is how opcodes look
+    return {call for text in texts for call in LIBRARY_CALL.findall(text)}
+
+
+FAST = [name for name in (*dual.names(), "leaky_relu(0.2)") if dual.stepper(name).arithmetic]
+QUICK = ("relu", "erf", "tanh")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FAST]
+)
+def test_programs_for_wide_registers_hold_nothing_but_arithmetic(name):
+    assert not library_calls(ntkrnn.Elman(width=1, nonlinearity=name))
+
+
+@pytest.mark.parametrize("readout", ["mean", "sequence"])
+def test_programs_of_every_readout_hold_nothing_but_arithmetic(readout):
+    arch = ntkrnn.Elman(width=1, readout=readout, bidirectional=readout == "mean")
+    assert not library_calls(arch, lengths(3, 1, 2, 3))
+
+
+def test_library_calls_are_seen_where_they_are():
+    """The other nonlinearities have them, and say that they do."""
+    assert not dual.stepper("sin").arithmetic
+    assert library_calls(ntkrnn.Elman(width=1, nonlinearity="sin"))
 
 
 def test_apply_fn_compiles_once_for_all_data_lengths_parameters_and_scales(arch):

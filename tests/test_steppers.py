@@ -115,8 +115,8 @@ def test_distances_equal_the_independent_forms(name):
     got, _ = advance(name, *ARGUMENTS)
     want = expected(name)
     rho, angle = angle_error()
-    # Roots and coefficients are rounded, each to eps of its size: the radial part is the square of a
-    # difference of them (exactly 0 at equal variances), the angular part a product of them with 1 - rho.
+    # Roots and coefficients are rounded, each to eps of its size: the radial part is the square of
+    # a difference of them (exactly 0 at equal variances), the angular part their product with 1 - rho.
     root = np.sqrt(np.maximum(want.distance, 0) * want.size)
     tolerance = 16 * EPS * (want.distance + root * (np.sqrt(BELOW) + (Q1 != Q2)))
     # Past the right angle the distance is no longer small against the moments.

@@ -1,4 +1,4 @@
-"""How a Gram matrix is cut up never shows: tiles of any size, rows in any order, any number of devices."""
+"""How a Gram matrix is cut up never shows: tiles of any size, any order, any number of devices."""
 
 import os
 import subprocess
@@ -52,11 +52,14 @@ CASES = {
         LENGTHS2,
     ),
 }
-QUICK = ("erf-last-ragged", "relu-last-deep", "tanh-mean-ragged", "relu-sequence")
+ONE_SIDE = ("erf-last-ragged", "relu-sequence")
+if not jax.config.jax_enable_x64:  # some hundred terms in float64: a minute of compilation
+    ONE_SIDE += ("tanh-mean-ragged",)
+TWO_SIDES = ("relu-last-deep",)
 
 
-def marked(names):
-    return [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in names]
+def marked(quick):
+    return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in CASES]
 
 
 def rounding(arch):
@@ -81,7 +84,7 @@ def turned(kernel):
     return kernel.transpose((1, 0, 3, 2) if kernel.ndim == 4 else (1, 0))
 
 
-@pytest.mark.parametrize("name", marked(CASES))
+@pytest.mark.parametrize("name", marked(ONE_SIDE))
 def test_the_tile_does_not_show_on_one_side(name):
     arch, lengths, _ = CASES[name]
     kernel_fn = ntkrnn.network(arch).kernel_fn
@@ -95,7 +98,7 @@ def test_the_tile_does_not_show_on_one_side(name):
     assert_close(moved, [np.asarray(k)[order][:, order] for k in found[1]], rounding(arch))
 
 
-@pytest.mark.parametrize("name", marked(CASES))
+@pytest.mark.parametrize("name", marked(TWO_SIDES))
 def test_the_tile_does_not_show_on_two_sides(name):
     arch, lengths, lengths2 = CASES[name]
     kernel_fn = ntkrnn.network(arch).kernel_fn
@@ -108,13 +111,13 @@ def test_the_tile_does_not_show_on_two_sides(name):
     assert_close([turned(k) for k in back], [np.asarray(k)[:, 4:] for k in found[-1]], rounding(arch))
 
 
-def test_two_sides_equal_one_side():
+@pytest.mark.parametrize("name", marked(("erf-last-ragged",)))
+def test_two_sides_equal_one_side(name):
     """The triangle, mirrored, against the whole square."""
-    for name in QUICK:
-        arch, lengths, _ = CASES[name]
-        kernel_fn = ntkrnn.network(arch).kernel_fn
-        square = kernel_fn(X, X.copy(), None, lengths, lengths, tile=8)
-        assert_close(square, kernel_fn(X, None, None, lengths, tile=8), rounding(arch))
+    arch, lengths, _ = CASES[name]
+    kernel_fn = ntkrnn.network(arch).kernel_fn
+    square = kernel_fn(X, X.copy(), None, lengths, lengths, tile=8)
+    assert_close(square, kernel_fn(X, None, None, lengths, tile=8), rounding(arch))
 
 
 # Sizes
@@ -132,11 +135,11 @@ def test_buckets_grow_and_waste_little():
     assert len(np.unique(buckets[(sizes > 128) & (sizes <= 256)])) == 4
 
 
-@pytest.mark.parametrize("triangle", [True, False])
-@pytest.mark.parametrize(("n1", "n2"), [(1, 1), (21, 21), (33, 33), (130, 130), (40, 7)])
+@pytest.mark.parametrize(
+    ("n1", "n2", "triangle"),
+    [(1, 1, True), (33, 33, True), (130, 130, True), (21, 21, False), (40, 7, False), (7, 130, False)],
+)
 def test_every_tile_is_scheduled_exactly_once(n1, n2, triangle):
-    if triangle and n1 != n2:
-        pytest.skip("a triangle has equal sides")
     for tile in (1, 8, 32, None):
         tiling = _tiles.choose(n1, n2, None, 4, "cpu", triangle, tile)
         down, across = -(-n1 // tiling.rows), -(-n2 // tiling.columns)
@@ -204,7 +207,7 @@ for arch, lengths in (
         for a, b in zip(one, other):
             assert np.any(np.asarray(a))
             np.testing.assert_array_equal(a, b, err_msg=f"{arch.readout} {np.abs(a - b).max()}")
-assert len(kernel_fn(x[:2]).ntk.devices()) >= 1  # and on all of them unasked
+np.testing.assert_array_equal(kernel_fn(x, tile=8).ntk, one.ntk)  # on all of them, unasked
 print("equal")
 """
 

@@ -9,8 +9,8 @@ smooth factors of them, which a short polynomial gives to about the last bit, wi
 
 Each polynomial interpolates at Chebyshev points. Nodes, values and the change to powers of the
 argument are worked out with 50 digits when a polynomial is first asked for, since in double precision
-the change of basis alone would cost an ulp per term. The largest errors, 1.2 ulp in float32 and 1.1 in
-float64, are measured by ``tests/test_polynomials.py``.
+the change of basis alone would cost an ulp per term. The largest errors of compiled code, 1.2 ulp in
+float32 and 1.1 in float64, are measured by ``tests/test_polynomials.py``.
 """
 
 from __future__ import annotations

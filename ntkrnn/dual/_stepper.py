@@ -90,11 +90,12 @@ def fast(
     def _(primals, tangents):
         distance, one, two = primals
         d_distance, d_one, d_two = tangents
-        _, slope = jax.jvp(
+        # Where a variance is 0 the value of kdot does not matter, but the product rule takes it.
+        (_, kdot), slope = jax.jvp(
             lambda d, q1, q2: plain.advance(d, (q1,), (q2,)),
             (distance, one[0], two[0]),
             (d_distance, d_one[0], d_two[0]),
         )
-        return fast_advance(distance, one, two), slope
+        return (fast_advance(distance, one, two)[0], kdot), slope
 
     return Stepper(detached, fast_second_moment, fast_advance, True)

@@ -178,5 +178,5 @@ def _trimmed(kernel: Array, x1: Any, x2: Any, platform: str) -> Array:
     """Without the padding; on a CPU through a view, which needs no program for every size."""
     size = _size(kernel, x1, x2)
     if platform == "cpu" and kernel.shape != size:
-        return jnp.asarray(np.asarray(kernel)[tuple(slice(s) for s in size)])
+        return jax.device_put(np.asarray(kernel)[tuple(slice(s) for s in size)])
     return _cut(kernel, x1, x2)

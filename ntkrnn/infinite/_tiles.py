@@ -134,7 +134,7 @@ def fill(
         return jnp.swapaxes(tile, 0, 1) if tile.ndim == 2 else jnp.transpose(tile, (1, 0, 3, 2))
 
     def write(matrix: Array, tile: Array, i: Array, j: Array) -> Array:
-        rest = (0,) * (matrix.ndim - 2)
+        rest = (jnp.zeros((), i.dtype),) * (matrix.ndim - 2)
         start = (i * tile.shape[0], j * tile.shape[1], *rest)
         if triangle:
             other = turned(tile)
