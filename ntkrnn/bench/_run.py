@@ -14,6 +14,9 @@ from rich.table import Table
 from ntkrnn.bench._row import Program, Row
 from ntkrnn.report import run_record
 
+_SETTLE = 0.1
+"""Seconds between programs."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -72,7 +75,7 @@ def _seconds(program: Program) -> tuple[float, Any]:
 
 
 def measure(row: Row) -> Result:
-    """Time all programs of a row in one run, in alternation.
+    """Time all programs of a row in one run, in alternation, each warm.
 
     Raises:
         AssertionError: if the programs do not agree within the row's tolerance.
@@ -89,6 +92,10 @@ def measure(row: Row) -> Result:
     times = {name: [] for name in programs}
     for _ in range(row.repeats):
         for name, program in programs.items():
+            # NumPy's threads spin for a while after a product, and a program that needs much memory
+            # leaves none in the allocator: let things settle, and run once without the clock.
+            time.sleep(_SETTLE)
+            jax.block_until_ready(program())
             times[name].append(_seconds(program)[0])
     ours = np.array(next(iter(times.values())))
     measured = []
@@ -101,40 +108,35 @@ def measure(row: Row) -> Result:
 
 def table(results: Sequence[Result]) -> Table:
     """A table to print: one line for each peer of each row."""
-    shown = Table(title="Seconds are medians; ratios are peer / ntkrnn, median and quartiles")
-    for column in (
-        "row",
-        "sizes",
-        "ntkrnn",
-        "first call",
-        "peer",
-        "its time",
-        "ratio",
-        "target",
-        "met",
-    ):
-        shown.add_column(column, justify="left" if column in ("row", "sizes", "peer") else "right")
+    shown = Table(title="Seconds are medians; ratios are peer / ntkrnn, with quartiles over the runs")
+    for column in ("row", "sizes", "peer", "seconds", "ratio", "first call", "target"):
+        left = column in ("row", "sizes", "peer")
+        shown.add_column(column, justify="left" if left else "right", no_wrap=True)
     for result in results:
-        row, ours = result.row, result.ours
+        row = result.row
         sizes = " ".join(f"{k}={v}" for k, v in row.sizes.items())
-        for index, peer in enumerate(result.programs[1:]):
-            head = (
-                (row.title, sizes, f"{ours.median:.4f}", f"{ours.first:.1f}")
-                if index == 0
-                else ("",) * 4
-            )
-            judged = peer is result.best_peer and row.target is not None
-            goal = {"at least": ">=", "at most": "1/ratio <=", "near": "1/ratio ="}[row.wanted]
-            low, high = peer.spread
+        shown.add_section()
+        for index, program in enumerate(result.programs):
+            low, high = program.spread
+            ratio = "" if index == 0 else f"{program.ratio:.2f} ({low:.2f}-{high:.2f})"
             shown.add_row(
-                *head,
-                peer.name,
-                f"{peer.median:.4f}",
-                f"{peer.ratio:.2f} ({low:.2f}-{high:.2f})",
-                f"{goal} {row.target:g}" if judged else "",
-                ("yes" if result.met else "no") if judged else "",
+                row.title if index == 0 else "",
+                sizes if index == 0 else "",
+                program.name,
+                f"{program.median:.4f}",
+                ratio,
+                f"{program.first:.1f}",
+                _verdict(result) if program is result.best_peer else "",
             )
     return shown
+
+
+def _verdict(result: Result) -> str:
+    row = result.row
+    if row.target is None:
+        return ""
+    bound = {"at least": ">=", "at most": "1/ratio <=", "near": "1/ratio ="}[row.wanted]
+    return f"{bound} {row.target:g}: {'met' if result.met else 'missed'}"
 
 
 def record(results: Sequence[Result], extra: dict[str, Any]) -> dict[str, Any]:

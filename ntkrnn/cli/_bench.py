@@ -52,6 +52,8 @@ def bench_command(
             extra["scaling"] = [curve._asdict() for curve in curves]
             bar.advance(task)
     console = out()
+    if not console.is_terminal:  # in a file nothing has to fit a screen
+        console.width = max(console.width, 150)
     console.print(bench.table(results))
     _say(extra, console)
     with user_errors(OSError):
