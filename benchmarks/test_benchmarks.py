@@ -5,6 +5,7 @@ in this process, is in ``extra_info`` and printed. Nothing fails for being slow:
 target says so.
 """
 
+import jax
 import pytest
 from rich.console import Console
 
@@ -35,4 +36,4 @@ def test_row(name, benchmark):
         }
     )
     ours = next(iter(result.row.build().values()))
-    benchmark.pedantic(ours, rounds=5, warmup_rounds=1)
+    benchmark.pedantic(lambda: jax.block_until_ready(ours()), rounds=5, warmup_rounds=1)
