@@ -49,8 +49,9 @@ def time_major(data: Data) -> tuple[Array, Array]:
 
 def _aligned(x: Array, valid: Array, steps: Any) -> tuple[Array, Array]:
     """Shift every sequence so that its last valid step is the last of ``steps``."""
-    source = jnp.arange(x.shape[0])[:, None] - (steps - jnp.sum(valid, axis=0)[None, :])
-    inside = (source >= 0) & (jnp.arange(x.shape[0])[:, None] < steps)
+    time = jnp.arange(x.shape[0], dtype=jnp.int32)[:, None]
+    source = time - (steps - jnp.sum(valid, axis=0, dtype=jnp.int32)[None, :])
+    inside = (source >= 0) & (time < steps)
     moved = jnp.take_along_axis(x, jnp.maximum(source, 0)[:, :, None], axis=0)
     return jnp.where(inside[:, :, None], moved, 0), inside
 
