@@ -4,8 +4,8 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # What computes; the rest (files, figures, the command line) runs once, in float32.
-NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py tiles.py infinite_reference.py \
-	conformance.py empirical.py empirical_routes.py empirical_matvec.py flax_peer.py bad_input.py)
+NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
+	conformance.py empirical.py empirical_routes.py flax_peer.py bad_input.py)
 
 .PHONY: demo test test-all test-oldest bench lint types format clean
 

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ntkrnn._compile import wide_registers
 from ntkrnn.bench._infinite import infinite_rows
-from ntkrnn.bench._run import Result
+from ntkrnn.bench._run import Result, median_seconds
 
 OPERATIONS = {"erf-last": 50, "relu-last": 48}
 """Additions, multiplications, comparisons, roots and quotients of a pair and step, d = 4, counted from
 the formulas (a multiply-add as two)."""
-
-
-def _best(run: Callable[[], Any], repeats: int = 7) -> float:
-    jax.block_until_ready(run())
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
 
 
 def _multiply_adds() -> float:
@@ -45,21 +32,21 @@ def _multiply_adds() -> float:
 
     run = jax.jit(loop, compiler_options=options)
     x, a = jnp.ones(size), jnp.asarray(0.3)
-    return 2 * 10 * size * rounds / _best(lambda: run(x, a))
+    return 2 * 10 * size * rounds / median_seconds(lambda: run(x, a))
 
 
 def _matrix_product(n: int = 2048) -> float:
     """Operations per second of a product of two square matrices in full precision."""
     x = jax.random.normal(jax.random.key(0), (n, n))
     run = jax.jit(lambda a: jnp.matmul(a, a, precision=jax.lax.Precision.HIGHEST))
-    return 2 * n**3 / _best(lambda: run(x))
+    return 2 * n**3 / median_seconds(lambda: run(x))
 
 
 def _stream(size: int = 1 << 26) -> float:
     """Bytes per second read and written by ``y = 2 x``."""
     x = jnp.ones(size)
     run = jax.jit(lambda a: 2 * a)
-    return 2 * x.nbytes / _best(lambda: run(x))
+    return 2 * x.nbytes / median_seconds(lambda: run(x))
 
 
 def ceilings(results: list[Result]) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def forward_backward(params: Any, x: Any) -> tuple[Any, Any]:
 
 
 def arguments(n: int, t: int, m: int) -> tuple[Any, Any]:
+    """Parameters and sequences of a row."""
     x = jax.random.normal(jax.random.key(0), (n, t, CHANNELS))
     return network(Elman(width=m)).init_fn(jax.random.key(1), x.shape)[1], x
 

@@ -74,6 +74,12 @@ def _seconds(program: Program) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def median_seconds(program: Program, repeats: int = 5) -> float:
+    """Median time of a program alone, compiled and warm."""
+    _seconds(program)
+    return float(np.median([_seconds(program)[0] for _ in range(repeats)]))
+
+
 def measure(row: Row) -> Result:
     """Time all programs of a row in one run, in alternation, each warm.
 

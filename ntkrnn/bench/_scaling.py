@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 from ntkrnn import Elman, empirical_ntk_fn, network
+from ntkrnn.bench._run import median_seconds
 
 
 class Scaling(NamedTuple):
@@ -22,20 +21,10 @@ class Scaling(NamedTuple):
     seconds: tuple[float, ...]
 
 
-def _median(run: Callable[[], Any], repeats: int = 5) -> float:
-    jax.block_until_ready(run())
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
-
-
 def _infinite(n: int, t: int, nonlinearity: str) -> float:
     x = jax.random.normal(jax.random.key(0), (n, t, 4))
     kernel_fn = network(Elman(nonlinearity=nonlinearity)).kernel_fn
-    return _median(lambda: tuple(kernel_fn(x)))
+    return median_seconds(lambda: tuple(kernel_fn(x)))
 
 
 def _finite(m: int) -> float:
@@ -43,7 +32,7 @@ def _finite(m: int) -> float:
     x = jax.random.normal(jax.random.key(0), (16, 20, 8))
     params = network(arch).init_fn(jax.random.key(1), x.shape)[1]
     ntk_fn = empirical_ntk_fn(arch)
-    return _median(lambda: ntk_fn(x, None, params))
+    return median_seconds(lambda: ntk_fn(x, None, params))
 
 
 def scaling(quick: bool = False) -> list[Scaling]:
