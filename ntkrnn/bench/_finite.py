@@ -73,7 +73,7 @@ def _ours(m: int, params: Any, x: Any) -> Program:
     return lambda: ntk_fn(x, None, params)
 
 
-def _against_peers(size: tuple[int, int, int], everything: bool) -> Row:
+def _against_peers(size: tuple[int, int, int], all_peers: bool) -> Row:
     n, t, m = size
 
     def build() -> dict[str, Program]:
@@ -84,7 +84,7 @@ def _against_peers(size: tuple[int, int, int], everything: bool) -> Row:
                 # Minutes to compile or to run, and never the best where they were tried.
                 slow = name == "STRUCTURED_DERIVATIVES" or (unroll and name != "JACOBIAN_CONTRACTION")
                 large = n * n * t * m * m > 5e10 and name != "JACOBIAN_CONTRACTION"
-                if (slow or large or (unroll and n * t * m * m > 4e7)) and not everything:
+                if (slow or large or (unroll and n * t * m * m > 4e7)) and not all_peers:
                     continue
                 ntk_fn = nt.empirical_ntk_fn(
                     functools.partial(plain_network, unroll=unroll),
@@ -116,11 +116,11 @@ def _against_the_pass(size: tuple[int, int, int]) -> Row:
     return Row(name, "finite NTK", sizes, build, 2.0, "at most", tolerance=None, repeats=15)
 
 
-def finite_rows(quick: bool = False, everything: bool = False) -> list[Row]:
-    """The rows; ``everything`` also runs implementations that take minutes."""
+def finite_rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
+    """The rows; ``all_peers`` also runs the implementations of peers that take minutes."""
     sizes = ((8, 6, 32),) if quick else SIZES
     rows = [
-        *(_against_peers(size, everything) for size in sizes),
+        *(_against_peers(size, all_peers) for size in sizes),
         *(_against_the_pass(size) for size in sizes),
     ]
     return [dataclasses.replace(row, target=None) for row in rows] if quick else rows

@@ -19,13 +19,17 @@ def bench_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes, to see that everything runs.")
     ] = False,
+    all_peers: Annotated[
+        bool,
+        typer.Option("--all-peers", help="Also the implementations of peers that take minutes."),
+    ] = False,
     only: Annotated[str, typer.Option(metavar="TEXT", help="Only rows whose name contains this.")] = "",
     out_dir: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for bench.json and the figure.")
     ] = Path("out/bench"),
 ) -> None:
     """Measure the kernels and their peers in one run, and say which targets are met."""
-    rows = [*bench.infinite_rows(quick), *bench.finite_rows(quick)]
+    rows = [*bench.infinite_rows(quick), *bench.finite_rows(quick, all_peers)]
     chosen = [row for row in rows if only in row.name]
     with user_errors(ValueError, OSError):
         if not chosen:

@@ -35,8 +35,8 @@ _UNROLLED = 96
 _CHUNK = 16
 _REACH = 4.0
 """The coordinates hold for variances up to so many times the largest wanted."""
-_SMALLEST = 1e-5
-"""Coordinates below this size are left out; the error of R is its square."""
+_SMALLEST = {"float32": 1e-5, "float64": 1e-9}
+"""Coordinates below this size, beside the largest, are left out; the error of R is its square."""
 
 
 def _terms(spec: str | Nonlinearity, q: Array) -> Array:
@@ -61,8 +61,7 @@ def _coordinates(spec: str | Nonlinearity, dtype_name: str) -> np.ndarray:
         curve = np.asarray(_terms(spec, jnp.asarray(roots**2, dtype_name)), np.float64)
     tangents = np.diff(curve, axis=1) / (roots[1] - roots[0])
     sides, sizes, _ = np.linalg.svd(np.concatenate([curve, tangents], axis=1), full_matrices=False)
-    smallest = _SMALLEST if dtype_name == "float32" else 1e-9
-    return sides[:, sizes > smallest * sizes[0]]
+    return sides[:, sizes > _SMALLEST[dtype_name] * sizes[0]]
 
 
 def _sums(thin: Thinned, terms: list[Array], x: Array) -> tuple[Array, Array, Array]:

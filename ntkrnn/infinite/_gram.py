@@ -62,9 +62,7 @@ def _root(square: Any) -> Any:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
-def _side(
-    plan: Plan, data: Data, steps: Any, size: int, ragged: bool, cyclic: tuple[int, int] | None
-) -> tuple[Side, Array]:
+def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[Side, Array]:
     """Rows and variances of one side, and its largest pre-activation variance.
 
     Args:
@@ -73,7 +71,6 @@ def _side(
         steps: the common number of steps that "last" aligns ends to.
         size: sequences of a tile.
         ragged: whether sequences differ in length.
-        cyclic: (lanes, capacity) for the second side of "mean" and "sequence".
     """
     form, scale, layout = plan.form, plan.scale, plan.layout
     width = _root(scale.u / (2 * data.x.shape[2]))
@@ -100,8 +97,6 @@ def _side(
             starts = blocks(unaligned, size)
     elif form.readout == "mean":
         halves = {d: jnp.sum(h, axis=0) for d, h in halves.items()}
-    if cyclic is not None:
-        packed = _readouts.cyclic(packed, data.steps, *cyclic)
     counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
     halves = {d: cut(h) for d, h in halves.items()}
     return Side(blocks(packed, size), starts, halves, counts), largest
@@ -137,12 +132,15 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
     last = settings.form.readout == "last"
     steps = _larger(one.steps, two.steps) if last else one.steps
-    cyclic = None if last else (tiling.lanes, one.x.shape[1])
-    left, largest1 = _side(plan, one, steps, tiling.rows, settings.ragged, None)
-    if settings.triangle and last:
-        return Sides(left, left, steps, two.steps, largest1)
-    right, largest2 = _side(plan, two, steps, tiling.columns, settings.ragged, cyclic)
-    return Sides(left, right, steps, two.steps, jnp.maximum(largest1, largest2))
+    left, largest = _side(plan, one, steps, tiling.rows, settings.ragged)
+    right = left
+    if not settings.triangle:
+        right, largest2 = _side(plan, two, steps, tiling.columns, settings.ragged)
+        largest = jnp.maximum(largest, largest2)
+    if not last:
+        ends = _readouts.cyclic(right.ends, two.steps, tiling.lanes, one.x.shape[1])
+        right = right._replace(ends=ends)
+    return Sides(left, right, steps, two.steps, largest)
 
 
 def tiles(

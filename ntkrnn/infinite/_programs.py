@@ -164,6 +164,7 @@ def compiled(
     scale: Scales, work: Prepared, x1: Any, x2: Any, devices: list[Any]
 ) -> tuple[tuple[Array, ...], Array]:
     """The kernels by a program of our own, and the largest pre-activation variance."""
+    devices = devices[: work.groups]  # no more than there is work for
     program = _program(work.settings, tuple(devices))
     with jax.default_device(devices[0]):
         both = _prepared(work.settings, scale, work.one, work.two)

@@ -31,12 +31,12 @@ class Side(NamedTuple):
     """Half state variances of the top layer by direction: ``[blocks, B]`` where it is read out
     ("last") or summed over valid steps ("mean"), ``[T, blocks, B]`` ("sequence")."""
     counts: Array
-    """``[blocks, B]``, numbers of valid steps."""
+    """``[blocks, B]``, numbers of valid steps; 0 for the sequences that fill up a tile."""
 
 
-def _across(one: Array, two: Array) -> tuple[Array, Array]:
+def _facing(one: Array, two: Array) -> tuple[Array, Array]:
     """Per-sequence numbers of both sides, to be broadcast over a tile."""
-    return one[..., :, None], two[..., None, :]
+    return across(one, 1), across(two, 2)
 
 
 def _readout(plan: Plan, cov: Array, ntk: Array) -> tuple[Array, Array]:
@@ -63,7 +63,7 @@ def last(plan: Plan, one: Side, two: Side, steps: Any) -> Compute:
             states["backward"] = starts["backward"]
         kernels = []
         for direction, state in states.items():
-            half1, half2 = _across(one.variances[direction][i], two.variances[direction][j])
+            half1, half2 = _facing(one.variances[direction][i], two.variances[direction][j])
             kernels.append(_readout(plan, half1 + half2 - state.distance, state.ntk))
         return _averaged(kernels)
 
@@ -128,8 +128,8 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
     def add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
         if valid is None:
             return total + jnp.where(there, state, 0)
-        inside = across(valid[0][..., 0, :], 1) * across(valid[1][..., 0, :], 2)
-        return total + jnp.where(there & (inside > 0.5), state, 0)
+        inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
+        return total + jnp.where(there & (inside1 * inside2 > 0.5), state, 0)
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
         rows1, rows2 = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
@@ -149,10 +149,11 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
         totals = jax.lax.fori_loop(
             0, -(-period // lanes), some, dict.fromkeys(plan.form.directions, nothing)
         )
-        count1, count2 = _across(one.counts[i[0]], two.counts[j[0]])
+        # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
+        count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts[i[0]], two.counts[j[0]])))
         kernels = []
         for direction, total in totals.items():
-            half1, half2 = _across(one.variances[direction][i[0]], two.variances[direction][j[0]])
+            half1, half2 = _facing(one.variances[direction][i[0]], two.variances[direction][j[0]])
             state = open_(total)
             cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
             pair = _readout(plan, cov, state.ntk / (count1 * count2))
