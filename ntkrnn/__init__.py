@@ -23,9 +23,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, stax
+    from ntkrnn import data, dynamics, stax
 
-_LAZY = ("data", "stax")  # these load scikit-learn or neural-tangents, and only when asked for
+_LAZY = ("data", "dynamics", "stax")  # these load SciPy, scikit-learn, optax or neural-tangents
 
 
 def __getattr__(name: str) -> Any:
@@ -45,6 +45,7 @@ __all__ = [
     "__version__",
     "data",
     "dual",
+    "dynamics",
     "empirical_nngp_fn",
     "empirical_ntk_fn",
     "empirical_ntk_matvec",

@@ -1,8 +1,9 @@
-"""Options for the compiler."""
+"""What the machine offers to a program: options of its compiler, and cores."""
 
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 import jax
@@ -32,3 +33,10 @@ def wide_registers() -> dict[str, Any] | None:
     except Exception:  # whatever the compiler says of an option that it does not have
         return None
     return _WIDE if np.allclose(wide, jax.jit(trial)(x), rtol=1e-6, atol=0) else None
+
+
+def available_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

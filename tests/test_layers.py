@@ -16,7 +16,7 @@ LAYERS = [
     {"architectures", "dual"},
     {"cells"},
     {"infinite", "empirical"},
-    {"_network"},
+    {"_network", "dynamics"},
     {"stax", "data", "report"},
     {"studies", "bench"},
     {"cli"},

@@ -5,6 +5,7 @@ one description.
 """
 
 from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
+from ntkrnn.cells._gradient import parameter_gradient, split_trainable
 from ntkrnn.cells._parameters import fitting_input, init_params, parameter_shapes
 from ntkrnn.cells._pullback import pullback
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, apply, features, run
@@ -21,7 +22,9 @@ __all__ = [
     "features",
     "fitting_input",
     "init_params",
+    "parameter_gradient",
     "parameter_shapes",
     "pullback",
     "run",
+    "split_trainable",
 ]

@@ -11,9 +11,9 @@ import jax
 from rich.table import Table
 from rich.text import Text
 
+from ntkrnn._compile import available_cores
 from ntkrnn.cli._console import out
 from ntkrnn.report import run_record
-from ntkrnn.report.files import available_cores
 
 
 def info_command() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ntkrnn._compile import available_cores
 from ntkrnn._version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy")
@@ -141,13 +142,6 @@ def device_name() -> str:
         return f"cpu: {platform.machine()}, {available_cores()} cores"
     many = f" ({len(devices)} devices)" if len(devices) > 1 else ""
     return f"{devices[0].platform}: {devices[0].device_kind}{many}"
-
-
-def available_cores() -> int:
-    """The number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _put(file: IO[bytes], data: bytes) -> None:
