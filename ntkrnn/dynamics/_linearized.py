@@ -183,8 +183,10 @@ def linearized(
         kernel = jnp.concatenate([kernel, below])
         start = jnp.concatenate([start, start_test.reshape(below.shape[0], -1)])
     dtype = _checks.float_dtype(kernel, start)
-    if lengths is not None:
-        lengths = _checks.lengths("lengths", lengths, jnp.zeros((*shape[:1], *shape[1:2], 1)), "f0")
+    if len(shape) == 2:
+        lengths = None  # they count where every step is an output
+    elif lengths is not None:
+        lengths = _checks.lengths("lengths", lengths, jnp.zeros((*shape[:2], 1)), "f0")
     targets = fitting_targets(loss, y, shape, lengths, dtype)
     rates = _rates(learning_rate, steps, dtype)
     if loss == "squared" and unstable != "ignore" and _all_concrete(ntk, rates):

@@ -57,10 +57,10 @@ def signs(arch: Elman, params: Params, x: Array, lengths: Any) -> list[Array]:
     return [h > 0 for layer in trace.layers for steps in layer.values() for h in steps.pre_activations]
 
 
-def changed(before: list[Array], now: list[Array], lengths: Any) -> Array:
+def changed(before: list[Array], now: list[Array], lengths: Any, dtype: Any) -> Array:
     """The fraction of signs that differ, over valid steps, sequences, neurons and layers."""
-    differ = jnp.stack([jnp.mean(a != b, axis=-1) for a, b in zip(before, now, strict=True)])
-    share = jnp.mean(differ, axis=0)  # [T, N]
+    differ = [jnp.mean(a != b, axis=-1, dtype=dtype) for a, b in zip(before, now, strict=True)]
+    share = jnp.mean(jnp.stack(differ), axis=0)  # [T, N]
     if lengths is None:
         return jnp.mean(share)
     inside = jnp.arange(share.shape[0], dtype=jnp.int32)[:, None] < lengths[None, :]

@@ -149,7 +149,7 @@ def run_one(
             found["movement"] = movement(form, start, state.params, "spectral" in record)
         if first_signs is not None and arch is not None:
             now = signs(arch, params, data.x, data.lengths)
-            found["signs"] = changed(first_signs, now, data.lengths)
+            found["signs"] = changed(first_signs, now, data.lengths, data.x.dtype)
         if record & {"ntk", "drift"}:
             ntk = kernel(params)
             found["ntk"] = ntk if "ntk" in record else None

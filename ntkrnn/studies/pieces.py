@@ -1,0 +1,121 @@
+"""Runs kept on disk: each in a file of its own, whole or absent, checked when it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization
+
+from ntkrnn.data import Dataset
+from ntkrnn.report.files import write_atomically
+from ntkrnn.studies.engines import StudyError
+
+_MAGIC = b"ntkrnn piece 1\n"
+_DIGEST = 32
+
+
+class DamagedPieceWarning(UserWarning):
+    """A kept run could not be read, and is done again."""
+
+
+def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
+    """What a run depends on, in words and digests, to be compared before a sweep is continued.
+
+    Example:
+        >>> from ntkrnn.data import load
+        >>> from ntkrnn.architectures import Elman
+        >>> from ntkrnn.studies import TrajectorySettings
+        >>> fingerprint(TrajectorySettings(Elman()), load("digits", n=4))["steps"]
+        '300'
+    """
+    fields = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    # More widths or seeds add runs and change none.
+    for name in ("widths", "seeds", "resamples"):
+        del fields[name]
+    fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
+    data = hashlib.sha256()
+    for array in (dataset.x, dataset.lengths, dataset.labels):
+        data.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    words = {name: repr(value) for name, value in fields.items()}
+    return {**words, "data": f"{dataset.name} {data.hexdigest()[:16]}", "jax": jax.__version__}
+
+
+class Pieces:
+    """A folder of finished runs.
+
+    Each file holds a magic line, the SHA-256 digest of the rest, and a flax msgpack of the arrays.
+
+    Args:
+        folder: made if it is not there.
+        marks: of :func:`fingerprint`.
+        resume: continue with what is there; otherwise runs of an earlier sweep are removed.
+
+    Raises:
+        StudyError: if the folder holds runs of other settings, naming the first that differs.
+        OSError: if the folder cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, marks: dict[str, Any], resume: bool) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        header = folder / "settings.json"
+        if resume and header.exists():
+            self._compare(header, marks)
+        else:
+            for old in folder.glob("*.msgpack"):
+                old.unlink()
+        text = json.dumps(marks, indent=2) + "\n"
+        write_atomically(header, lambda file: _put(file, text.encode()))
+
+    def _compare(self, header: Path, marks: dict[str, Any]) -> None:
+        try:
+            before = json.loads(header.read_text())
+        except ValueError:
+            raise StudyError(
+                f"{header} is not readable as JSON; remove the folder, or start without --resume."
+            ) from None
+        for name in marks:
+            if before.get(name) != marks[name]:
+                raise StudyError(
+                    f"{self.folder} holds runs with {name} = {before.get(name)}, and now it is "
+                    f"{marks[name]}; continue with the same settings, or start anew without --resume."
+                )
+
+    def path(self, width: int, seed: int) -> Path:
+        """The file of a run."""
+        return self.folder / f"width-{width}-seed-{seed}.msgpack"
+
+    def save(self, width: int, seed: int, piece: dict[str, Any]) -> None:
+        """Write a run in one step."""
+        body = serialization.msgpack_serialize({name: np.asarray(a) for name, a in piece.items()})
+        content = _MAGIC + hashlib.sha256(body).digest() + body
+        write_atomically(self.path(width, seed), lambda file: _put(file, content))
+
+    def load(self, width: int, seed: int) -> dict[str, Any] | None:
+        """A run that was kept; None if there is none, or if it is damaged, which is reported."""
+        path = self.path(width, seed)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        body = content[len(_MAGIC) + _DIGEST :]
+        digest = content[len(_MAGIC) : len(_MAGIC) + _DIGEST]
+        if not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
+            warnings.warn(
+                f"{path} is damaged or was not written by this program; the run is done again.",
+                DamagedPieceWarning,
+                stacklevel=2,
+            )
+            return None
+        return serialization.msgpack_restore(body)
+
+
+def _put(file: Any, data: bytes) -> None:
+    file.write(data)
