@@ -14,7 +14,7 @@ LAYERS = [
     {"_version", "_types"},
     {"_checks", "_compat", "_compile", "_nonlinearities"},
     {"architectures", "dual"},
-    {"cells"},
+    {"cells", "gram"},
     {"infinite", "empirical"},
     {"_network"},
     {"stax", "data", "report"},
