@@ -23,9 +23,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, stax
+    from ntkrnn import data, flax, stax
 
-_LAZY = ("data", "stax")  # these load scikit-learn or neural-tangents, and only when asked for
+_LAZY = ("data", "flax", "stax")  # these load other libraries, and only when asked for
 
 
 def __getattr__(name: str) -> Any:
@@ -49,6 +49,7 @@ __all__ = [
     "empirical_ntk_fn",
     "empirical_ntk_matvec",
     "empirical_ntk_spectrum",
+    "flax",
     "network",
     "stax",
 ]

@@ -75,7 +75,8 @@ def any_network_ntk_fn(
                 )
         if lengths1 is not None or lengths2 is not None:
             lengths1, lengths2 = _all_lengths(x1, lengths1), _all_lengths(x2, lengths2)
-        y1, y2 = (_output(apply_fn, params, x, n) for x, n in ((x1, lengths1), (x2, lengths2)))
+        y1 = _output(apply_fn, params, x1, lengths1)
+        y2 = y1 if symmetric else _output(apply_fn, params, x2, lengths2)
         roles = roles_of_rank(y1.ndim, "apply_fn", trace_axes, diagonal_axes)
         if roles.time in (TRACED, DIAGONAL) and y1.shape[1] != y2.shape[1]:
             raise ValueError(
@@ -136,10 +137,16 @@ def _all_lengths(x: Array, lengths: Array | None) -> Array:
     return jnp.full(x.shape[0], x.shape[1], jnp.int32) if lengths is None else lengths
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _applied(apply_fn: Any, params: Params, x: Array, options: dict[str, Array]) -> Any:
+    """Only for the shape; compiled, or rather traced, so that it is looked at once."""
+    return apply_fn(params, x, **options)
+
+
 def _output(apply_fn: Any, params: Params, x: Array, lengths: Array | None) -> Any:
     """Shape and dtype of the outputs; raise unless they are ``[N, O]`` or ``[N, T, O]``."""
     options = {} if lengths is None else {"lengths": lengths}
-    y = jax.eval_shape(lambda p, x, o: apply_fn(p, x, **o), params, x, options)
+    y = jax.eval_shape(functools.partial(_applied, apply_fn), params, x, options)
     n, steps = x.shape[:2]
     shape = getattr(y, "shape", None)
     if shape is None or len(shape) not in (2, 3) or shape[0] != n:
