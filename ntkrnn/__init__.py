@@ -5,6 +5,11 @@ An architecture is data, and every capability is a function of it::
     arch = ntkrnn.Elman(width=1024, nonlinearity="erf")
     init_fn, apply_fn, kernel_fn = ntkrnn.network(arch)   # finite network, infinite-width kernels
     ntk_fn = ntkrnn.empirical_ntk_fn(arch)                # exact kernels at finite width
+
+Other networks, flax modules among them, are functions ``apply_fn(params, x)`` for the latter::
+
+    apply_fn = ntkrnn.flax.apply_fn_from_module(module, readout="last")
+    ntk_fn = ntkrnn.empirical_ntk_fn(apply_fn)
 """
 
 import importlib
