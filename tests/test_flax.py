@@ -38,7 +38,7 @@ class Linen(nn.Module):
 class Nnx(nnx.Module):
     def __init__(self, cell, seed=0):
         rngs = nnx.Rngs(seed)
-        self.rnn = nnx.RNN(cell(D, M, param_dtype=X.dtype, rngs=rngs))
+        self.rnn = nnx.RNN(cell(D, M, dtype=X.dtype, param_dtype=X.dtype, rngs=rngs))
         self.readout = nnx.Linear(M, 2, param_dtype=X.dtype, rngs=rngs)
 
     def __call__(self, x, lengths=None):
@@ -367,7 +367,7 @@ def test_lengths_that_a_module_cannot_take_are_refused():
 
 
 def test_outputs_of_another_rank_are_refused():
-    module = nn.RNN(nn.GRUCell(M), return_carry=True)
+    module = nn.RNN(nn.GRUCell(M, param_dtype=X.dtype), return_carry=True)
     params = module.init(jax.random.key(0), X)["params"]
     refused(lambda: from_module(module)(params, X), "output of type tuple", "no carry")
 
