@@ -5,6 +5,11 @@ An architecture is data, and every capability is a function of it::
     arch = ntkrnn.Elman(width=1024, nonlinearity="erf")
     init_fn, apply_fn, kernel_fn = ntkrnn.network(arch)   # finite network, infinite-width kernels
     ntk_fn = ntkrnn.empirical_ntk_fn(arch)                # exact kernels at finite width
+
+Other networks, flax modules among them, are functions ``apply_fn(params, x)`` for the latter::
+
+    apply_fn = ntkrnn.flax.apply_fn_from_module(module, readout="last")
+    ntk_fn = ntkrnn.empirical_ntk_fn(apply_fn)
 """
 
 import importlib
@@ -23,9 +28,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, dynamics, stax
+    from ntkrnn import data, dynamics, flax, stax
 
-_LAZY = ("data", "dynamics", "stax")  # these load SciPy, scikit-learn, optax or neural-tangents
+_LAZY = ("data", "dynamics", "flax", "stax")  # these load other libraries, and only when asked for
 
 
 def __getattr__(name: str) -> Any:
@@ -50,6 +55,7 @@ __all__ = [
     "empirical_ntk_fn",
     "empirical_ntk_matvec",
     "empirical_ntk_spectrum",
+    "flax",
     "network",
     "stax",
 ]

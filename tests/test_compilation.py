@@ -11,7 +11,8 @@ import pytest
 
 import ntkrnn
 from ntkrnn import dual
-from ntkrnn.infinite import _programs, _tiles
+from ntkrnn.gram import _tiles
+from ntkrnn.infinite import _programs
 from ntkrnn.infinite._variances import squared_scales
 
 EVENT = "/jax/core/compile/backend_compile_duration"

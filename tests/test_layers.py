@@ -14,10 +14,10 @@ LAYERS = [
     {"_version", "_types"},
     {"_checks", "_compat", "_compile", "_nonlinearities"},
     {"architectures", "dual"},
-    {"cells"},
+    {"cells", "gram"},
     {"infinite", "empirical"},
     {"_network", "dynamics"},
-    {"stax", "data", "report"},
+    {"stax", "flax", "data", "report"},
     {"studies", "bench"},
     {"cli"},
 ]
@@ -84,7 +84,11 @@ def test_import_is_light():
 
 
 def test_lazy_modules_are_there():
-    assert _run("import ntkrnn; print(ntkrnn.stax.Recurrent.__name__, ntkrnn.data.load.__name__)") == [
+    assert _run(
+        "import ntkrnn; print(ntkrnn.stax.Recurrent.__name__, ntkrnn.data.load.__name__, "
+        "ntkrnn.flax.apply_fn_from_module.__name__)"
+    ) == [
         "Recurrent",
         "load",
+        "apply_fn_from_module",
     ]

@@ -279,8 +279,8 @@ def test_finite_networks_have_the_limit_s_mean_and_covariance():
     """200 networks of width 256 after 40 full steps, on new sequences, in standard errors.
 
     There the spread over starts stays, and the networks' own difference from the limit, of order
-    1/width, is a small part of a standard error. (On the training sequences the spread goes to 0, and that
-    difference is what is left.)
+    1/width, is a small part of a standard error. (On the training sequences the spread goes to 0,
+    and that difference is what is left.)
     """
     runs, steps = 200, 40
     arch = ntkrnn.Elman(width=256)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ntkrnn
-from ntkrnn.infinite import _tiles
+from ntkrnn.gram import _tiles
 
 DTYPE = jnp.zeros(()).dtype
 EPS = float(jnp.finfo(DTYPE).eps)

@@ -34,6 +34,24 @@ def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int
     """
     check_architecture(arch)
     ndim = 3 if arch.readout == "sequence" else 2
+    return roles_of_rank(ndim, f"readout {arch.readout!r}", trace_axes, diagonal_axes)
+
+
+def roles_of_rank(
+    ndim: int, whose: str, trace_axes: Sequence[int], diagonal_axes: Sequence[int]
+) -> Roles:
+    """Canonical roles of the axes of outputs ``[N, O]`` or ``[N, T, O]``.
+
+    Args:
+        ndim: rank of the outputs, 2 or 3.
+        whose: what has them, for messages.
+        trace_axes: axes to average the diagonal of.
+        diagonal_axes: axes of which only the diagonal is wanted.
+
+    Raises:
+        TypeError: if the axes are not whole numbers.
+        ValueError: if an axis is out of range, the batch axis, or named twice.
+    """
     roles = [KEPT] * ndim
     named = {"trace_axes": _numbers("trace_axes", trace_axes)}
     named["diagonal_axes"] = _numbers("diagonal_axes", diagonal_axes)
@@ -43,7 +61,7 @@ def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int
             if not 0 < position < ndim:
                 raise ValueError(
                     f"{name}: got axis {axis}, expected output axes other than the batch axis 0; "
-                    f"readout {arch.readout!r} has outputs of rank {ndim}."
+                    f"{whose} has outputs of rank {ndim}."
                 )
             if roles[position] != KEPT:
                 raise ValueError(
@@ -69,6 +87,23 @@ def _numbers(name: str, axes: Any) -> tuple[int, ...]:
             f"{name}: got {axes!r}, expected output axes, a whole number or a sequence of them, such "
             "as (-1,) for the outputs or () for none."
         ) from None
+
+
+def check_axes(trace_axes: Any, diagonal_axes: Any) -> None:
+    """Raise unless both are axes, before it is known of how many."""
+    _numbers("trace_axes", trace_axes)
+    _numbers("diagonal_axes", diagonal_axes)
+
+
+def turned(kernel: Array, roles: Roles) -> Array:
+    """The two sides of a kernel exchanged: ``K(x', x)`` in the place of ``K(x, x')``."""
+    order = [1, 0]
+    for role in roles:
+        if role == KEPT:
+            order += [len(order) + 1, len(order)]
+        elif role == DIAGONAL:
+            order += [len(order)]
+    return jnp.transpose(kernel, order)
 
 
 def arrange(kernel: Array, roles: Roles, sizes: tuple[int, int, int, int]) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, Gram, Params
 from ntkrnn.architectures import Elman
 from ntkrnn.cells import fitting_input
-from ntkrnn.empirical._axes import DIAGONAL, KEPT, TRACED, Roles
+from ntkrnn.empirical._axes import DIAGONAL, KEPT, TRACED, Roles, turned
 
 
 def fitting_pair(
@@ -51,10 +51,4 @@ def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array, precision: Any
 
 def symmetrised(kernel: Gram, roles: Roles) -> Gram:
     """Average with the transpose over both sides: symmetric to the last bit."""
-    order = [1, 0]
-    for role in roles:
-        if role == KEPT:
-            order += [len(order) + 1, len(order)]
-        elif role == DIAGONAL:
-            order += [len(order)]
-    return 0.5 * (kernel + jnp.transpose(kernel, order))
+    return 0.5 * (kernel + turned(kernel, roles))

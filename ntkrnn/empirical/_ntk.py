@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ntkrnn import _checks
 from ntkrnn._types import Gram
 from ntkrnn.architectures import Elman, Scales
+from ntkrnn.empirical._any_network import any_network_ntk_fn
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._factors import GateFactors, factors
 from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
@@ -70,11 +71,13 @@ def _compiled(
 
 
 def empirical_ntk_fn(
-    arch: Elman,
+    arch_or_apply_fn: Elman | Callable[..., Any],
     trace_axes: Sequence[int] = (-1,),
     diagonal_axes: Sequence[int] = (),
     *,
     precision: jax.lax.Precision | str = jax.lax.Precision.HIGHEST,
+    implementation: str | None = None,
+    tile: int | None = None,
     _route: str | None = None,
 ) -> Callable[..., Gram]:
     r"""Build ``ntk_fn(x1, x2, params, lengths1=None, lengths2=None)``, the exact tangent kernel.
@@ -86,28 +89,44 @@ def empirical_ntk_fn(
     ``J = sum_t delta_t z_t^T`` formed a few rows at a time (route B): both exact, and whichever takes
     fewer operations.
 
+    For any other network, a function ``apply_fn(params, x)`` or ``apply_fn(params, x, lengths=...)``,
+    the sum is over all leaves of ``params``, and neural-tangents computes it in tiles of pairs. Such a
+    function must treat the rows of ``x`` independently of each other: no statistics over a batch.
+
     Args:
-        arch: an architecture such as :class:`ntkrnn.Elman`.
+        arch_or_apply_fn: an architecture such as :class:`ntkrnn.Elman`, or a function with outputs
+            [N, O] or [N, T, O], for example of :func:`ntkrnn.flax.apply_fn_from_module`. Programs are
+            compiled once for equal functions: build it once.
         trace_axes: output axes to average the diagonal of, as in neural-tangents: by default the
             channel axis, so that a network with several outputs has the kernel of one on average.
         diagonal_axes: output axes of which only the diagonal is wanted.
         precision: of every matrix product, those of the forward and backward pass included: a
             :class:`jax.lax.Precision` or its name. Anything below "highest" is faster on GPUs and
-            TPUs, and costs three digits there.
+            TPUs, and costs three digits there. In a function, of those products that name none.
+        implementation: for a function, how neural-tangents works: "jacobian_contraction" (the
+            default), "ntk_vector_products" (many outputs, few uses of each weight), or
+            "structured_derivatives" (writes loops over time out: minutes to compile for 20 steps).
+        tile: for a function, sequences per side of a tile; by default as many, up to 128, as keep the
+            Jacobians of a tile below 256 MB on a CPU and 2 GB elsewhere. It changes no number beyond
+            rounding.
 
     Returns:
         ``ntk_fn(x1, x2, params, lengths1=None, lengths2=None)`` with ``x1`` [N1, T1, d], ``x2``
         [N2, T2, d] or None for x1, and ``params`` of ``init_fn``. By default [N1, N2], and
-        [N1, N2, T1, T2] for readout "sequence" (0 at padded steps); every untraced channel axis
-        appends [O, O], a diagonal axis appears once.
+        [N1, N2, T1, T2] for readout "sequence" and outputs [N, T, O] (0 at padded steps); every
+        untraced channel axis appends [O, O], a diagonal axis appears once. Exactly symmetric for
+        x2=None.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit each other, naming them.
+        ImportError: for a function, if neural-tangents is missing, with the remedy.
 
     Cost: one forward and one backward pass, O(N T m^2), and for the pairs the smaller of
     O(N1 N2 T1 T2 m) and O((N1 + N2) T m^2 + N1 N2 m^2), the first halved for x2=None; memory
     O((N1 + N2) T m + N1 N2) and a tile of a few MB. ``out_dim`` untraced outputs take as many backward
-    passes, readout "sequence" T of them, and O(N1 N2 T^3 m).
+    passes, readout "sequence" T of them, and O(N1 N2 T^3 m). For a function with P parameters by
+    "jacobian_contraction": N1 N2 O P multiply-adds and 2 O backward passes for every ``tile`` pairs,
+    O counting steps too; half of it for x2=None; memory O(tile O P) beside the kernel.
 
     Source: the factorisation over time of ``docs/conventions.md``; FFW (arXiv 2206.08720) for
     structured derivatives in general.
@@ -119,8 +138,22 @@ def empirical_ntk_fn(
         >>> _, params = ntkrnn.network(arch).init_fn(jax.random.key(1), x.shape)
         >>> ntkrnn.empirical_ntk_fn(arch)(x, None, params).shape
         (4, 4)
+        >>> def apply_fn(params, x):  # any function of parameters and sequences
+        ...     return jax.numpy.tanh(x @ params).mean(1)
+        >>> ntkrnn.empirical_ntk_fn(apply_fn)(x, None, jax.numpy.ones((3, 2))).shape
+        (4, 4)
     """
+    if callable(arch_or_apply_fn) and not isinstance(arch_or_apply_fn, type):
+        options = (trace_axes, diagonal_axes, precision, implementation, tile)
+        return any_network_ntk_fn(arch_or_apply_fn, *options)
+    arch: Any = arch_or_apply_fn
     roles = roles_of(arch, trace_axes, diagonal_axes)
+    for name, value in (("implementation", implementation), ("tile", tile)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: got {value!r} with an architecture, expected None; it is for functions "
+                "apply_fn(params, x), an architecture has one exact method that needs no setting."
+            )
     precision = precision_of(precision)
 
     def ntk_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
+from ntkrnn.gram import Tiling, blocks, fill
 from ntkrnn.infinite import _readouts
 from ntkrnn.infinite._diagonal import Plan
 from ntkrnn.infinite._readouts import Side
 from ntkrnn.infinite._rows import Layout, Rows, pack
-from ntkrnn.infinite._tiles import Tiling, blocks, fill
 from ntkrnn.infinite._variances import Track, largest_variance, track
 
 
@@ -152,7 +152,7 @@ def tiles(
         settings: the architecture and what the program is made for.
         scale: squares of the scales.
         both: what :func:`sides` returns.
-        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.infinite._tiles.schedule`.
+        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.gram.schedule`.
         span: first group and one past the last.
 
     Returns:

@@ -1,6 +1,6 @@
 """Running a Gram matrix: in somebody's program, in one of ours, or on several devices.
 
-Sizes that a program is compiled for are steps of a quarter octave, see :mod:`ntkrnn.infinite._tiles`;
+Sizes that a program is compiled for are steps of a quarter octave, see :mod:`ntkrnn.gram`;
 the true ones are arguments. On several devices each computes its share of the tiles, and the sum of
 what they hold is the matrix: every entry comes from one device, so that their number does not show.
 """
@@ -20,8 +20,8 @@ from ntkrnn._compile import wide_registers
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
+from ntkrnn.gram import bucket, choose, schedule
 from ntkrnn.infinite._gram import Data, Settings, Sides, sides, tiles
-from ntkrnn.infinite._tiles import bucket, choose, schedule
 
 
 class Problem(NamedTuple):

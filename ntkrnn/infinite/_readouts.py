@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
+from ntkrnn.gram import Compute
 from ntkrnn.infinite._diagonal import Block, Pair, Plan, open_, run_diagonal, store, zero
 from ntkrnn.infinite._rows import Key, Rows, across
-from ntkrnn.infinite._tiles import Compute
 
 
 class Side(NamedTuple):

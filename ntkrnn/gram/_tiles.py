@@ -121,17 +121,24 @@ Compute = Callable[[Array, Array], tuple[Array, ...]]
 """``(i, j)`` of each lane to tiles ``[lanes, rows, columns, ...]``."""
 
 
+def _turned(tile: Array) -> Array:
+    """A tile ``[rows, columns]`` or ``[rows, columns, T1, T2]`` with its sides exchanged."""
+    return jnp.swapaxes(tile, 0, 1) if tile.ndim == 2 else jnp.transpose(tile, (1, 0, 3, 2))
+
+
 def fill(
-    compute: Compute, pairs: Array, span: tuple[Any, Any], out: tuple[Array, ...], triangle: bool
+    compute: Compute,
+    pairs: Array,
+    span: tuple[Any, Any],
+    out: tuple[Array, ...],
+    triangle: bool,
+    turned: Callable[[Array], Array] = _turned,
 ) -> tuple[Array, ...]:
     """Write the tiles of groups ``span[0] <= g < span[1]`` into matrices ``[N1, N2, ...]``.
 
-    With ``triangle`` each tile is also written transposed, and those on the diagonal are averaged with
-    their transpose: the result is symmetric to the last bit.
+    With ``triangle`` each tile is also written ``turned``, with its sides exchanged, and those on the
+    diagonal are averaged with what they turn into: the result is symmetric to the last bit.
     """
-
-    def turned(tile: Array) -> Array:
-        return jnp.swapaxes(tile, 0, 1) if tile.ndim == 2 else jnp.transpose(tile, (1, 0, 3, 2))
 
     def write(matrix: Array, tile: Array, i: Array, j: Array) -> Array:
         rest = (jnp.zeros((), i.dtype),) * (matrix.ndim - 2)
