@@ -108,7 +108,7 @@ def run_one(
         return joined(trained, frozen)
 
     def kernel(params: Params) -> Array:
-        ntk_fn = empirical_ntk_fn(model.fn if arch is None else arch)  # pyright: ignore
+        ntk_fn = empirical_ntk_fn(model.fn if arch is None else arch)
         return ntk_fn(data.x, None, params, lengths1=data.lengths)
 
     def step(k: Array, state: State) -> State:
