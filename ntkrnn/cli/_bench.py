@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import jax
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ntkrnn import bench
-from ntkrnn.cli._console import err, out, user_errors
+from ntkrnn.cli._console import out, progress_bar, user_errors
 from ntkrnn.report import write_figure, write_json
 
 
@@ -37,7 +36,7 @@ def bench_command(
             raise ValueError(f"--only: got {only!r}, expected part of one of {names}.")
         out_dir.mkdir(parents=True, exist_ok=True)
     results, extra = [], {}
-    with _progress() as bar:
+    with progress_bar("rows") as bar:
         task = bar.add_task("", total=len(chosen) + (0 if only else 3))
         for row in chosen:
             bar.update(task, description=f"{row.name}")
@@ -96,15 +95,3 @@ def _say(extra: dict[str, Any], console: Any) -> None:
                     f"{100 * value['share_of_multiply_add']:.0f}% of the multiply-add ceiling.",
                     highlight=False,
                 )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<26}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeElapsedColumn(),
-        console=err(),
-        transient=True,
-    )

@@ -2,105 +2,66 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-from ntkrnn.architectures import Elman
-from ntkrnn.cli._console import err, out, user_errors
-from ntkrnn.cli._options import blocks, engine_named, integers
-from ntkrnn.data import load
+from ntkrnn.cli._console import out, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._network_options import (
+    RUN,
+    Bidirectional,
+    BStd,
+    Count,
+    Data,
+    Depth,
+    Nonlinearity,
+    Readout,
+    Seed,
+    Standardize,
+    Trainable,
+    UStd,
+    VStd,
+    WStd,
+    architecture,
+    dataset,
+)
+from ntkrnn.cli._options import engine_named, integers
 from ntkrnn.report import Slope
 from ntkrnn.studies import CompareResult, CompareSettings, StudyError, compare, write_compare
 from ntkrnn.studies.compare import PREDICTED_SLOPE
 
-_DATA, _NET, _RUN = "Data", "Network", "Comparison"
 _WIDTHS = ",".join(str(width) for width in CompareSettings.widths)
-_DEFAULT_N = 64
 
 
 def compare_command(
     *,
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            rich_help_panel=_DATA,
-            help="digits; with the extra [data] japanese_vowels, italy_power_demand, gunpoint, "
-            "basic_motions; or a .npz, .csv, .tsv or .ts file.",
-        ),
-    ] = "digits",
-    n: Annotated[
-        int | None,
-        typer.Option(
-            metavar="INT",
-            rich_help_panel=_DATA,
-            show_default=f"{_DEFAULT_N}, or all if fewer",
-            help="Number of sequences, a random subset drawn with --seed.",
-        ),
-    ] = None,
-    standardize: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND",
-            rich_help_panel=_DATA,
-            help="none, global, channel or series: what shares one mean and standard deviation.",
-        ),
-    ] = "global",
-    nonlinearity: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=_NET, help="erf, relu, tanh, sin, ...")
-    ] = "erf",
-    readout: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=_NET, help="last, mean or sequence.")
-    ] = "last",
-    depth: Annotated[
-        int, typer.Option(metavar="INT", rich_help_panel=_NET, help="Number of recurrent layers.")
-    ] = 1,
-    bidirectional: Annotated[
-        bool, typer.Option("--bidirectional", rich_help_panel=_NET, help="Read both ways in time.")
-    ] = False,
-    w_std: Annotated[
-        float, typer.Option(metavar="FLOAT", rich_help_panel=_NET, help="Recurrent weights' scale.")
-    ] = 1.0,
-    u_std: Annotated[
-        float, typer.Option(metavar="FLOAT", rich_help_panel=_NET, help="Input weights' scale.")
-    ] = 1.0,
-    b_std: Annotated[
-        float, typer.Option(metavar="FLOAT", rich_help_panel=_NET, help="Biases' scale.")
-    ] = 0.0,
-    v_std: Annotated[
-        float, typer.Option(metavar="FLOAT", rich_help_panel=_NET, help="Readout weights' scale.")
-    ] = 1.0,
-    trainable: Annotated[
-        str,
-        typer.Option(
-            metavar="BLOCKS",
-            rich_help_panel=_NET,
-            help="Blocks that the NTK sums over, out of w,u,b,v.",
-        ),
-    ] = "w,u,b,v",
+    data: Data = "digits",
+    n: Count = None,
+    standardize: Standardize = "global",
+    nonlinearity: Nonlinearity = "erf",
+    readout: Readout = "last",
+    depth: Depth = 1,
+    bidirectional: Bidirectional = False,
+    w_std: WStd = 1.0,
+    u_std: UStd = 1.0,
+    b_std: BStd = 0.0,
+    v_std: VStd = 1.0,
+    trainable: Trainable = "w,u,b,v",
     widths: Annotated[
         str,
-        typer.Option(metavar="INTS", rich_help_panel=_RUN, help="Widths to compare, at least two."),
+        typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths to compare, at least two."),
     ] = _WIDTHS,
     seeds: Annotated[
-        int, typer.Option(metavar="INT", rich_help_panel=_RUN, help="Networks a width, 2 or more.")
+        int, typer.Option(metavar="INT", rich_help_panel=RUN, help="Networks a width, 2 or more.")
     ] = 10,
-    seed: Annotated[
-        int, typer.Option(metavar="INT", rich_help_panel=_RUN, help="Seed of everything random.")
-    ] = 0,
+    seed: Seed = 0,
     engine: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
             help="What computes the kernels: ntkrnn or neural-tangents.",
         ),
     ] = "ntkrnn",
@@ -109,7 +70,7 @@ def compare_command(
         typer.Option(
             "--out",
             metavar="DIR",
-            rich_help_panel=_RUN,
+            rich_help_panel=RUN,
             help="Folder for the results; made if new.",
         ),
     ],
@@ -123,7 +84,8 @@ def compare_command(
     """
     with user_errors(ValueError, TypeError, ImportError, OSError):
         settings = CompareSettings(
-            architecture=Elman(
+            architecture=architecture(
+                trainable,
                 nonlinearity=nonlinearity,
                 w_std=w_std,
                 u_std=u_std,
@@ -132,24 +94,22 @@ def compare_command(
                 depth=depth,
                 readout=readout,
                 bidirectional=bidirectional,
-                trainable=blocks(trainable),
             ),
             widths=integers("widths", widths),
             seeds=seeds,
             seed=seed,
         )
         kernels_by = engine_named(engine)
-        chosen = {"at_most": _DEFAULT_N} if n is None else {"n": n}
-        dataset = load(data, seed=seed, standardize=standardize, **chosen)
+        sequences = dataset(data, n, seed, standardize)
         # Before the work, not after it: a folder that cannot be made should cost nothing.
         out_dir.mkdir(parents=True, exist_ok=True)
     console = out()
-    console.print(dataset.describe(), highlight=False, soft_wrap=True)
-    with _warnings_afterwards(), _progress() as bar, user_errors(StudyError):
+    console.print(sequences.describe(), highlight=False, soft_wrap=True)
+    with warnings_afterwards(), progress_bar("networks") as bar, user_errors(StudyError):
         task = bar.add_task("starting", total=len(settings.widths) * settings.seeds)
         result = compare(
             settings,
-            dataset,
+            sequences,
             kernels_by,
             lambda done, total, what: bar.update(task, completed=done, description=what),
         )
@@ -161,29 +121,6 @@ def compare_command(
     console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _warnings_afterwards() -> Iterator[None]:
-    """Keep warnings off the progress bar, and print them once it is gone."""
-    with warnings.catch_warnings(record=True) as warned:
-        try:
-            yield
-        finally:
-            for warning in warned:
-                err().print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<26}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("networks"),
-        TimeElapsedColumn(),
-        console=err(),
-        transient=True,
-    )
 
 
 def _table(result: CompareResult) -> Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 
@@ -36,3 +38,27 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         err().print(Text(f"error: {text}", style="red"), soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+@contextlib.contextmanager
+def warnings_afterwards() -> Iterator[None]:
+    """Keep warnings off the progress bar, and print them once it is gone."""
+    with warnings.catch_warnings(record=True) as warned:
+        try:
+            yield
+        finally:
+            for warning in warned:
+                err().print(Text(f"warning: {warning.message}", style="yellow"), soft_wrap=True)
+
+
+def progress_bar(unit: str) -> Progress:
+    """A bar on stderr that counts some unit, and is gone afterwards."""
+    return Progress(
+        TextColumn("{task.description:<26}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+    )

@@ -108,7 +108,7 @@ def run_one(
         return joined(trained, frozen)
 
     def kernel(params: Params) -> Array:
-        ntk_fn = empirical_ntk_fn(model.fn if arch is None else arch)
+        ntk_fn = empirical_ntk_fn(arch or model.fn)  # pyright: ignore[reportArgumentType]
         return ntk_fn(data.x, None, params, lengths1=data.lengths)
 
     def step(k: Array, state: State) -> State:

@@ -39,9 +39,14 @@ class KernelRow(NamedTuple):
 
 
 def error_against_width(
-    curves: Sequence[Curve], *, title: str, subtitle: str = "", predicted: float = -0.5
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    subtitle: str = "",
+    predicted: float = -0.5,
+    quantity: str = "relative error  ‖K(m) − K(∞)‖ / ‖K(∞)‖  (Frobenius)",
 ) -> Figure:
-    """Draw relative errors against width on log-log axes, every seed of them.
+    """Draw errors against width on log-log axes, every seed of them.
 
     Dots are single seeds, the line through the markers is their mean, the band is one standard
     deviation over seeds, the thin line is the fit whose slope and interval stand in the legend,
@@ -52,6 +57,7 @@ def error_against_width(
         title: of the figure.
         subtitle: a second, smaller line: data, network, seeds.
         predicted: slope of the dashed line.
+        quantity: label of the vertical axis.
 
     Returns:
         A figure, to be written with :func:`ntkrnn.report.write_figure`.
@@ -76,7 +82,7 @@ def error_against_width(
     _label_widths(axes, widths)
     _label_errors(axes)
     axes.set_xlabel("width m (hidden units)")
-    axes.set_ylabel("relative error  ‖K(m) − K(∞)‖ / ‖K(∞)‖  (Frobenius)")
+    axes.set_ylabel(quantity)
     axes.grid(True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -5,16 +5,27 @@ from ntkrnn.studies.compare_files import write_compare
 from ntkrnn.studies.engines import ENGINES, Engine, StudyError
 from ntkrnn.studies.neural_tangents_engine import neural_tangents_engine
 from ntkrnn.studies.ntkrnn_engine import ntkrnn_engine
+from ntkrnn.studies.pieces import DamagedPieceWarning, Pieces, fingerprint
+from ntkrnn.studies.trajectory import TrajectoryResult, trajectory
+from ntkrnn.studies.trajectory_files import write_trajectory
+from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 __all__ = [
     "ENGINES",
     "CompareResult",
     "CompareSettings",
+    "DamagedPieceWarning",
     "Engine",
+    "Pieces",
     "Progress",
     "StudyError",
+    "TrajectoryResult",
+    "TrajectorySettings",
     "compare",
+    "fingerprint",
     "neural_tangents_engine",
     "ntkrnn_engine",
+    "trajectory",
     "write_compare",
+    "write_trajectory",
 ]

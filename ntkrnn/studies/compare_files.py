@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ntkrnn.data import Dataset
 from ntkrnn.report import (
     Curve,
     KernelRow,
@@ -21,6 +19,7 @@ from ntkrnn.report import (
     write_npz,
 )
 from ntkrnn.studies.compare import PREDICTED_SLOPE, CompareResult
+from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 
 
 def write_compare(result: CompareResult, folder: str | os.PathLike[str]) -> list[Path]:
@@ -57,8 +56,8 @@ def summary(result: CompareResult) -> dict[str, Any]:
     """
     settings = result.settings
     return {
-        "architecture": _architecture_record(result),
-        "dataset": _dataset_record(result.dataset),
+        "architecture": architecture_record(settings.architecture, settings.widths[-1]),
+        "dataset": dataset_record(result.dataset),
         **run_record(),
         "engine": result.engine,
         "settings": {
@@ -84,32 +83,6 @@ def summary(result: CompareResult) -> dict[str, Any]:
         "nngp_errors": result.nngp_errors,
         "seconds": result.seconds,
         "seconds_per_width": result.seconds_per_width,
-    }
-
-
-def _architecture_record(result: CompareResult) -> dict[str, Any]:
-    # One record stands for all widths; it carries the largest.
-    settings = result.settings
-    arch = dataclasses.replace(settings.architecture, width=settings.widths[-1])
-    record = dataclasses.asdict(arch)
-    if isinstance(record["nonlinearity"], dict):
-        # A function has no JSON form; its name is all that a file can say of it.
-        fn = record["nonlinearity"]["fn"]
-        record["nonlinearity"]["fn"] = None if fn is None else record["nonlinearity"]["name"]
-    return record
-
-
-def _dataset_record(dataset: Dataset) -> dict[str, Any]:
-    n, steps, channels = dataset.x.shape
-    return {
-        "name": dataset.name,
-        "n": n,
-        "length": steps,
-        "channels": channels,
-        "lengths": dataset.lengths,
-        "source": dataset.source,
-        "selection": dataset.selection,
-        "standardization": dataset.standardization,
     }
 
 
@@ -141,7 +114,7 @@ def _error_figure(result: CompareResult) -> Any:
             Curve("NNGP", widths, result.nngp_errors, result.nngp_fit),
         ],
         title="Finite-width kernels approach the infinite-width kernel",
-        subtitle=f"{_network_in_words(result)}, {result.settings.seeds} seeds\n"
+        subtitle=f"{network_in_words(result.settings.architecture)}, {result.settings.seeds} seeds\n"
         f"{result.dataset.describe()}",
         predicted=PREDICTED_SLOPE,
     )
@@ -177,16 +150,7 @@ def _kernel_figure(result: CompareResult) -> Any:
     return kernel_images(
         [row("NTK", result.ntk_errors), row("NNGP", result.nngp_errors)],
         title="Kernels between sequences: infinite width and finite width",
-        subtitle=f"{_network_in_words(result)}\n{result.dataset.describe()}",
+        subtitle=f"{network_in_words(result.settings.architecture)}\n{result.dataset.describe()}",
         labels=result.dataset.labels,
         note=note,
     )
-
-
-def _network_in_words(result: CompareResult) -> str:
-    arch = result.settings.architecture
-    name = arch.nonlinearity if isinstance(arch.nonlinearity, str) else arch.nonlinearity.name
-    kind = "bidirectional Elman network" if arch.bidirectional else "Elman network"
-    depth = f", depth {arch.depth}" if arch.depth > 1 else ""
-    trained = "" if len(arch.trainable) == 4 else f", trained {', '.join(arch.trainable)}"
-    return f"{kind} ({name}{depth}), readout {arch.readout!r}{trained}"

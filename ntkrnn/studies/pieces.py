@@ -114,7 +114,7 @@ class Pieces:
                 stacklevel=2,
             )
             return None
-        return serialization.msgpack_restore(body)
+        return dict(serialization.msgpack_restore(body))  # pyright: ignore[reportArgumentType]
 
 
 def _put(file: Any, data: bytes) -> None:

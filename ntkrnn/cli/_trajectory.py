@@ -1,0 +1,240 @@
+"""``ntkrnn trajectory``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ntkrnn.cli._console import err, out, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._network_options import (
+    RUN,
+    Bidirectional,
+    BStd,
+    Count,
+    Data,
+    Depth,
+    Nonlinearity,
+    Readout,
+    Seed,
+    Standardize,
+    Trainable,
+    UStd,
+    VStd,
+    WStd,
+    architecture,
+    dataset,
+)
+from ntkrnn.cli._options import integers
+from ntkrnn.data import Dataset
+from ntkrnn.studies import (
+    Pieces,
+    StudyError,
+    TrajectoryResult,
+    TrajectorySettings,
+    fingerprint,
+    trajectory,
+    write_trajectory,
+)
+from ntkrnn.studies.trajectory_summary import MEASURES, PREDICTED_SLOPE, fitted, parts, suprema
+
+_WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
+_INTERRUPTED = 130
+
+
+def trajectory_command(
+    *,
+    data: Data = "digits",
+    n: Count = None,
+    standardize: Standardize = "global",
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            rich_help_panel=RUN,
+            help="one-vs-rest (an output for each class) or regression (labels as numbers).",
+        ),
+    ] = "one-vs-rest",
+    nonlinearity: Nonlinearity = "erf",
+    readout: Readout = "last",
+    depth: Depth = 1,
+    bidirectional: Bidirectional = False,
+    w_std: WStd = 1.0,
+    u_std: UStd = 1.0,
+    b_std: BStd = 0.0,
+    v_std: VStd = 1.0,
+    trainable: Trainable = "w,u,b,v",
+    widths: Annotated[
+        str, typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths, at least two.")
+    ] = _WIDTHS,
+    seeds: Annotated[
+        int, typer.Option(metavar="INT", rich_help_panel=RUN, help="Runs a width, 2 or more.")
+    ] = TrajectorySettings.seeds,
+    seed: Seed = 0,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=RUN, help="sgd; the predictions are exact for it."
+        ),
+    ] = "sgd",
+    lr: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBER|auto",
+            rich_help_panel=RUN,
+            help="Learning rate; auto is half of the largest that the infinite kernel allows.",
+        ),
+    ] = "auto",
+    batch_size: Annotated[
+        int,
+        typer.Option(metavar="INT", rich_help_panel=RUN, help="Sequences a step; 0 for all of them."),
+    ] = 16,
+    momentum: Annotated[
+        float, typer.Option(metavar="FLOAT", rich_help_panel=RUN, help="Heavy-ball momentum.")
+    ] = 0.0,
+    steps: Annotated[
+        int, typer.Option(metavar="INT", rich_help_panel=RUN, help="Steps of SGD.")
+    ] = TrajectorySettings.steps,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", rich_help_panel=RUN, help="Continue with the finished runs in DIR/pieces."
+        ),
+    ] = False,
+    out_dir: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", rich_help_panel=RUN, help="Folder for the results; made if new."
+        ),
+    ],
+) -> None:
+    """Train networks, and follow each with what its kernels predict.
+
+    For each width and seed a network is trained by SGD; its linearisation and the infinite-width
+    kernel are followed from the same start with the same batches. Prints how far the network strays
+    from either and the slopes against width, which theory bounds by -1/2, and writes trajectory.json,
+    trajectory.npz, loss_curves.png, deviation_vs_width.png, kernel_drift.png and contrast.png. Every
+    finished run is kept in DIR/pieces.
+    """
+    with user_errors(ValueError, TypeError, ImportError, OSError):
+        if optimizer != "sgd":
+            raise ValueError(
+                f"--optimizer: got {optimizer!r}, expected sgd, whose course the kernels predict; "
+                "ntkrnn.dynamics.train takes any optax optimiser."
+            )
+        settings = TrajectorySettings(
+            architecture=architecture(
+                trainable,
+                nonlinearity=nonlinearity,
+                w_std=w_std,
+                u_std=u_std,
+                b_std=b_std,
+                v_std=v_std,
+                depth=depth,
+                readout=readout,
+                bidirectional=bidirectional,
+            ),
+            widths=integers("widths", widths),
+            seeds=seeds,
+            seed=seed,
+            target=target,
+            learning_rate=_rate(lr),
+            momentum=momentum,
+            batch_size=batch_size or None,
+            steps=steps,
+        )
+        sequences = dataset(data, n, seed, standardize)
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with user_errors(StudyError, OSError):
+        pieces = Pieces(out_dir / "pieces", fingerprint(settings, sequences), resume)
+    console = out()
+    console.print(sequences.describe(), highlight=False, soft_wrap=True)
+    result = _run(settings, sequences, pieces)
+    with user_errors(OSError):
+        files = write_trajectory(result, out_dir)
+    console.print(_table(result))
+    for line in _lines(result):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+
+
+def _run(settings: TrajectorySettings, sequences: Dataset, pieces: Pieces) -> TrajectoryResult:
+    """The study, with a bar on a terminal and a line for each run elsewhere; stopped by Ctrl-C."""
+    console = err()
+    try:
+        with warnings_afterwards(), progress_bar("runs") as bar, user_errors(StudyError):
+            task = bar.add_task("starting", total=None)
+
+            def report(done: int, total: int, what: str) -> None:
+                bar.update(task, completed=done, total=total, description=what)
+                if not console.is_terminal and "loss" in what:
+                    console.print(f"{done}/{total}  {what}", highlight=False, soft_wrap=True)
+
+            return trajectory(settings, sequences, pieces, report)
+    except KeyboardInterrupt:
+        kept = len(list(pieces.folder.glob("*.msgpack")))
+        console.print(
+            f"stopped; {kept} of {len(settings.widths) * settings.seeds} runs are kept in "
+            f"{pieces.folder}. The same command with --resume continues.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+def _rate(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--lr: got {text!r}, expected a number or auto.") from None
+
+
+def _table(result: TrajectoryResult) -> Table:
+    table = Table(
+        title="Largest deviation along the run (rms), kernel drift, final training loss",
+        caption=f"mean ± standard deviation over {result.settings.seeds} seeds",
+    )
+    table.add_column("width", justify="right")
+    for label in MEASURES.values():
+        table.add_column(label.replace(", ", "\n"), justify="right")
+    table.add_column("loss", justify="right")
+    columns = [suprema(result, name) for name in MEASURES]
+    for i, width in enumerate(result.settings.widths):
+        cells = [f"{rows[i].mean():.4f} ± {rows[i].std(ddof=1):.4f}" for rows in columns]
+        loss = sum(float(piece["loss"][-1]) for piece in result.pieces[i]) / result.settings.seeds
+        table.add_row(str(width), *cells, f"{loss:.4f}")
+    return table
+
+
+def _lines(result: TrajectoryResult) -> list[str]:
+    lines = [
+        f"step {result.learning_rate:.4g}; the largest stable one of full batches in infinite width is "
+        f"{result.largest_step:.4g}"
+    ]
+    found = parts(result)
+    fits = {label: fitted(result, name) for name, label in MEASURES.items()}
+    fits["final test deviation, spread over seeds"] = found.spread_fit
+    for label, fit in fits.items():
+        low, high = fit.interval
+        lines.append(
+            f"{label}: slope {fit.slope:+.3f}, {100 * fit.confidence:g}% interval ({low:+.3f}, "
+            f"{high:+.3f}), bound {PREDICTED_SLOPE:+.1f}"
+        )
+    shared = ", ".join(
+        f"{width}: {value:.4f}"
+        for width, value in zip(result.settings.widths, found.shared, strict=True)
+    )
+    lines.append(f"final test deviation, what all seeds share: {shared}")
+    case = result.contrast[-1]
+    lines.append(
+        f"{case['title']}: loss {case['loss'][0]:.3g} -> {case['loss'].max():.3g} -> "
+        f"{case['loss'][-1]:.3g}, linearised -> {case['loss_linear'][-1]:.3g}; largest stable step "
+        f"{case['largest_step_before']:.3g} -> {case['largest_step_after']:.3g}"
+    )
+    return lines

@@ -1,0 +1,43 @@
+"""Settings and data of a study, as files and figures state them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ntkrnn.architectures import Elman
+from ntkrnn.data import Dataset
+
+
+def architecture_record(arch: Elman, width: int) -> dict[str, Any]:
+    """An architecture as JSON holds it; one record stands for all widths, and carries ``width``."""
+    record = dataclasses.asdict(dataclasses.replace(arch, width=width))
+    if isinstance(record["nonlinearity"], dict):
+        # A function has no JSON form; its name is all that a file can say of it.
+        fn = record["nonlinearity"]["fn"]
+        record["nonlinearity"]["fn"] = None if fn is None else record["nonlinearity"]["name"]
+    return record
+
+
+def dataset_record(dataset: Dataset) -> dict[str, Any]:
+    """Where the sequences came from and what was done to them."""
+    n, steps, channels = dataset.x.shape
+    return {
+        "name": dataset.name,
+        "n": n,
+        "length": steps,
+        "channels": channels,
+        "lengths": dataset.lengths,
+        "source": dataset.source,
+        "selection": dataset.selection,
+        "standardization": dataset.standardization,
+    }
+
+
+def network_in_words(arch: Elman) -> str:
+    """A network in a line of a figure."""
+    name = arch.nonlinearity if isinstance(arch.nonlinearity, str) else arch.nonlinearity.name
+    kind = "bidirectional Elman network" if arch.bidirectional else "Elman network"
+    depth = f", depth {arch.depth}" if arch.depth > 1 else ""
+    trained = "" if len(arch.trainable) == 4 else f", trained {', '.join(arch.trainable)}"
+    return f"{kind} ({name}{depth}), readout {arch.readout!r}{trained}"
