@@ -44,6 +44,7 @@ def user_errors(*kinds: type[Exception]) -> Iterator[None]:
 def warnings_afterwards() -> Iterator[None]:
     """Keep warnings off the progress bar, and print them once it is gone."""
     with warnings.catch_warnings(record=True) as warned:
+        warnings.filterwarnings("always", category=UserWarning)
         try:
             yield
         finally:

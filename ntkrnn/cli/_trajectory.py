@@ -97,6 +97,12 @@ def trajectory_command(
     steps: Annotated[
         int, typer.Option(metavar="INT", rich_help_panel=RUN, help="Steps of SGD.")
     ] = TrajectorySettings.steps,
+    contrast: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=RUN, help="Also runs where the prediction holds, and where it does not."
+        ),
+    ] = True,
     resume: Annotated[
         bool,
         typer.Option(
@@ -144,6 +150,7 @@ def trajectory_command(
             momentum=momentum,
             batch_size=batch_size or None,
             steps=steps,
+            contrast=contrast,
         )
         sequences = dataset(data, n, seed, standardize)
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -231,10 +238,10 @@ def _lines(result: TrajectoryResult) -> list[str]:
         for width, value in zip(result.settings.widths, found.shared, strict=True)
     )
     lines.append(f"final test deviation, what all seeds share: {shared}")
-    case = result.contrast[-1]
-    lines.append(
-        f"{case['title']}: loss {case['loss'][0]:.3g} -> {case['loss'].max():.3g} -> "
-        f"{case['loss'][-1]:.3g}, linearised -> {case['loss_linear'][-1]:.3g}; largest stable step "
-        f"{case['largest_step_before']:.3g} -> {case['largest_step_after']:.3g}"
-    )
+    for case in result.contrast:
+        lines.append(
+            f"{case['title']}: loss {case['loss'][0]:.3g}, at most {case['loss'].max():.3g}, at the "
+            f"end {case['loss'][-1]:.3g}, linearised {case['loss_linear'][-1]:.3g}; largest stable step "
+            f"{case['largest_step_before']:.3g}, at the end {case['largest_step_after']:.3g}"
+        )
     return lines

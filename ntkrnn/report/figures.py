@@ -87,14 +87,17 @@ def error_against_width(
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(
-        loc="lower left",
+    # Two curves leave a corner free; more do not.
+    few = len(curves) <= 2
+    (axes if few else figure).legend(
+        loc="lower left" if few else "outside lower center",
         framealpha=0.9,
         edgecolor="0.85",
         fontsize=9,
         title="dot: one seed   marker: mean   band: ± 1 std   line: fit",
         title_fontsize=8.5,
         alignment="left",
+        ncols=1 if few else 2,
     )
     figure.suptitle(title, fontsize=13)
     axes.set_title(_wrapped(subtitle, 100), fontsize=9.5, color="0.35")

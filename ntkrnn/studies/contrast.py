@@ -9,15 +9,14 @@ allows the step, and falls from there.
 from __future__ import annotations
 
 import numpy as np
-import optax
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.studies.trajectory_run import Piece, Problem, parameters_of
+from ntkrnn.studies.trajectory_run import Piece, Problem, parameters_of, sgd
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 STEPS = 60
-NARROW = 16
+NARROW = 8
 LARGE_STEP = 2.0
 """In units of the largest stable step."""
 
@@ -46,7 +45,7 @@ def contrast(
         params,
         problem.x,
         problem.y,
-        optimizer=optax.sgd(rate),
+        optimizer=sgd(rate),
         steps=STEPS,
         lengths=problem.lengths,
         record=("loss", "drift"),

@@ -37,7 +37,7 @@ def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
     """
     fields = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
     # More widths or seeds add runs and change none.
-    for name in ("widths", "seeds", "resamples"):
+    for name in ("widths", "seeds", "resamples", "contrast"):
         del fields[name]
     fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
     data = hashlib.sha256()

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ntkrnn.data import Dataset
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.contrast import contrast, contrast_cases
-from ntkrnn.studies.trajectory_run import Piece, optimizer_of, prepare, run
+from ntkrnn.studies.trajectory_run import Piece, prepare, run
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 
@@ -81,10 +81,10 @@ def trajectory(
     """
     start = time.perf_counter()
     report = progress or (lambda done, total, what: None)
-    total = len(settings.widths) * settings.seeds + 3
+    cases = contrast_cases(settings) if settings.contrast else []
+    total = len(settings.widths) * settings.seeds + len(cases)
     report(0, total, "infinite width")
     problem, names = prepare(settings, dataset)
-    optimizer = optimizer_of(settings, problem)
     pieces: list[list[Piece]] = []
     done = 0
     for width in settings.widths:
@@ -93,7 +93,7 @@ def trajectory(
             report(done, total, f"width {width}, seed {seed + 1}/{settings.seeds}")
             piece = None if store is None else store.load(width, seed)
             if piece is None:
-                piece = run(settings, problem, optimizer, width, seed)
+                piece = run(settings, problem, width, seed)
                 if store is not None:
                     store.save(width, seed, piece)
             row.append(piece)
@@ -102,7 +102,7 @@ def trajectory(
             report(done, total, f"width {width}, seed {seed + 1}: loss {loss:.3g}")
         pieces.append(row)
     parted = []
-    for case in contrast_cases(settings):
+    for case in cases:
         report(done, total, f"contrast: {case[0]}")
         parted.append(contrast(settings, problem, *case))
         done += 1

@@ -37,7 +37,8 @@ from ntkrnn.studies.trajectory_summary import (
 def write_trajectory(result: TrajectoryResult, folder: str | os.PathLike[str]) -> list[Path]:
     """Write ``trajectory.json``, ``trajectory.npz``, and the figures of a study.
 
-    Those are ``loss_curves.png``, ``deviation_vs_width.png``, ``kernel_drift.png``, ``contrast.png``.
+    Those are ``loss_curves.png``, ``deviation_vs_width.png``, ``kernel_drift.png`` and, if there is a
+    contrast, ``contrast.png``.
 
     Args:
         result: what :func:`ntkrnn.studies.trajectory` returned.
@@ -59,7 +60,7 @@ def write_trajectory(result: TrajectoryResult, folder: str | os.PathLike[str]) -
             ("loss_curves.png", _loss_figure(result)),
             ("deviation_vs_width.png", _deviation_figure(result)),
             ("kernel_drift.png", _drift_figure(result)),
-            ("contrast.png", _contrast_figure(result)),
+            *((("contrast.png", _contrast_figure(result)),) if result.contrast else ()),
         )
     ]
     return [write_json(folder / "trajectory.json", summary(result)), arrays, *figures]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import warnings
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -96,9 +98,10 @@ def prepare(settings: TrajectorySettings, dataset: Dataset) -> tuple[Problem, tu
     return Problem(arch, *sides, ntk, ntk_test, rate, largest), names
 
 
-def optimizer_of(settings: TrajectorySettings, problem: Problem) -> Any:
-    """Plain SGD, one object for the whole study."""
-    return optax.sgd(problem.learning_rate, momentum=settings.momentum or None)
+@functools.lru_cache(maxsize=16)
+def sgd(learning_rate: float, momentum: float = 0.0) -> Any:
+    """Plain SGD; one object for one step, because programs are compiled for the object."""
+    return optax.sgd(learning_rate, momentum=momentum or None)
 
 
 def parameters_of(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -> Any:
@@ -114,36 +117,36 @@ def deviation(a: Any, b: Any) -> np.ndarray:
     return np.sqrt(np.mean(np.square(difference.reshape(len(difference), -1)), axis=1))
 
 
-def run(settings: TrajectorySettings, problem: Problem, optimizer: Any, width: int, seed: int) -> Piece:
+def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -> Piece:
     """One network: its training run, and both predictions for it."""
     arch, params = parameters_of(settings, problem, width, seed)
     # Width 0 is nobody's: the same batches at every width, in an order of their own for every seed.
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 0), seed)
     at = np.unique(np.linspace(0, settings.steps, RECORDS + 1).round().astype(int))
-    found = dynamics.train(
-        arch,
-        params,
-        problem.x,
-        problem.y,
-        optimizer=optimizer,
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        key=key,
-        lengths=problem.lengths,
-        x_test=problem.x_test,
-        lengths_test=problem.lengths_test,
-        record=("loss", "outputs", "test_outputs", "movement", "signs", "drift"),
-        at=at,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dynamics.DivergedWarning)  # said as an error below
+        found = dynamics.train(
+            arch,
+            params,
+            problem.x,
+            problem.y,
+            optimizer=sgd(problem.learning_rate, settings.momentum),
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            key=key,
+            lengths=problem.lengths,
+            x_test=problem.x_test,
+            lengths_test=problem.lengths_test,
+            record=("loss", "outputs", "test_outputs", "movement", "signs", "drift"),
+            at=at,
+        )
     if not np.isfinite(np.asarray(found.loss)).all():
         raise StudyError(
             f"the run at width {width}, seed {seed} is not finite; the learning rate "
             f"{problem.learning_rate:g} is too large. The largest stable one of the infinite kernel is "
             f"{problem.largest_step:g}."
         )
-    apply_fn = ntkrnn.network(arch).apply_fn
-    f0 = apply_fn(params, problem.x, problem.lengths)
-    f0_test = apply_fn(params, problem.x_test, problem.lengths_test)
+    assert found.outputs is not None and found.test_outputs is not None
     ntk_fn = ntkrnn.empirical_ntk_fn(arch, trace_axes=())
     sides = (problem.x_test, problem.x, params, problem.lengths_test, problem.lengths)
     own = ntk_fn(problem.x, None, params, problem.lengths), ntk_fn(*sides)
@@ -157,14 +160,14 @@ def run(settings: TrajectorySettings, problem: Problem, optimizer: Any, width: i
     for name, (ntk, ntk_test) in (("linear", own), ("infinite", (problem.ntk, problem.ntk_test))):
         predicted = dynamics.linearized(
             ntk,
-            f0,
+            found.outputs[0],
             problem.y,
             learning_rate=problem.learning_rate,
             steps=settings.steps,
             batches=found.batches,
             momentum=settings.momentum,
             ntk_test=ntk_test,
-            f0_test=f0_test,
+            f0_test=found.test_outputs[0],
             lengths=problem.lengths,
             at=at,
             unstable="ignore",

@@ -25,6 +25,7 @@ class TrajectorySettings:
         steps: number of them.
         train_share: the part of the sequences that is trained on; the rest is the test set.
         resamples: bootstrap resamples behind the slopes' intervals.
+        contrast: also run the cases of :mod:`ntkrnn.studies.contrast`.
 
     Raises:
         ValueError, TypeError: naming the field, what came and what was expected.
@@ -45,6 +46,7 @@ class TrajectorySettings:
     steps: int = 300
     train_share: float = 0.75
     resamples: int = 2000
+    contrast: bool = True
 
     def __post_init__(self) -> None:
         """Normalise and validate."""
