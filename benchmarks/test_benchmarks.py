@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ntkrnn import bench
 
-ROWS = {row.name: row for row in (*bench.infinite_rows(), *bench.finite_rows())}
+ROWS = {row.name: row for row in bench.rows()}
 RESULTS = []
 
 

@@ -84,9 +84,9 @@ def test_programs_that_disagree_are_not_timed():
 
 def test_rows_have_names_of_their_own():
     for quick in (False, True):
-        names = [row.name for row in (*bench.infinite_rows(quick), *bench.finite_rows(quick))]
+        names = [row.name for row in bench.rows(quick)]
         assert len(set(names)) == len(names)
-    assert all(row.repeats >= 5 for row in bench.infinite_rows())
+    assert all(row.repeats >= 5 for row in bench.rows())
 
 
 def test_one_row_from_the_command_line(tmp_path):

@@ -7,17 +7,23 @@ from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
 from ntkrnn.bench._run import Result, measure, record, table
 from ntkrnn.bench._scaling import Scaling, scaling, scaling_figure
+from ntkrnn.bench._training import training_rows
+
+
+def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
+    """Every row of the benchmark."""
+    return [*infinite_rows(quick), *finite_rows(quick, all_peers), *training_rows(quick)]
+
 
 __all__ = [
     "Result",
     "Row",
     "Scaling",
     "ceilings",
-    "finite_rows",
-    "infinite_rows",
     "measure",
     "memory",
     "record",
+    "rows",
     "scaling",
     "scaling_figure",
     "table",

@@ -241,7 +241,7 @@ def _lines(result: TrajectoryResult) -> list[str]:
     for case in result.contrast:
         lines.append(
             f"{case['title']}: loss {case['loss'][0]:.3g}, at most {case['loss'].max():.3g}, at the "
-            f"end {case['loss'][-1]:.3g}, linearised {case['loss_linear'][-1]:.3g}; largest stable step "
-            f"{case['largest_step_before']:.3g}, at the end {case['largest_step_after']:.3g}"
+            f"end {case['loss'][-1]:.3g}, linearised {case['loss_linear'][-1]:.3g}; largest stable "
+            f"step {case['largest_step_before']:.3g}, at the end {case['largest_step_after']:.3g}"
         )
     return lines
