@@ -9,8 +9,9 @@ NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_
 
 .PHONY: demo test test-all test-oldest bench lint types format clean
 
-demo: .venv/.ready ## the main job: finite against infinite width on real sequences
+demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
 	$(BIN)/ntkrnn compare --out out/demo
+	$(BIN)/ntkrnn trajectory --widths 32,128,512 --seeds 3 --steps 150 --out out/demo/trajectory
 
 test: .venv/.ready ## the suite in float32, then what computes in float64 too
 	$(BIN)/python $(PYTEST) -m "not slow"

@@ -31,7 +31,10 @@ def _draw(arch, seeds):
     return jax.lax.map(jax.jit(one), jax.random.split(jax.random.key(arch.width), seeds))
 
 
-@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if "deep" in n else ()) for n in ARCHS],
+)
 def test_mean_over_networks_is_the_limit(name):
     """Every entry within 5 standard errors, plus a bias of order 1/width."""
     arch = ntkrnn.Elman(width=512, **ARCHS[name])

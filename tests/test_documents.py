@@ -45,7 +45,7 @@ def test_readme_names_existing_files_and_targets():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-@pytest.mark.parametrize("name", ["conventions.md", "flax.md", "how-to-choose.md"])
+@pytest.mark.parametrize("name", ["conventions.md", "flax.md", "how-to-choose.md", "training.md"])
 def test_examples_in_documents(name):
     result = doctest.testfile(str(ROOT / "docs" / name), module_relative=False)
     assert result.attempted > 0

@@ -35,7 +35,13 @@ def _close(got, want, times=100):
     return float(jnp.linalg.norm(got - want)) <= times * EPS * float(jnp.linalg.norm(want))
 
 
-@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("erf", "gelu-bidirectional") else ())
+        for n in ARCHS
+    ],
+)
 def test_agrees_with_network(name):
     arch = ARCHS[name]
     init_fn, apply_fn, kernel_fn = _serial(arch)

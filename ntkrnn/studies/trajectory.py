@@ -73,11 +73,12 @@ def trajectory(
     Source: Lee et al. 2019 (arXiv 1902.06720) for linearised networks; docs/conventions.md.
 
     Example:
+        >>> import ntkrnn
         >>> from ntkrnn.data import load
-        >>> settings = TrajectorySettings(Elman(), widths=(8, 16), seeds=2, steps=20)
-        >>> result = trajectory(settings, load("digits", n=12))
+        >>> settings = TrajectorySettings(ntkrnn.Elman(), (4, 8), 2, steps=5, contrast=False)
+        >>> result = trajectory(settings, load("digits", n=24))
         >>> result.pieces[0][0]["deviation_train"].shape
-        (21,)
+        (6,)
     """
     start = time.perf_counter()
     report = progress or (lambda done, total, what: None)
