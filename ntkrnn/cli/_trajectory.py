@@ -38,7 +38,14 @@ from ntkrnn.studies import (
     trajectory,
     write_trajectory,
 )
-from ntkrnn.studies.trajectory_summary import MEASURES, PREDICTED_SLOPE, fitted, parts, suprema
+from ntkrnn.studies.trajectory_summary import (
+    MEASURES,
+    PREDICTED_SLOPE,
+    fitted,
+    local_slopes,
+    parts,
+    suprema,
+)
 
 _WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
 _INTERRUPTED = 130
@@ -225,13 +232,14 @@ def _lines(result: TrajectoryResult) -> list[str]:
         f"{result.largest_step:.4g}"
     ]
     found = parts(result)
-    fits = {label: fitted(result, name) for name, label in MEASURES.items()}
-    fits["final test deviation, spread over seeds"] = found.spread_fit
-    for label, fit in fits.items():
+    measured = {label: (fitted(result, k), suprema(result, k)) for k, label in MEASURES.items()}
+    measured["final test deviation, spread over seeds"] = found.spread_fit, found.spread
+    for label, (fit, values) in measured.items():
         low, high = fit.interval
+        between = ", ".join(f"{slope:+.2f}" for slope in local_slopes(result, values))
         lines.append(
             f"{label}: slope {fit.slope:+.3f}, {100 * fit.confidence:g}% interval ({low:+.3f}, "
-            f"{high:+.3f}), bound {PREDICTED_SLOPE:+.1f}"
+            f"{high:+.3f}), bound {PREDICTED_SLOPE:+.1f}; between neighbouring widths {between}"
         )
     shared = ", ".join(
         f"{width}: {value:.4f}"

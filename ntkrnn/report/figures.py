@@ -62,7 +62,8 @@ def error_against_width(
     Returns:
         A figure, to be written with :func:`ntkrnn.report.write_figure`.
     """
-    figure = Figure(figsize=(7.4, 5.4), layout="constrained")
+    few = len(curves) <= 2  # then a corner is free for the legend
+    figure = Figure(figsize=(7.4, 5.4 if few else 6.6), layout="constrained")
     axes = figure.subplots()
     # Seeds of different curves stand side by side at one width, not over each other.
     shifts = 1.06 ** (np.arange(len(curves)) - (len(curves) - 1) / 2)
@@ -87,8 +88,6 @@ def error_against_width(
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    # Two curves leave a corner free; more do not.
-    few = len(curves) <= 2
     (axes if few else figure).legend(
         loc="lower left" if few else "outside lower center",
         framealpha=0.9,
@@ -97,7 +96,6 @@ def error_against_width(
         title="dot: one seed   marker: mean   band: ± 1 std   line: fit",
         title_fontsize=8.5,
         alignment="left",
-        ncols=1 if few else 2,
     )
     figure.suptitle(title, fontsize=13)
     axes.set_title(_wrapped(subtitle, 100), fontsize=9.5, color="0.35")

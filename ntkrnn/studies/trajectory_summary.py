@@ -42,6 +42,12 @@ def fitted(result: TrajectoryResult, name: str) -> Slope:
     )
 
 
+def local_slopes(result: TrajectoryResult, values: np.ndarray) -> np.ndarray:
+    """``[W - 1]``: slopes of the mean over seeds of ``[W, S]`` between neighbouring widths."""
+    means, widths = np.log(values.mean(axis=1)), np.log(np.array(result.settings.widths))
+    return np.diff(means) / np.diff(widths)
+
+
 class Parts(NamedTuple):
     """The last deviation on the test sequences, in what seeds share and what they do not."""
 
