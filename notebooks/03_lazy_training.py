@@ -64,12 +64,17 @@ optimizer = optax.sgd(rate)
 arch = dataclasses.replace(base, width=128 if SMALL else 512)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def start_of(arch, key, runs=None):
-    """Random parameters, or those of several runs, with a leading axis."""
-    if runs is None:
-        return ntkrnn.network(arch).init_fn(key, x.shape)[1]
-    return jax.vmap(lambda one: start_of(arch, one))(jax.random.split(key, runs))
+@functools.partial(jax.jit, static_argnums=0)
+def start_of(arch, key):
+    """Random parameters."""
+    return ntkrnn.network(arch).init_fn(key, x.shape)[1]
+
+
+def starts_of(arch, key, runs):
+    """Those of several runs, every array with a leading axis."""
+    return jax.tree.map(
+        lambda *a: jnp.stack(a), *(start_of(arch, k) for k in jax.random.split(key, runs))
+    )
 
 
 def follow(arch, params, run):
@@ -99,6 +104,7 @@ run = dynamics.train(
     batch_size=16,
     key=jax.random.key(1),
     x_test=x_test,
+    record=("loss", "outputs", "test_outputs"),
 )
 linear = follow(arch, params, run)
 
@@ -147,12 +153,12 @@ for name, network, prediction in (
 # - movement: how far the recurrent weights have moved, `‖W_k - W_0‖/‖W_0‖`.
 
 # %%
-widths = np.array([64, 256] if SMALL else [64, 128, 256, 512, 1024])
+widths = np.array([64, 128] if SMALL else [64, 128, 256, 512, 1024])
 seeds = 4 if SMALL else 6
 measured = {name: np.empty((len(widths), seeds)) for name in ("deviation", "drift", "movement")}
 for i, width in enumerate(widths):
     arch = dataclasses.replace(base, width=int(width))
-    ensemble = start_of(arch, jax.random.fold_in(jax.random.key(2), width), seeds)
+    ensemble = starts_of(arch, jax.random.fold_in(jax.random.key(2), width), seeds)
     runs = dynamics.train(
         arch,
         ensemble,
@@ -206,9 +212,11 @@ for axes, (name, values) in zip(row, measured.items(), strict=True):
     plain_ticks(axes)
     axes.legend(loc="lower left")
 figure.suptitle(f"After {steps} steps of SGD (dot: one network)")
-assert fits["deviation"].interval[1] < 0
-assert fits["drift"].interval[1] < 0
-assert abs(fits["movement"].slope + 1) < 0.15
+assert all((np.diff(values.mean(axis=1)) < 0).all() for values in measured.values())
+assert abs(fits["movement"].slope + 1) < (0.4 if SMALL else 0.1)
+if not SMALL:  # two neighbouring widths say little of a slope
+    assert fits["deviation"].interval[1] < -0.4
+    assert fits["drift"].interval[1] < -0.6
 
 # %% [markdown]
 # To be seen: everything shrinks with the width.
@@ -233,7 +241,9 @@ arch = dataclasses.replace(base, width=128 if SMALL else 512)
 kernel = ntkrnn.empirical_ntk_fn(arch)(x, None, params)
 f0 = ntkrnn.network(arch).apply_fn(params, x)
 descent_rate, count = 0.2 * dynamics.largest_stable_step(kernel), 100
-descent = dynamics.train(arch, params, x, y, optimizer=optax.sgd(descent_rate), steps=count)
+descent = dynamics.train(
+    arch, params, x, y, optimizer=optax.sgd(descent_rate), steps=count, record="loss"
+)
 
 times = np.linspace(0, count * descent_rate, 200)
 flow = dynamics.gradient_flow(kernel, f0, y, times)
@@ -281,7 +291,7 @@ predicted = dynamics.trained_ensemble(
 )
 mean, spread = predicted.mean[0, :, 0], np.sqrt(np.diag(predicted.covariance[0]))
 
-ensemble = start_of(arch, jax.random.key(4), members)
+ensemble = starts_of(arch, jax.random.key(4), members)
 runs = dynamics.train(
     arch,
     ensemble,
@@ -350,7 +360,7 @@ assert in_errors < 2.5 and 0.75 < ratio < 1.75
 # %%
 arch = dataclasses.replace(base, width=128 if SMALL else 512)
 count, networks = 60, 4 if SMALL else 6
-ensemble = start_of(arch, jax.random.key(5), networks)
+ensemble = starts_of(arch, jax.random.key(5), networks)
 ntk_fn = ntkrnn.empirical_ntk_fn(arch)
 kernels = [ntk_fn(x, None, member(ensemble, s)) for s in range(networks)]
 before = np.array([dynamics.largest_stable_step(kernel) for kernel in kernels])
@@ -414,8 +424,8 @@ assert all(bool(run.loss[-1] > 100 * run.loss[0]) for run in linear)
 # warns of it:
 
 # %%
-arch = dataclasses.replace(base, width=32)
-ensemble = start_of(arch, jax.random.key(6), 32)
+arch = dataclasses.replace(base, width=64 if SMALL else 32)
+ensemble = starts_of(arch, jax.random.key(6), 32)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", dynamics.DivergedWarning)
     runs = dynamics.train(
