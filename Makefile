@@ -7,7 +7,7 @@ PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
 	conformance.py empirical.py empirical_routes.py flax_peer.py bad_input.py)
 
-.PHONY: demo test test-all test-oldest bench lint types format clean
+.PHONY: demo test test-all test-oldest bench notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
 	$(BIN)/ntkrnn compare --out out/demo
@@ -26,6 +26,9 @@ test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
 
 bench: .venv/.ready ## every row of the benchmark, with its peers, in one run
 	$(BIN)/python -m pytest -o addopts= -W default -q -s benchmarks --benchmark-columns=median,iqr,rounds
+
+notebooks: .venv/.ready ## the .ipynb of every notebook, from its .py
+	$(BIN)/python notebooks/to_ipynb.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ import io
 import pathlib
 import pkgutil
 import re
-import runpy
 
 import jax
 import pytest
@@ -56,10 +55,3 @@ def test_examples_in_documents(name):
 def test_examples_in_docstrings(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda p: p.stem)
-def test_notebooks_run(path):
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        runpy.run_path(str(path))
-    assert printed.getvalue()
