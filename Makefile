@@ -7,7 +7,7 @@ PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
 	conformance.py empirical.py empirical_routes.py flax_peer.py bad_input.py)
 
-.PHONY: demo test test-all test-oldest bench notebooks lint types format clean
+.PHONY: demo test test-all test-notebooks test-oldest bench notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
 	$(BIN)/ntkrnn compare --out out/demo
@@ -20,6 +20,9 @@ test: .venv/.ready ## the suite in float32, then what computes in float64 too
 test-all: .venv/.ready ## also what takes longer
 	$(BIN)/python $(PYTEST)
 	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST)
+
+test-notebooks: .venv/.ready ## every notebook from end to end, in the small setting
+	$(BIN)/python $(PYTEST) tests/test_notebooks.py
 
 test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
 	$(OLDEST)/python $(PYTEST) -m "not slow"

@@ -13,6 +13,7 @@ FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("0*.py"))
 
 
+@pytest.mark.slow  # `make test-notebooks`, which continuous integration calls too
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_end_to_end(path, monkeypatch):
     # In this process, so that its warnings are errors; what a notebook claims it asserts itself.
