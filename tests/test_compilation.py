@@ -218,3 +218,15 @@ def test_empirical_kernels_compile_once_for_all_data_lengths_parameters_and_scal
         new = other(sequences(0), None, params, lengths(6, 2, 4))
     assert again[0] == 0
     assert not np.allclose(old, new, rtol=0.01)
+
+
+def test_kernels_of_constants_inside_another_program():
+    """x is no argument of the program around it: the kernel is a constant of it."""
+    x = jax.random.normal(jax.random.key(0), (3, 4, 2))
+    arch = ntkrnn.Elman(width=8)
+    params = ntkrnn.network(arch).init_fn(jax.random.key(1), x.shape)[1]
+    kernel_fn, ntk_fn = ntkrnn.network(arch).kernel_fn, ntkrnn.empirical_ntk_fn(arch)
+    for kernel in (lambda: kernel_fn(x).ntk, lambda: ntk_fn(x, None, params)):
+        inside = jax.jit(lambda factor, kernel=kernel: factor * kernel())(2.0)
+        # The same program or one of the same operations: a rounding of each step.
+        np.testing.assert_allclose(inside, 2 * kernel(), rtol=32 * float(jnp.finfo(x.dtype).eps))

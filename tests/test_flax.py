@@ -320,7 +320,9 @@ class Normalises(nn.Module):
         return nn.BatchNorm(use_running_average=True)(nn.Dense(2)(x))
 
 
-@pytest.mark.parametrize("value", [nn.RNN, None, jnp.tanh, "gru"], ids=str)
+@pytest.mark.parametrize(
+    "value", [nn.RNN, None, jnp.tanh, "gru"], ids=["class", "none", "function", "text"]
+)
 def test_what_is_not_a_module_is_refused(value):
     refused(lambda: from_module(value), "module: got", "built", r"nn\.RNN", error=TypeError)
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from ntkrnn import _checks
@@ -92,11 +93,13 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
         if any(_checks.concrete_values(a) is None for a in given):
             values = traced(problem, scale, x1, x2, lengths1, lengths2)
         else:
-            places = chosen_devices(devices, x1)
-            host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
-            work = prepare(problem, *host, platform=places[0].platform, exact=False)
-            values, variance = compiled(scale, work, x1, x2, places)
-            _warn_if_inaccurate(form, variance)
+            # Now, even while somebody else's program is being traced: there it is a constant.
+            with jax.ensure_compile_time_eval():
+                places = chosen_devices(devices, x1)
+                host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
+                work = prepare(problem, *host, platform=places[0].platform, exact=False)
+                values, variance = compiled(scale, work, x1, x2, places)
+                _warn_if_inaccurate(form, variance)
         found = [values[GETS.index(g)] for g in wanted]
         return found[0] if isinstance(get, str) else _result_type(wanted)(*found)
 
