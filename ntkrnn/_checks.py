@@ -108,6 +108,11 @@ def concrete_values(x: Any) -> np.ndarray | None:
         return None
 
 
+def inside_a_trace() -> bool:
+    """Whether somebody is tracing: then even operations on concrete arrays are part of a program."""
+    return concrete_values(jnp.add(np.float32(0), np.float32(0))) is None
+
+
 def float_dtype(*arrays: Any) -> Any:
     """The floating dtype to compute in: that of the arrays, at least float32; JAX's default if none.
 

@@ -220,7 +220,7 @@ def test_info():
 def test_version_and_help():
     assert call("--version").stdout.strip() == f"ntkrnn {ntkrnn.__version__}"
     text = plain(call("compare", "--help").stdout)
-    for word in ("Data", "Network", "Comparison", "--widths", "--trainable", "--engine", "[data]"):
+    for word in ("Data", "Network", "Run", "--widths", "--trainable", "--engine", "[data]"):
         assert word in text
     assert "64,128,256,512,1024,2048" in text
     assert "compare" in call("--help").stdout and "info" in call("--help").stdout

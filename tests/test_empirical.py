@@ -24,7 +24,7 @@ EXTRA = {
 CASES = {**TABLE, **EXTRA}
 
 
-NAMED_PEERS = ("erf", "gelu-deep-bidirectional-mean", "erf-three-outputs", "erf-sequence")
+NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence")
 
 
 def _setup(arch):

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -272,6 +273,33 @@ def test_composes_with_transformations(build):
     assert jax.tree.structure(gradient) == jax.tree.structure(params)
     back = sum(g.sum() for g in jax.tree.leaves(gradient))
     assert float(along) == pytest.approx(float(back), rel=1e3 * EPS)
+
+
+def test_a_module_is_trained_and_followed_by_its_kernel():
+    """The run of its linearisation, and the course of its kernel, with padding and mini-batches."""
+    apply_fn, params = linen()
+    y, steps = jnp.sin(X[:, 0, :2]), 100
+    options = {"steps": steps, "batch_size": 3, "key": jax.random.key(4), "lengths": LENGTHS, "at": 10}
+    line = ntkrnn.dynamics.linearize(apply_fn, params)
+    run = ntkrnn.dynamics.train(line, params, PADDED, y, optimizer=optax.sgd(0.05), **options)
+    ntk = ntkrnn.empirical_ntk_fn(apply_fn, trace_axes=())(PADDED, None, params, LENGTHS)
+    predicted = ntkrnn.dynamics.linearized(
+        ntk, run.outputs[0], y, learning_rate=0.05, steps=steps, batches=run.batches, at=10
+    )
+    assert run.loss[-1] < 0.5 * run.loss[0]
+    scale = float(jnp.abs(run.outputs).max())
+    np.testing.assert_allclose(run.outputs, predicted.outputs, rtol=0, atol=EPS * steps * scale)
+    # The module itself: its kernel moves.
+    options |= {"record": ("ntk", "drift"), "at": [0, steps]}
+    moved = ntkrnn.dynamics.train(apply_fn, params, PADDED, y, optimizer=optax.sgd(0.05), **options)
+    np.testing.assert_allclose(
+        moved.ntk[0], jnp.trace(ntk, axis1=-2, axis2=-1) / 2, rtol=0, atol=100 * EPS * float(ntk.max())
+    )
+    now = ntkrnn.empirical_ntk_fn(apply_fn)(PADDED, None, moved.params, LENGTHS)
+    drift = jnp.linalg.norm(now - moved.ntk[0]) / jnp.linalg.norm(moved.ntk[0])
+    assert moved.drift[0] == 0
+    assert float(jnp.abs(moved.drift[1] - drift)) < 100 * EPS
+    assert drift > 0.01
 
 
 def test_both_directions():

@@ -55,7 +55,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.slow if n in ("schedule", "cross-entropy") else ())
+        for n in CASES
+    ],
+)
 def test_function_space_is_weight_space_over_a_thousand_steps(name):
     """The same batches in the same order; the two share nothing but the definition.
 
@@ -275,6 +281,7 @@ def test_training_the_readout_alone_is_bayesian(kernels):
     np.testing.assert_allclose(trained.covariance[0], posterior.covariance, atol=tolerance)
 
 
+@(pytest.mark.slow if jax.config.jax_enable_x64 else lambda test: test)  # statistics: float32 will do
 def test_finite_networks_have_the_limit_s_mean_and_covariance():
     """200 networks of width 256 after 40 full steps, on new sequences, in standard errors.
 

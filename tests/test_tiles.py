@@ -53,8 +53,6 @@ CASES = {
     ),
 }
 ONE_SIDE = ("erf-last-ragged", "relu-sequence")
-if not jax.config.jax_enable_x64:  # some hundred terms in float64: a minute of compilation
-    ONE_SIDE += ("tanh-mean-ragged",)
 TWO_SIDES = ("relu-last-deep",)
 
 

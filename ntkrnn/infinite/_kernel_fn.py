@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import warnings
@@ -93,9 +94,11 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
         if any(_checks.concrete_values(a) is None for a in given):
             values = traced(problem, scale, x1, x2, lengths1, lengths2)
         else:
-            # Now, even while somebody else's program is being traced: there it is a constant.
-            with jax.ensure_compile_time_eval():
-                places = chosen_devices(devices, x1)
+            places = chosen_devices(devices, x1)
+            with contextlib.ExitStack() as context:
+                if _checks.inside_a_trace():  # a constant of that program: computed now, on one device
+                    context.enter_context(jax.ensure_compile_time_eval())
+                    places = places[:1]
                 host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
                 work = prepare(problem, *host, platform=places[0].platform, exact=False)
                 values, variance = compiled(scale, work, x1, x2, places)
