@@ -28,6 +28,14 @@ SLOW_ROWS = {
         row not in ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "erf-three-outputs")
     ),
 }
+# The conformance table holds these for their nonlinearity, or for what others have one by one; they
+# compile the longest. test_infinite_reference has both kinds in the quick suite.
+LONG_ROWS = (
+    "tanh",
+    "gelu-deep-bidirectional-mean",
+    "sin-bidirectional-sequence",
+    "abs-u-b-mean-deep",
+)
 # In float64 the quick suite takes a part of the table that holds every readout, both directions,
 # depth, and a kinked and a smooth nonlinearity; test_infinite_reference has an expanded one.
 FLOAT64_ROWS = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w")
@@ -48,6 +56,8 @@ def pytest_collection_modifyitems(config, items):
         if row is None:
             continue
         if SLOW_ROWS.get(name, lambda row: False)(row):
+            item.add_marker(pytest.mark.slow)
+        if item.module.__name__ == "test_conformance" and row in LONG_ROWS:
             item.add_marker(pytest.mark.slow)
         if x64 and item.module.__name__ in FLOAT64_FILES and row not in FLOAT64_ROWS:
             item.add_marker(pytest.mark.slow)
