@@ -56,7 +56,7 @@ def bench_command(
             bar.advance(task)
     console = out()
     if not console.is_terminal:  # in a file nothing has to fit a screen
-        console.width = max(console.width, 150)
+        console.width = max(console.width, 170)
     console.print(bench.table(results))
     _say(extra, console)
     with user_errors(OSError):
