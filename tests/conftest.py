@@ -7,7 +7,7 @@ from architectures import TABLE
 # Compiling takes most of the time of the suite. What is slow beyond proportion runs in `make test-all`:
 SLOW_ROWS = {
     # compiled operation by operation, and little of it depends on the architecture
-    "test_jit_equals_no_jit": lambda row: row not in ("erf", "erf-mean"),
+    "test_jit_equals_no_jit": lambda row: row != "erf-mean",
     # a compilation of the backward pass of every readout and depth, one of each in the quick suite
     "test_gradients_of_the_kernels_are_finite": lambda row: (
         row
@@ -39,6 +39,11 @@ LONG_ROWS = (
 # In float64 the quick suite takes a part of the table that holds every readout, both directions,
 # depth, and a kinked and a smooth nonlinearity; test_infinite_reference has an expanded one.
 FLOAT64_ROWS = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w")
+# Statistics and messages, which a longer float does not change.
+FLOAT32_IS_ENOUGH = (
+    "test_finite_networks_have_the_limit_s_mean_and_covariance",
+    "test_variances_beyond_the_expansion_are_reported",
+)
 FLOAT64_FILES = ("test_conformance", "test_empirical")
 
 
@@ -52,6 +57,8 @@ def pytest_collection_modifyitems(config, items):
         if "gpu" in item.keywords and not gpu:
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
         name, _, rest = item.name.partition("[")
+        if x64 and name in FLOAT32_IS_ENOUGH:
+            item.add_marker(pytest.mark.slow)
         row = max((row for row in TABLE if rest.startswith(row)), key=len, default=None)
         if row is None:
             continue

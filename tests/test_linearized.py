@@ -281,7 +281,6 @@ def test_training_the_readout_alone_is_bayesian(kernels):
     np.testing.assert_allclose(trained.covariance[0], posterior.covariance, atol=tolerance)
 
 
-@(pytest.mark.slow if jax.config.jax_enable_x64 else lambda test: test)  # statistics: float32 will do
 def test_finite_networks_have_the_limit_s_mean_and_covariance():
     """200 networks of width 256 after 40 full steps, on new sequences, in standard errors.
 
