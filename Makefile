@@ -5,7 +5,7 @@ OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # What computes; the rest (files, figures, the command line) runs once, in float32.
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
-	empirical_routes.py linearized.py)
+	empirical_routes.py)
 
 .PHONY: demo test test-all test-notebooks test-oldest bench notebooks lint types format clean
 
