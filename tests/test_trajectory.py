@@ -282,6 +282,7 @@ def test_more_seeds_continue_a_sweep():
         (["--target", "all"], "target: got 'all'"),
         (["--batch-size", "99", "--n", "8"], "batch_size: got 99"),
         (["--momentum", "1"], "momentum: got 1.0"),
+        (["--trainable", "v"], "architecture: got trainable=('v',)"),
         (["--lr", "1e30", "--n", "8", "--batch-size", "2", "--nonlinearity", "relu"], "is not finite"),
     ],
 )

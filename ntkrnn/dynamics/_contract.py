@@ -78,6 +78,7 @@ def paired_size(kernel: Any, outputs: tuple[int, ...]) -> int:
 
 
 def check_finite(name: str, array: Any) -> None:
+    """Raise a ValueError that names the first entry that is not finite."""
     values = _checks.concrete_values(array)
     if values is not None and not np.isfinite(values).all():
         at = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from ntkrnn import _checks
 from ntkrnn._types import Array, Lengths, Outputs
@@ -89,8 +90,6 @@ def _check_entries(array: Any, inside: Any, classes: int | None) -> None:
 
 def per_sequence(loss: Loss, outputs: Outputs, y: Array, inside: Array | None) -> Array:
     """``[N]``: the loss of every sequence, summed over the valid steps of ``[N, T, O]``."""
-    import optax
-
     if callable(loss):
         value = loss(outputs, y)
     elif loss == "squared":

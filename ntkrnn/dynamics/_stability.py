@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse.linalg
 
 from ntkrnn import _checks
-from ntkrnn.dynamics._contract import check_finite
+from ntkrnn.dynamics._contract import square
 
 
 class UnstableStepWarning(UserWarning):
@@ -64,12 +64,9 @@ def largest_stable_step(
             f"ntk: got shape {array.shape}, expected [N, N] or [N, N, A, A, ...], the kernel of some "
             "sequences with themselves."
         )
-    check_finite("ntk", array)
     momentum = check_momentum(momentum)
     weight_decay = _checks.nonnegative_float("weight_decay", weight_decay)
-    order = [*range(0, array.ndim, 2), *range(1, array.ndim, 2)]
-    size = int(np.prod(array.shape[0::2]))
-    top = largest_eigenvalue(array.transpose(order).reshape(size, size))
+    top = largest_eigenvalue(square("ntk", array, array.shape[0::2]))
     curvature = max(top, 0) / array.shape[0] + weight_decay
     if curvature == 0:
         return float("inf")

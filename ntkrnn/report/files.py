@@ -61,6 +61,15 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
     return path
 
 
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write bytes as they are; see :func:`write_atomically`."""
+
+    def put(file: IO[bytes]) -> None:
+        file.write(data)
+
+    return write_atomically(path, put)
+
+
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
     """Write a mapping as JSON, two spaces a level; NumPy numbers and arrays become plain ones.
 
@@ -77,7 +86,7 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
     """
     name = Path(path).name
     text = json.dumps(_plain(value, name), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    return write_atomically(path, lambda file: _put(file, text.encode()))
+    return write_bytes(path, text.encode())
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> Path:
@@ -142,10 +151,6 @@ def device_name() -> str:
         return f"cpu: {platform.machine()}, {available_cores()} cores"
     many = f" ({len(devices)} devices)" if len(devices) > 1 else ""
     return f"{devices[0].platform}: {devices[0].device_kind}{many}"
-
-
-def _put(file: IO[bytes], data: bytes) -> None:
-    file.write(data)
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
+from ntkrnn._version import __version__
 from ntkrnn.data import Dataset
-from ntkrnn.report.files import write_atomically
+from ntkrnn.report.files import write_bytes, write_json
 from ntkrnn.studies.engines import StudyError
 
 _MAGIC = b"ntkrnn piece 1\n"
@@ -44,7 +46,13 @@ def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
     for array in (dataset.x, dataset.lengths, dataset.labels):
         data.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
     words = {name: repr(value) for name, value in fields.items()}
-    return {**words, "data": f"{dataset.name} {data.hexdigest()[:16]}", "jax": jax.__version__}
+    return {
+        **words,
+        "data": f"{dataset.name} {data.hexdigest()[:16]}",
+        "dtype": str(jnp.zeros(()).dtype),
+        "jax": jax.__version__,
+        "ntkrnn": __version__,
+    }
 
 
 class Pieces:
@@ -71,8 +79,7 @@ class Pieces:
         else:
             for old in folder.glob("*.msgpack"):
                 old.unlink()
-        text = json.dumps(marks, indent=2) + "\n"
-        write_atomically(header, lambda file: _put(file, text.encode()))
+        write_json(header, marks)
 
     def _compare(self, header: Path, marks: dict[str, Any]) -> None:
         try:
@@ -96,7 +103,7 @@ class Pieces:
         """Write a run in one step."""
         body = serialization.msgpack_serialize({name: np.asarray(a) for name, a in piece.items()})
         content = _MAGIC + hashlib.sha256(body).digest() + body
-        write_atomically(self.path(width, seed), lambda file: _put(file, content))
+        write_bytes(self.path(width, seed), content)
 
     def load(self, width: int, seed: int) -> dict[str, Any] | None:
         """A run that was kept; None if there is none, or if it is damaged, which is reported."""
@@ -115,7 +122,3 @@ class Pieces:
             )
             return None
         return dict(serialization.msgpack_restore(body))  # pyright: ignore[reportArgumentType]
-
-
-def _put(file: Any, data: bytes) -> None:
-    file.write(data)

@@ -19,7 +19,8 @@ class TrajectorySettings:
         seeds: runs at each width, at least 2.
         seed: from which all keys derive.
         target: "one-vs-rest" or "regression", see :func:`ntkrnn.studies.targets.targets_of`.
-        learning_rate: of plain SGD, None to choose, see :func:`automatic_step`.
+        learning_rate: of plain SGD, None to choose, see
+            :func:`ntkrnn.studies.trajectory_run.automatic_step`.
         momentum: heavy-ball.
         batch_size: None for all sequences at every step.
         steps: number of them.
@@ -59,6 +60,11 @@ class TrajectorySettings:
         object.__setattr__(self, "widths", widths)
         if _checks.positive_integer("seeds", self.seeds) < 2:
             raise ValueError("seeds: got 1, expected at least 2; the interval over seeds needs two.")
+        if set(self.architecture.trainable) == {"v"}:
+            raise ValueError(
+                "architecture: got trainable=('v',), expected a recurrent block too; with the readout "
+                "alone a network is linear in what is trained, and its kernel never moves."
+            )
         _checks.choice("target", self.target, TARGETS)
         _checks.positive_integer("steps", self.steps)
         if self.batch_size is not None:
