@@ -28,9 +28,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, dynamics, flax, stax
+    from ntkrnn import data, dynamics, flax, stax, theory
 
-_LAZY = ("data", "dynamics", "flax", "stax")  # these load other libraries, and only when asked for
+_LAZY = ("data", "dynamics", "flax", "stax", "theory")  # these load other libraries, and only when asked for
 
 
 def __getattr__(name: str) -> Any:
@@ -58,4 +58,5 @@ __all__ = [
     "flax",
     "network",
     "stax",
+    "theory",
 ]

@@ -17,6 +17,7 @@ LAYERS = [
     {"cells", "gram"},
     {"infinite", "empirical"},
     {"_network", "dynamics"},
+    {"theory"},
     {"stax", "flax", "data", "report"},
     {"studies", "bench"},
     {"cli"},
