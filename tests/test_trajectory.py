@@ -217,16 +217,16 @@ def test_interruption_leaves_what_was_done(uninterrupted, tmp_path, monkeypatch)
     """A real SIGINT, while the second run is about to be kept."""
     save = Pieces.save
 
-    def interrupted(self, width, seed, piece):
-        if seed == 1:
+    def interrupted(self, name, piece):
+        if name.endswith("seed-1"):
             signal.raise_signal(signal.SIGINT)
-        save(self, width, seed, piece)
+        save(self, name, piece)
 
     monkeypatch.setattr(Pieces, "save", interrupted)
     done = CliRunner().invoke(app, ["trajectory", *SMALL, "--out", str(tmp_path)])
     assert done.exit_code == 130, done.output
     assert "1 of 4 runs are kept" in " ".join(done.output.split())
-    piece = Pieces(tmp_path / "pieces", _marks(), resume=True).load(4, 0)
+    piece = Pieces(tmp_path / "pieces", _marks(), resume=True).load("width-4-seed-0")
     assert piece is not None
     np.testing.assert_array_equal(piece["loss"], arrays_of(uninterrupted)["loss"][0, 0])
 
@@ -239,22 +239,22 @@ def _marks():
 
 
 def test_pieces_are_whole_or_done_again(tmp_path):
-    pieces = Pieces(tmp_path, _marks(), resume=False)
+    pieces, name = Pieces(tmp_path, _marks(), resume=False), "width-4-seed-0"
     piece = {"loss": np.arange(3.0, dtype=np.float32), "steps": np.arange(3)}
-    assert pieces.load(4, 0) is None
-    pieces.save(4, 0, piece)
-    assert_same(pieces.load(4, 0), piece)
-    content = pieces.path(4, 0).read_bytes()
+    assert pieces.load(name) is None
+    pieces.save(name, piece)
+    assert_same(pieces.load(name), piece)
+    content = pieces.path(name).read_bytes()
     for damaged in (content[:-1], b"", b"x" + content, content[:-1] + b"\xff"):
-        pieces.path(4, 0).write_bytes(damaged)
+        pieces.path(name).write_bytes(damaged)
         with pytest.warns(DamagedPieceWarning, match=r"width-4-seed-0\.msgpack is damaged"):
-            assert pieces.load(4, 0) is None
+            assert pieces.load(name) is None
     assert not list(tmp_path.glob("*.part"))
-    pieces.save(4, 0, piece)
+    pieces.save(name, piece)
     # Anew: what an earlier sweep left is gone. With other settings it is not mixed in.
     with pytest.raises(StudyError, match="holds runs with steps = 20, and now it is 30"):
         Pieces(tmp_path, {**_marks(), "steps": "30"}, resume=True)
-    assert Pieces(tmp_path, _marks(), resume=False).load(4, 0) is None
+    assert Pieces(tmp_path, _marks(), resume=False).load(name) is None
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(StudyError, match="not readable as JSON"):
         Pieces(tmp_path, _marks(), resume=True)

@@ -10,6 +10,7 @@ from ntkrnn._version import __version__
 from ntkrnn.cli._bench import bench_command
 from ntkrnn.cli._compare import compare_command
 from ntkrnn.cli._info import info_command
+from ntkrnn.cli._learnability import learnability_command
 from ntkrnn.cli._trajectory import trajectory_command
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command("compare")(compare_command)
 app.command("trajectory")(trajectory_command)
+app.command("learnability")(learnability_command)
 app.command("bench")(bench_command)
 app.command("info")(info_command)
 

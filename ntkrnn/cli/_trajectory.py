@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import err, out, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._console import INTERRUPTED, err, out, progress_bar, user_errors, warnings_afterwards
 from ntkrnn.cli._network_options import (
     RUN,
     Bidirectional,
@@ -48,7 +48,6 @@ from ntkrnn.studies.trajectory_summary import (
 )
 
 _WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
-_INTERRUPTED = 130
 
 
 def trajectory_command(
@@ -197,7 +196,7 @@ def _run(settings: TrajectorySettings, sequences: Dataset, pieces: Pieces) -> Tr
             highlight=False,
             soft_wrap=True,
         )
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _rate(text: str) -> float | None:

@@ -2,18 +2,22 @@
 
 from ntkrnn.report.figures import Curve, KernelRow, error_against_width, kernel_images
 from ntkrnn.report.files import run_record, write_figure, write_json, write_npz
+from ntkrnn.report.plots import Line, Plot, plots
 from ntkrnn.report.runs import Panel, along_training, run_panels
 from ntkrnn.report.statistics import Slope, loglog_slope
 
 __all__ = [
     "Curve",
     "KernelRow",
+    "Line",
     "Panel",
+    "Plot",
     "Slope",
     "along_training",
     "error_against_width",
     "kernel_images",
     "loglog_slope",
+    "plots",
     "run_panels",
     "run_record",
     "write_figure",

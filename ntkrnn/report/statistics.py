@@ -1,4 +1,4 @@
-"""The slope of an error against width, with an interval."""
+"""Means and slopes over seeds, with intervals."""
 
 from __future__ import annotations
 
@@ -81,6 +81,32 @@ def loglog_slope(
     low, high = np.quantile(slopes, [level, 1 - level])
     intercept = float(log_mean.mean() - slope * np.log(widths).mean())
     return Slope(slope, (float(low), float(high)), intercept, confidence)
+
+
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """The mean over seeds, and its interval by Student's t.
+
+    Args:
+        values: ``[S]``, finite, at least two.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        ``(mean, (low, high))``.
+
+    Raises:
+        ValueError: if there are fewer than two values, or one is not finite.
+
+    Example:
+        >>> mean, (low, high) = mean_interval(np.array([1.0, 3.0]))
+        >>> mean, round(high - mean, 3)
+        (2.0, 12.706)
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"values: got {values.tolist()}, expected at least two finite numbers.")
+    mean = float(values.mean())
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
+    return mean, (mean - half, mean + half)
 
 
 def _check(widths: np.ndarray, errors: np.ndarray, confidence: float, resamples: int) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.studies.trajectory_run import Piece, Problem, parameters_of, sgd
+from ntkrnn.studies.pieces import Piece
+from ntkrnn.studies.trajectory_run import Problem, parameters_of, sgd
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 STEPS = 60

@@ -1,4 +1,4 @@
-"""Runs kept on disk: each in a file of its own, whole or absent, checked when it is read."""
+"""Parts of a study kept on disk: each in a file of its own, whole or absent, checked when read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +24,33 @@ _MAGIC = b"ntkrnn piece 1\n"
 _DIGEST = 32
 
 
+Piece: TypeAlias = Mapping[str, Any]
+"""The arrays that a run gave, by name."""
+
+
+class Store(Protocol):
+    """Where finished runs are kept."""
+
+    def load(self, name: str) -> Piece | None:
+        """A run that was kept, or None."""
+        ...
+
+    def save(self, name: str, piece: Piece) -> None:
+        """Keep a run."""
+        ...
+
+
 class DamagedPieceWarning(UserWarning):
     """A kept run could not be read, and is done again."""
 
 
-def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
-    """What a run depends on, in words and digests, to be compared before a sweep is continued.
+def axis(default: Any) -> Any:
+    """A field of settings of which more values add runs and change none."""
+    return dataclasses.field(default=default, metadata={"axis": True})
+
+
+def fingerprint(settings: Any, dataset: Dataset | None = None) -> dict[str, Any]:
+    """What a run depends on, in words and digests, to be compared before a study is continued.
 
     Example:
         >>> from ntkrnn.data import load
@@ -37,18 +59,21 @@ def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
         >>> fingerprint(TrajectorySettings(Elman()), load("digits", n=4))["steps"]
         '300'
     """
-    fields = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-    # More widths or seeds add runs and change none.
-    for name in ("widths", "seeds", "resamples", "contrast"):
-        del fields[name]
-    fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
-    data = hashlib.sha256()
-    for array in (dataset.x, dataset.lengths, dataset.labels):
-        data.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    fields = {
+        f.name: getattr(settings, f.name)
+        for f in dataclasses.fields(settings)
+        if not f.metadata.get("axis")
+    }
+    if "architecture" in fields:  # its width is one of the widths
+        fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
     words = {name: repr(value) for name, value in fields.items()}
+    if dataset is not None:
+        data = hashlib.sha256()
+        for array in (dataset.x, dataset.lengths, dataset.labels):
+            data.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+        words["data"] = f"{dataset.name} {data.hexdigest()[:16]}"
     return {
         **words,
-        "data": f"{dataset.name} {data.hexdigest()[:16]}",
         "dtype": str(jnp.zeros(()).dtype),
         "jax": jax.__version__,
         "ntkrnn": __version__,
@@ -95,19 +120,19 @@ class Pieces:
                     f"{marks[name]}; continue with the same settings, or start anew without --resume."
                 )
 
-    def path(self, width: int, seed: int) -> Path:
+    def path(self, name: str) -> Path:
         """The file of a run."""
-        return self.folder / f"width-{width}-seed-{seed}.msgpack"
+        return self.folder / f"{name}.msgpack"
 
-    def save(self, width: int, seed: int, piece: dict[str, Any]) -> None:
+    def save(self, name: str, piece: Piece) -> None:
         """Write a run in one step."""
         body = serialization.msgpack_serialize({name: np.asarray(a) for name, a in piece.items()})
         content = _MAGIC + hashlib.sha256(body).digest() + body
-        write_bytes(self.path(width, seed), content)
+        write_bytes(self.path(name), content)
 
-    def load(self, width: int, seed: int) -> dict[str, Any] | None:
+    def load(self, name: str) -> Piece | None:
         """A run that was kept; None if there is none, or if it is damaged, which is reported."""
-        path = self.path(width, seed)
+        path = self.path(name)
         try:
             content = path.read_bytes()
         except FileNotFoundError:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ntkrnn.data import Dataset
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.contrast import contrast, contrast_cases
-from ntkrnn.studies.trajectory_run import Piece, prepare, run
+from ntkrnn.studies.pieces import Piece, Store
+from ntkrnn.studies.trajectory_run import prepare, run
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
-
-
-class Store(Protocol):
-    """Where finished runs are kept."""
-
-    def load(self, width: int, seed: int) -> Piece | None:
-        """A run that was kept, or None."""
-        ...
-
-    def save(self, width: int, seed: int, piece: Piece) -> None:
-        """Keep a run."""
-        ...
 
 
 class TrajectoryResult(NamedTuple):
@@ -92,11 +81,12 @@ def trajectory(
         row = []
         for seed in range(settings.seeds):
             report(done, total, f"width {width}, seed {seed + 1}/{settings.seeds}")
-            piece = None if store is None else store.load(width, seed)
+            name = f"width-{width}-seed-{seed}"
+            piece = None if store is None else store.load(name)
             if piece is None:
                 piece = run(settings, problem, width, seed)
                 if store is not None:
-                    store.save(width, seed, piece)
+                    store.save(name, piece)
             row.append(piece)
             done += 1
             loss = float(piece["loss"][-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +17,12 @@ from ntkrnn import dynamics
 from ntkrnn.architectures import Elman
 from ntkrnn.data import Dataset
 from ntkrnn.studies.engines import StudyError
+from ntkrnn.studies.pieces import Piece
 from ntkrnn.studies.targets import targets_of
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 RECORDS = 20
 """Parts that a run is cut into: something is recorded at the end of each, and at the start."""
-
-Piece: TypeAlias = dict[str, Any]
-"""What is kept of one run: arrays by name."""
 
 
 class Problem(NamedTuple):
@@ -150,7 +148,7 @@ def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -
     ntk_fn = ntkrnn.empirical_ntk_fn(arch, trace_axes=())
     sides = (problem.x_test, problem.x, params, problem.lengths_test, problem.lengths)
     own = ntk_fn(problem.x, None, params, problem.lengths), ntk_fn(*sides)
-    piece: Piece = {
+    piece: dict[str, Any] = {
         "steps": found.steps,
         "loss": np.asarray(found.loss),
         "test_loss": _loss(found.test_outputs, problem.y_test),

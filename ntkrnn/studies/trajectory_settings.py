@@ -6,6 +6,7 @@ import dataclasses
 
 from ntkrnn import _checks
 from ntkrnn.architectures import Elman
+from ntkrnn.studies.pieces import axis
 from ntkrnn.studies.targets import TARGETS
 
 
@@ -37,8 +38,8 @@ class TrajectorySettings:
     """
 
     architecture: Elman
-    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
-    seeds: int = 5
+    widths: tuple[int, ...] = axis((64, 128, 256, 512, 1024))
+    seeds: int = axis(5)
     seed: int = 0
     target: str = "one-vs-rest"
     learning_rate: float | None = None
@@ -46,8 +47,8 @@ class TrajectorySettings:
     batch_size: int | None = 16
     steps: int = 300
     train_share: float = 0.75
-    resamples: int = 2000
-    contrast: bool = True
+    resamples: int = axis(2000)
+    contrast: bool = axis(True)
 
     def __post_init__(self) -> None:
         """Normalise and validate."""

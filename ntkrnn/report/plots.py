@@ -1,0 +1,113 @@
+"""Figures of several plots side by side: measured lines with their spread, predicted ones dashed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+class Line(NamedTuple):
+    """One quantity against another."""
+
+    name: str
+    x: np.ndarray
+    """``[X]``"""
+    values: np.ndarray
+    """``[X]``, or ``[X, S]`` for several seeds, of which the mean and one standard deviation are
+    drawn; NaN where nothing was measured."""
+    predicted: bool = False
+    """Drawn dashed and without markers."""
+    colour: int | None = None
+    """Number of the colour, so that a prediction can share it with what was measured; None for the
+    next."""
+    points: bool = False
+    """Markers only, for scattered values."""
+
+
+class Plot(NamedTuple):
+    """Some lines over the same axes."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    log: str = "xy"
+    """Which axes are logarithmic: "", "x", "y" or "xy"."""
+    ticks: Sequence[float] | None = None
+    """Where x is labelled, None to choose."""
+
+
+def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
+    """Draw each plot's lines; at most three plots stand in a row.
+
+    Args:
+        rows: at least one plot.
+        title: of the figure.
+        subtitle: further lines, in smaller print.
+
+    Returns:
+        A figure, to be written with :func:`ntkrnn.report.write_figure`.
+    """
+    columns = min(len(rows), 3)
+    lines = -(-len(rows) // columns)
+    width = 7.4 if columns == 1 else 4.7 * columns
+    figure = Figure(figsize=(width, (4.6 if columns == 1 else 4.3) * lines + 0.5), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, plot in zip(grid, rows, strict=False):
+        _draw(axes, plot)
+    for axes in grid[len(rows) :]:
+        axes.set_axis_off()
+    small = textwrap.fill(subtitle, int(13 * width))
+    figure.suptitle(f"{title}\n{small}".strip(), fontsize=12)
+    return figure
+
+
+def _draw(axes: Axes, plot: Plot) -> None:
+    axes.set_xscale("log" if "x" in plot.log else "linear")
+    axes.set_yscale("log" if "y" in plot.log else "linear")
+    shade = 0
+    for line in plot.lines:
+        colour = _COLOURS[(shade if line.colour is None else line.colour) % len(_COLOURS)]
+        marker = _MARKERS[(shade if line.colour is None else line.colour) % len(_MARKERS)]
+        shade += line.colour is None
+        x = np.asarray(line.x, float)
+        values = np.asarray(line.values, float)
+        rows = values[:, None] if values.ndim == 1 else values
+        mean = rows.mean(axis=1)
+        if line.predicted:
+            axes.plot(x, mean, "--", color=colour, linewidth=1.6, label=line.name)
+            continue
+        style = "none" if line.points else "-"
+        axes.plot(
+            x, mean, linestyle=style, marker=marker, markersize=5, color=colour, linewidth=1.6,
+            label=line.name,
+        )  # fmt: skip
+        if rows.shape[1] > 1:
+            spread = rows.std(axis=1, ddof=1)
+            low = np.maximum(mean - spread, rows.min(axis=1)) if "y" in plot.log else mean - spread
+            if line.points:
+                axes.vlines(x, low, mean + spread, color=colour, alpha=0.4, linewidth=1)
+            else:
+                axes.fill_between(x, low, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    axes.set_title(plot.title, fontsize=10.5)
+    axes.set_xlabel(plot.x)
+    axes.set_ylabel(plot.y)
+    if plot.ticks is not None:
+        axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in plot.ticks]))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(True, which="major", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if any(line.name for line in plot.lines):
+        axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="0.85")

@@ -1,0 +1,148 @@
+"""The form that all experiments share: settings, jobs, and findings with a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ntkrnn import _checks
+from ntkrnn.studies.pieces import Piece
+
+RELATIONS = ("equals", "at most", "at least")
+AGREES, DISAGREES, INCONCLUSIVE = "agrees", "disagrees", "inconclusive"
+
+
+class Job(NamedTuple):
+    """A part of an experiment that is measured, kept and resumed alone."""
+
+    name: str
+    """Unique in the experiment; letters, digits, "-" and "."."""
+    measure: Callable[[], Piece]
+
+
+class Table(NamedTuple):
+    """What was measured, for reading."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Finding(NamedTuple):
+    """A fitted quantity beside what a theorem says of it."""
+
+    quantity: str
+    value: float
+    interval: tuple[float, float]
+    """Of 95% confidence; an end that the data leave open is infinite."""
+    predicted: float
+    relation: str
+    """"equals", "at most" or "at least"."""
+    margin: float
+    """Differences from ``predicted`` that do not count, set before measuring."""
+    verdict: str
+    otherwise: str
+    """What it may mean if the verdict is not "agrees"."""
+
+
+class Conclusion(NamedTuple):
+    """What an experiment found."""
+
+    table: Table
+    findings: tuple[Finding, ...]
+    arrays: Piece
+    """What the figure shows, and what was fitted."""
+    figure: Figure
+
+
+class Experiment(NamedTuple):
+    """A claim of a theory and how it is measured."""
+
+    name: str
+    title: str
+    about: str
+    """Two lines: what is claimed, what is measured."""
+    source: str
+    settings: type
+    """A frozen dataclass; its class method ``quick()`` gives the small setting."""
+    jobs: Callable[[Any], Sequence[Job]]
+    conclude: Callable[[Any, Mapping[str, Piece]], Conclusion]
+
+
+def finding(
+    quantity: str,
+    value: float,
+    interval: tuple[float, float],
+    *,
+    relation: str,
+    predicted: float,
+    margin: float = 0.0,
+    otherwise: str = "",
+) -> Finding:
+    r"""Hold a measured interval against a prediction.
+
+    The prediction is the set ``[predicted - margin, predicted + margin]`` ("equals"), everything up to
+    ``predicted + margin`` ("at most") or from ``predicted - margin`` on ("at least"). The verdict is
+    "agrees" if the whole interval lies in it, "disagrees" if none of it does, else "inconclusive".
+
+    Args:
+        quantity: what was fitted, in words.
+        value: the estimate.
+        interval: of 95% confidence.
+        relation: "equals", "at most" or "at least".
+        predicted: what the theory says.
+        margin: at least 0.
+        otherwise: what it may mean if it does not agree.
+
+    Returns:
+        A :class:`Finding`.
+
+    Raises:
+        ValueError: for an unknown relation, or an interval without the value.
+
+    Example:
+        >>> finding("slope", -0.52, (-0.56, -0.48), relation="at most", predicted=-0.45).verdict
+        'agrees'
+        >>> finding("slope", -0.52, (-0.56, -0.48), relation="equals", predicted=-1.0).verdict
+        'disagrees'
+    """
+    _checks.choice("relation", relation, RELATIONS)
+    margin = _checks.nonnegative_float("margin", margin)
+    low, high = (float(end) for end in interval)
+    if not low <= value <= high:
+        raise ValueError(f"interval: got ({low}, {high}), expected one that holds the value {value}.")
+    least = -math.inf if relation == "at most" else predicted - margin
+    most = math.inf if relation == "at least" else predicted + margin
+    if least <= low and high <= most:
+        verdict = AGREES
+    elif high < least or most < low:
+        verdict = DISAGREES
+    else:
+        verdict = INCONCLUSIVE
+    return Finding(
+        quantity, float(value), (low, high), float(predicted), relation, margin, verdict, otherwise
+    )
+
+
+def said(found: Finding) -> str:
+    """The finding in one line.
+
+    Example:
+        >>> said(finding("slope", -1, (-1.1, -0.9), relation="at most", predicted=-0.5))
+        'slope: -1, 95% interval (-1.1, -0.9), predicted at most -0.5: agrees'
+    """
+    low, high = found.interval
+    margin = f" within {found.margin:.3g}" if found.margin else ""
+    return (
+        f"{found.quantity}: {found.value:.3g}, 95% interval ({low:.3g}, {high:.3g}), predicted "
+        f"{found.relation} {found.predicted:.3g}{margin}: {found.verdict}"
+    )
+
+
+def stacked(pieces: Mapping[str, Piece], names: Sequence[Sequence[str]], key: str) -> np.ndarray:
+    """The array ``key`` of the jobs ``names [A][S]``, stacked to ``[A, S, ...]``."""
+    return np.stack([np.stack([np.asarray(pieces[name][key]) for name in row]) for row in names])

@@ -1,0 +1,80 @@
+"""From settings to a conclusion, one job after the other."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+from ntkrnn.studies.compare import Progress
+from ntkrnn.studies.engines import StudyError
+from ntkrnn.studies.learnability._form import Conclusion, Experiment
+from ntkrnn.studies.pieces import Piece, Store
+
+
+class LearnabilityResult(NamedTuple):
+    """An experiment that was run."""
+
+    experiment: Experiment
+    settings: Any
+    conclusion: Conclusion
+    seconds: float
+    """Of this run; jobs that were kept cost nothing."""
+
+
+def learnability(
+    experiment: Experiment,
+    settings: Any = None,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> LearnabilityResult:
+    r"""Run an experiment: measure its jobs, then hold what they give against the theory.
+
+    Args:
+        experiment: one of :data:`EXPERIMENTS`.
+        settings: of the experiment's own class; None for the full setting.
+        store: finished jobs are loaded from it and saved to it.
+        progress: called as ``progress(done, total, what)``.
+
+    Returns:
+        A :class:`LearnabilityResult`.
+
+    Raises:
+        TypeError: if the settings are those of another experiment.
+        StudyError: if a job does not give finite numbers.
+
+    Cost: that of the jobs; each experiment's settings say which.
+
+    Source: the experiment's.
+
+    Example:
+        >>> from ntkrnn.studies.learnability import EXPERIMENTS, learnability
+        >>> found = EXPERIMENTS["rntk-sensitivity"]
+        >>> tiny = found.settings(length=6, dim=2, pairs=2, recurrent=(0.5, 1.4142), seeds=2)
+        >>> [one.relation for one in learnability(found, tiny).conclusion.findings]
+        ['at most', 'equals']
+    """
+    if settings is None:
+        settings = experiment.settings()
+    if not isinstance(settings, experiment.settings):
+        raise TypeError(
+            f"settings: got {settings!r}, expected {experiment.settings.__name__} for "
+            f"{experiment.name!r}."
+        )
+    start = time.perf_counter()
+    report = progress or (lambda done, total, what: None)
+    jobs = experiment.jobs(settings)
+    pieces: dict[str, Piece] = {}
+    for done, job in enumerate(jobs):
+        report(done, len(jobs), job.name)
+        piece = None if store is None else store.load(job.name)
+        if piece is None:
+            piece = job.measure()
+            if store is not None:
+                store.save(job.name, piece)
+        pieces[job.name] = piece
+    report(len(jobs), len(jobs), "fitting")
+    try:
+        conclusion = experiment.conclude(settings, pieces)
+    except ValueError as error:
+        raise StudyError(f"{experiment.name}: nothing can be fitted to these jobs: {error}") from error
+    return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)
