@@ -71,7 +71,7 @@ def learnability_command(
         chosen = _chosen(experiment)
         if out_dir is None:
             raise ValueError(
-                "--out: got nothing, expected a folder for the results, as --out out/theory."
+                "--out: got nothing, expected a folder for results, as --out out/theory."
             )
         out_dir.mkdir(parents=True, exist_ok=True)
     for one in chosen:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ntkrnn import _checks
+from ntkrnn.report.statistics import loglog_slope
 from ntkrnn.studies.pieces import Piece
 
 RELATIONS = ("equals", "at most", "at least")
@@ -146,3 +147,48 @@ def said(found: Finding) -> str:
 def stacked(pieces: Mapping[str, Piece], names: Sequence[Sequence[str]], key: str) -> np.ndarray:
     """The array ``key`` of the jobs ``names [A][S]``, stacked to ``[A, S, ...]``."""
     return np.stack([np.stack([np.asarray(pieces[name][key]) for name in row]) for row in names])
+
+
+def slope_finding(
+    quantity: str,
+    x: Sequence[float] | np.ndarray,
+    values: np.ndarray,
+    *,
+    relation: str,
+    predicted: float,
+    margin: float = 0.1,
+    otherwise: str = "",
+) -> Finding:
+    """The exponent of ``values [X, S]`` in ``x [X]``, fitted to the means over seeds.
+
+    Rows with a NaN, where a seed gave nothing, are left out.
+
+    Raises:
+        ValueError: if fewer than two rows are left.
+
+    Example:
+        >>> slope_finding("cost", [1, 2, 4], np.array([[1.0, 1.1], [2.0, 2.2], [4.0, 4.4]]),
+        ...     relation="equals", predicted=1.0).verdict
+        'inconclusive'
+    """
+    use = np.isfinite(values).all(axis=1)
+    fit = loglog_slope(np.asarray(x, float)[use], np.asarray(values)[use])
+    return finding(
+        quantity,
+        fit.slope,
+        (min(fit.interval[0], fit.slope), max(fit.interval[1], fit.slope)),
+        relation=relation,
+        predicted=predicted,
+        margin=margin,
+        otherwise=otherwise,
+    )
+
+
+def spread(values: np.ndarray, digits: int = 3) -> str:
+    """Mean and standard deviation over seeds, for a table.
+
+    Example:
+        >>> spread(np.array([1.0, 2.0]))
+        '1.5 ± 0.707'
+    """
+    return f"{values.mean():.{digits}g} ± {values.std(ddof=1):.{digits}g}"

@@ -49,7 +49,7 @@ def learnability(
     Example:
         >>> from ntkrnn.studies.learnability import EXPERIMENTS, learnability
         >>> found = EXPERIMENTS["rntk-sensitivity"]
-        >>> tiny = found.settings(length=6, dim=2, pairs=2, recurrent=(0.5, 1.4142), seeds=2)
+        >>> tiny = found.settings(length=8, dim=2, pairs=2, recurrent=(0.5, 2.0), seeds=2, skip=1)
         >>> [one.relation for one in learnability(found, tiny).conclusion.findings]
         ['at most', 'equals']
     """

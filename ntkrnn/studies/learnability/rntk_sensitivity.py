@@ -97,8 +97,8 @@ def conclude(settings: RntkSensitivitySettings, pieces: Mapping[str, Piece]) -> 
             *decay,
             relation="at most",
             predicted=0.0,
-            otherwise="The kernel also holds terms that grow linearly with the lag; they delay the decay "
-            "near sqrt 2 beyond the length of these sequences.",
+            otherwise="The kernel also holds terms that grow linearly with the lag; near sqrt 2 they "
+            "delay the decay beyond the length of these sequences.",
         ),
         finding(
             "w_std at which the sensitivity is flat",
@@ -131,7 +131,7 @@ def conclude(settings: RntkSensitivitySettings, pieces: Mapping[str, Piece]) -> 
                 log="",
             ),
         ],
-        title="The tangent kernel forgets below w_std = √2, and remembers best there",
+        title="The tangent kernel forgets below w_std = √2, and is flattest near it",
         subtitle=f"ReLU, T = {settings.length}, unit tokens in {settings.dim} dimensions, "
         f"{settings.seeds} draws of {settings.pairs} pairs",
     )
@@ -161,8 +161,8 @@ def _crossing(widths: np.ndarray, rates: np.ndarray) -> float:
 EXPERIMENT = Experiment(
     "rntk-sensitivity",
     "How far back the kernel looks",
-    "The kernel's sensitivity to a token decays with its age for w_std < sqrt 2 (ReLU), and is flattest "
-    "near sqrt 2.\nMeasured: the gradient of the infinite-width NTK by each token, its rate per step.",
+    "The kernel's sensitivity to a token decays with its age for w_std < sqrt 2 (ReLU), flattest near "
+    "sqrt 2.\nMeasured: the gradient of the infinite-width NTK by each token, its rate per step.",
     "RNTK (arXiv 2006.10246), section on sensitivity",
     RntkSensitivitySettings,
     jobs,

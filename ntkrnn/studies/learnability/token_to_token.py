@@ -1,0 +1,306 @@
+"""One recurrent unit learns different functions from different input to different output tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntkrnn import dynamics
+from ntkrnn._network import network
+from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.learnability._form import (
+    Conclusion,
+    Experiment,
+    Finding,
+    Job,
+    Table,
+    finding,
+    slope_finding,
+    spread,
+    stacked,
+)
+from ntkrnn.studies.learnability._kernels import ntk64, samples_needed, solve
+from ntkrnn.studies.learnability._train import draw, sgd
+from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.theory import (
+    PowerSeries,
+    TokenTarget,
+    al19_network,
+    al19_samples,
+    al19_tokens,
+    sample_tokens,
+    true_tokens,
+)
+
+CHOICES = (PowerSeries.monomial(1), PowerSeries.monomial(2), PowerSeries.sin())
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenToTokenSettings:
+    """Sizes of the experiment.
+
+    Args:
+        lengths: numbers of true tokens, all at ``width``.
+        widths: m, all at the first length.
+        width: for all lengths, one of the widths.
+        samples: numbers of samples, each seen once by one-sample SGD.
+        kernel_samples: numbers of samples of kernel regression.
+        dim: of a token before its last coordinate.
+        reach: how many earlier tokens an output depends on.
+        test: sequences to test on.
+        level: of the test error, relative to the variance, that counts as learned.
+        seeds: draws of data, target and network.
+        seed: from which all draws derive.
+    """
+
+    lengths: tuple[int, ...] = axis((3, 4, 6, 8))
+    widths: tuple[int, ...] = axis((64, 128, 256, 512))
+    width: int = 256
+    samples: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000)
+    kernel_samples: tuple[int, ...] = (32, 64, 128, 256)
+    dim: int = 2
+    reach: int = 2
+    test: int = 500
+    level: float = 0.5
+    seeds: int = axis(4)
+    seed: int = 0
+
+    @classmethod
+    def quick(cls) -> TokenToTokenSettings:
+        """The small setting."""
+        return cls(
+            lengths=(3, 4), widths=(32, 64), width=64, samples=(250, 500, 1000, 2000),
+            kernel_samples=(32, 64), test=200, seeds=3,
+        )  # fmt: skip
+
+
+def _cells(settings: TokenToTokenSettings) -> list[tuple[int, int]]:
+    """Pairs of length and width."""
+    first = settings.lengths[0]
+    pairs = [(length, settings.width) for length in settings.lengths]
+    return pairs + [(first, width) for width in settings.widths if width != settings.width]
+
+
+def _name(length: int, width: int, seed: int) -> str:
+    return f"length-{length}-width-{width}-seed-{seed}"
+
+
+def jobs(settings: TokenToTokenSettings) -> Sequence[Job]:
+    """One for each pair of length and width, and each seed."""
+    return [
+        Job(_name(length, width, seed), functools.partial(measure, settings, length, width, seed))
+        for length, width in _cells(settings)
+        for seed in range(settings.seeds)
+    ]
+
+
+def measure(settings: TokenToTokenSettings, length: int, width: int, seed: int) -> Piece:
+    """Test errors over the variance, at every output step but the first, which is 0.
+
+    ``average [samples, T-1]`` of the mean of the iterates, ``last`` of the last one, ``regression
+    [kernel_samples, T-1]``; ``complexity`` of the target.
+    """
+    at, most = 1000 * settings.seed + seed, max(settings.samples)
+    raw = sample_tokens(at, most + settings.test, length, settings.dim)
+    target = TokenTarget.sample(
+        at, length, settings.dim + 1, series=CHOICES, reach=settings.reach
+    )
+    y = target(true_tokens(raw))
+    y = (y - y.mean(axis=0)) / np.sqrt(np.mean(np.var(y[:, 1:], axis=0)))
+    y = np.concatenate([np.zeros_like(y[:, :1]), y], axis=1)  # nothing is asked at the marker
+    x = al19_tokens(raw, eps_x=float(length) ** -1.5)
+    arch = al19_network(width, x.shape[2])
+    x_test, y_test = x[most:], y[most:]
+    small = max(settings.kernel_samples)
+    kernel = ntk64(arch, x[:small])
+    cross = ntk64(arch, x_test, x[:small])
+    traces = np.trace(kernel[np.arange(small), np.arange(small)], axis1=1, axis2=2)
+    rate = float(f"{1 / traces.max():.3g}")
+
+    params = jax.tree.map(lambda a: a[0], draw(arch, at, 1, x.shape))
+    outputs = jax.jit(network(arch).apply_fn)
+    start = np.asarray(outputs(params, x)), np.asarray(outputs(params, x_test))
+
+    def errors(values: Any, shift: np.ndarray) -> np.ndarray:
+        wrong = np.mean((np.asarray(values) - shift - y_test) ** 2, axis=(0, 2))
+        return (wrong[2:] / np.var(y_test, axis=(0, 2))[2:])  # fmt: skip
+
+    average, last = [], []
+    for count in settings.samples:
+        run = dynamics.train(
+            arch,
+            params,
+            x[:count],
+            y[:count] + start[0][:count],
+            optimizer=sgd(rate),
+            steps=count,
+            batch_size=1,
+            key=jax.random.key(at),
+            record=("average",),
+            at=(count,),
+        )
+        average.append(errors(outputs(run.average, x_test), start[1]))
+        last.append(errors(outputs(run.params, x_test), start[1]))
+    regression = [
+        errors(_regression(kernel[:n, :n], y[:n], cross[:, :n]), np.zeros_like(y_test))
+        for n in settings.kernel_samples
+    ]
+    return {
+        "average": np.array(average),
+        "last": np.array(last),
+        "regression": np.array(regression),
+        "complexity": np.array(target.sample_complexity()),
+    }
+
+
+def _regression(kernel: np.ndarray, y: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """Kernel regression on every output step at once; the marker's step is left out as 0."""
+    n, steps = kernel.shape[0], kernel.shape[2]
+    keep = np.arange(1, steps)
+    square = kernel[:, :, 1:, 1:].transpose(0, 2, 1, 3).reshape(n * len(keep), -1)
+    weights = solve(square, y[:, 1:, 0].ravel())
+    found = cross[:, :, 1:, 1:].transpose(0, 2, 1, 3).reshape(len(cross) * len(keep), -1) @ weights
+    outputs = np.zeros((len(cross), steps, 1))
+    outputs[:, 1:, 0] = found.reshape(len(cross), -1)
+    return outputs
+
+
+def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+    """Whether every step is learned, and how the samples depend on length and width."""
+    get = lambda key, cells: [  # noqa: E731
+        stacked(pieces, [[_name(*cell, s) for s in range(settings.seeds)]], key)[0] for cell in cells
+    ]
+    by_length = [(length, settings.width) for length in settings.lengths]
+    by_width = [(settings.lengths[0], width) for width in sorted(settings.widths)]
+    average, regression = get("average", by_length), get("regression", by_length)
+    worst = np.array([[run[-1].max() for run in rows] for rows in average])  # [L, S]
+
+    def needed(cells: list[tuple[int, int]]) -> np.ndarray:
+        return np.array(
+            [
+                [samples_needed(settings.samples, run.mean(axis=1), settings.level) for run in rows]
+                for rows in get("average", cells)
+            ]
+        )
+
+    samples_l, samples_m = needed(by_length), needed(by_width)
+    findings: list[Finding] = [
+        finding(
+            f"largest error of any output step, averaged iterate after {settings.samples[-1]} samples, "
+            f"T = {length}",
+            *mean_interval(worst[i]),
+            relation="at most",
+            predicted=1.0,
+            otherwise="Not every output step is learned better than by the best constant.",
+        )
+        for i, length in enumerate(settings.lengths)
+    ]
+    if np.isfinite(samples_l).all(axis=1).sum() >= 2:
+        complexity = np.array([c.mean() for c in get("complexity", by_length)])
+        theory = al19_samples(complexity, 1.0, np.array(settings.lengths), settings.width)
+        predicted = np.polyfit(np.log(settings.lengths), np.log(theory), 1)[0]
+        findings.append(
+            slope_finding(
+                "exponent of the samples needed in T",
+                settings.lengths,
+                samples_l,
+                relation="at most",
+                predicted=float(predicted),
+                otherwise="The bound holds up to further powers of L.",
+            )
+        )
+    if np.isfinite(samples_m).all(axis=1).sum() >= 2:
+        findings.append(
+            slope_finding(
+                "exponent of the samples needed in m",
+                sorted(settings.widths),
+                samples_m,
+                relation="at most",
+                predicted=0.0,
+                otherwise="Samples grow with the width faster than a logarithm.",
+            )
+        )
+    rows = tuple(
+        (
+            str(length),
+            str(width),
+            spread(np.array([run[-1].max() for run in one])),
+            spread(np.array([run[-1].mean() for run in one])),
+            spread(line) if np.isfinite(line).all() else "beyond the sizes",
+        )
+        for (length, width), one, line in zip(
+            by_length + by_width,
+            average + get("average", by_width),
+            np.concatenate([samples_l, samples_m]),
+            strict=True,
+        )
+    )
+    steps = [np.arange(1, length) for length in settings.lengths]
+    figure = plots(
+        [
+            Plot(
+                "Every output step", "output token j", "test error / variance",
+                [
+                    Line(f"T = {length}", steps[i], average[i][:, -1].T, colour=i)
+                    for i, length in enumerate(settings.lengths)
+                ] + [
+                    Line("best constant", steps[-1], np.ones(len(steps[-1])), True, 5)
+                ],
+                log="",
+            ),
+            Plot(
+                "Averaged iterate of one-sample SGD", "samples", "mean error over steps",
+                [
+                    line
+                    for i, length in enumerate(settings.lengths)
+                    for line in (
+                        Line(f"T = {length}", np.array(settings.samples), average[i].mean(2).T,
+                             colour=i),
+                        Line(f"kernel regression, T = {length}", np.array(settings.kernel_samples),
+                             regression[i].mean(2).T, True, i),
+                    )
+                ],
+            ),
+            Plot(
+                "Against the width", "samples", f"mean error over steps, T = {settings.lengths[0]}",
+                [
+                    Line(f"m = {width}", np.array(settings.samples), one.mean(2).T)
+                    for (_, width), one in zip(by_width, get("average", by_width), strict=True)
+                ],
+            ),
+        ],
+        title="One recurrent unit, a different function from every token to every later token",
+        subtitle=f"AL19's inputs and network, functions from the {settings.reach} tokens before, "
+        f"{settings.seeds} seeds",
+    )  # fmt: skip
+    arrays = {
+        "samples": np.array(settings.samples),
+        "samples_needed_by_length": samples_l,
+        "samples_needed_by_width": samples_m,
+    }
+    for (length, width), one in zip(by_length, average, strict=True):
+        arrays[f"average_length_{length}_width_{width}"] = one
+    columns = ("T", "width", "error of the worst step", "mean error", "samples needed")
+    title = (
+        f"averaged iterate after {settings.samples[-1]} samples, errors over the variance; samples for a "
+        f"mean error of {settings.level:g}; mean ± std over seeds"
+    )
+    return Conclusion(Table(title, columns, rows), tuple(findings), arrays, figure)
+
+
+EXPERIMENT = Experiment(
+    "token-to-token",
+    "Different functions from token to token, learned at once",
+    "One-sample SGD on an Elman RNN learns, at the same time, functions from different input tokens to "
+    "different output tokens.\nMeasured: the averaged iterate's error at every step, samples against T, m.",
+    "AL19 (arXiv 1902.01028), the main theorem, up to constants",
+    TokenToTokenSettings,
+    jobs,
+    conclude,
+)
