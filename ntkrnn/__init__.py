@@ -30,7 +30,13 @@ from ntkrnn.empirical import (
 if TYPE_CHECKING:
     from ntkrnn import data, dynamics, flax, stax, theory
 
-_LAZY = ("data", "dynamics", "flax", "stax", "theory")  # these load other libraries, and only when asked for
+_LAZY = (
+    "data",
+    "dynamics",
+    "flax",
+    "stax",
+    "theory",
+)  # these load other libraries, and only when asked for
 
 
 def __getattr__(name: str) -> Any:
