@@ -57,7 +57,7 @@ def monomial_coefficients(
     aliasing adds at most ``q^M Theta(R)/R^|i|`` to ``a_i R^|i|``-sized coefficients, rounding some
     ``eps Theta(R)/(q R)^|i|``, and this q makes the two of one size. A second transform at 0.8 of the
     radii shows what rounding is. The error is absolute, about ``1e-15 Theta``: coefficients of
-    early tokens in long un-normalised sequences fall as ``exp(-L^{2/3})`` and are lost beyond L = 200.
+    early tokens in long un-normalised sequences fall as ``exp(-L^{2/3})`` and are lost beyond L = 150.
 
     **Regimes.** Coefficients belong to the raw products. For unit vectors ``z_l = x_l/norms[l]``, the
     monomial in ``<z_l, z'_l>`` has ``a_i prod_k norms[positions[k]]^{2 i_k}``.
@@ -119,13 +119,15 @@ def monomial_coefficients(
     ratio = FLOAT64 ** (1 / (count + sum(powers)))
     fine, coarse = (_transform(kernel, count, q * edge) for q in (ratio, 0.8 * ratio))
 
-    total = sum(np.indices((count,) * len(where)))  # |i|
+    total = np.sum(np.indices((count,) * len(where)), axis=0)  # |i|
     # One noise for all coefficients in units of r^-|i|: where the smaller radius shows it best.
     noise = np.max(np.abs(fine - coarse) * (0.8 * ratio * edge) ** total)
     noise = max(noise, FLOAT64 * top)
     keep = tuple(slice(power + 1) for power in powers)
     total = total[keep]
     error = noise / (ratio * edge) ** total + 2 * ratio**count * top / edge**total
+    # What both radii have in common: the rounding of a sum over L steps.
+    error += len(tokens.squares) * FLOAT64 * np.abs(fine[keep])
     scale = np.ones(())
     for p, power in zip(where, powers, strict=True):
         scale = np.multiply.outer(scale, tokens.squares[p] ** -np.arange(power + 1.0))
@@ -141,7 +143,7 @@ def _transform(kernel: Kernel, count: int, radius: float) -> np.ndarray:
     axes[-1] = axes[-1][..., : count // 2 + 1]  # Theta of the conjugates is the conjugate
     values = np.broadcast_to(kernel(axes), (count,) * (n - 1) + (count // 2 + 1,))
     scaled = np.fft.irfftn(values.conj(), s=(count,) * n, axes=range(n))
-    return scaled / radius ** sum(np.indices(scaled.shape))
+    return scaled / radius ** np.sum(np.indices(scaled.shape), axis=0)
 
 
 def check_tokens(norms: Any, shared: Any, products: Any) -> Tokens:

@@ -63,7 +63,7 @@ def kernel_complexity(ntk: Any, y: Any, *, ridge: float = 0.0) -> KernelComplexi
     done = factor("ntk", ntk, ridge)
     n = done.matrix.shape[0]
     labels = targets("y", y, n)
-    half = scipy.linalg.solve_triangular(done.upper, labels, trans="T")
+    half = scipy.linalg.solve_triangular(done.upper, labels, trans=1)
     quadratic = np.sum(half**2, axis=0)
     return KernelComplexity(
         np.sqrt(quadratic / n), quadratic, done.condition, done.eps * done.condition

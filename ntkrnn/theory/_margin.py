@@ -102,7 +102,7 @@ def margin_complexity(ntk: Any, labels: Any, *, ridge: float = 0.0) -> MarginCom
 def _solve(done: Factor, y: np.ndarray) -> np.ndarray:
     """The weights a >= 0 that maximise the dual."""
     upper = done.upper * y  # (R Y)^T (R Y) = Y H Y
-    right = scipy.linalg.solve_triangular(done.upper, y, trans="T")
+    right = scipy.linalg.solve_triangular(done.upper, y, trans=1)
     try:
         found, _ = scipy.optimize.nnls(upper, right, maxiter=10 * len(y))
     except RuntimeError as error:
@@ -124,5 +124,6 @@ def _stopped(gap: float, done: Factor) -> str:
     left = "no bound on the minimum" if np.isinf(gap) else f"a relative gap of {gap:.1e}"
     return (
         f"the nonnegative least squares solver stopped with {left} (n={done.matrix.shape[0]}, "
-        f"condition {done.condition:.1e}); pass a ridge, or a kernel in float64 without nearly equal sequences."
+        f"condition {done.condition:.1e}); pass a ridge, or a kernel in float64 "
+        "without nearly equal sequences."
     )

@@ -108,16 +108,16 @@ def additive_schur_bound(
 ) -> float:
     r"""A bound on ``sqrt(y^T H^{-1} y)`` for ``y = sum_l sum_i c_{l,i} <beta_l, x_l>^i``.
 
-    With H the tangent kernel of :func:`monomial_coefficients`, on sequences with tokens of these norms::
+    With H the tangent kernel of :func:`monomial_coefficients`, for tokens of these norms::
 
         sqrt(y^T H^{-1} y) <= |sum_l c_{l,0}|/sqrt(a_0)
                               + sum_l sum_{i>=1} |c_{l,i}| ||beta_l||^i/sqrt(a_{l,i})
 
-    Each ``a_{l,i} <x_l, x'_l>^i`` is a kernel, and H minus it is one too (Schur): H's norm of a function
-    is at most the norm that belongs to this kernel, for ``<beta, x>^i`` ``||beta||^i/sqrt(a)``. This is
-    exact whatever the directions, also where tokens at different positions are correlated: at equal
-    lengths the kernel of the last step has no products of tokens at different positions. A shared token
-    is a constant: its terms i >= 1 count as constants of size ``|c_i| (||beta|| norms[l])^i``.
+    Each ``a_{l,i} <x_l, x'_l>^i`` is a kernel, and H minus it is one too (Schur): the norm that belongs
+    to H is at most the one that belongs to it, for ``<beta, x>^i`` ``||beta||^i/sqrt(a)``. This is exact
+    whatever the directions, also where tokens at different positions are correlated: at equal lengths
+    the kernel of the last step has no products of tokens at different positions. A shared token is a
+    constant: its terms i >= 1 count as constants of size ``|c_i| (||beta|| norms[l])^i``.
 
     Args:
         series: L of them, or None for 0: each with ``coefficients`` c_0..c_q.
@@ -215,10 +215,11 @@ def n_variable_schur_bound(
         >>> import types
         >>> import numpy as np
         >>> from ntkrnn.theory import n_variable_schur_bound
-        >>> square, beta = types.SimpleNamespace(coefficients=(0.0, 0.0, 1.0)), np.full((2, 1), 0.5**0.5)
-        >>> near, far = (n_variable_schur_bound(square, p, beta, np.ones(16)) for p in ([14, 15], [0, 15]))
+        >>> square, beta = types.SimpleNamespace(coefficients=(0.0, 0.0, 1.0)), np.full((2, 1), 0.7)
+        >>> pairs = [14, 15], [0, 15]
+        >>> near, far = (n_variable_schur_bound(square, p, beta, np.ones(16)) for p in pairs)
         >>> round(near, 1), round(far, 1)
-        (5.4, 40.1)
+        (5.3, 39.3)
     """
     tokens = check_tokens(norms, shared, 0.0)
     where = check_positions("positions", positions, len(tokens.squares))
