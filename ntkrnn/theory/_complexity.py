@@ -101,8 +101,8 @@ def cumulative_power(ntk: Any, y: Any) -> np.ndarray:
     labels = _nonzero(targets("y", y, matrix.shape[0]).reshape(matrix.shape[0], -1), "y", "")
     _, vectors = scipy.linalg.eigh(matrix)
     power = np.sum((vectors[:, ::-1].T @ labels) ** 2, axis=1)
-    # Divided by what was summed, so that the last entry is 1.
-    return np.cumsum(power) / np.sum(power)
+    total = np.cumsum(power)
+    return total / total[-1]
 
 
 def alignment(ntk: Any, y: Any, *, centred: bool = True) -> float:

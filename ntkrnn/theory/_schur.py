@@ -114,7 +114,7 @@ def additive_schur_bound(
                               + sum_l sum_{i>=1} |c_{l,i}| ||beta_l||^i/sqrt(a_{l,i})
 
     Each ``a_{l,i} <x_l, x'_l>^i`` is a kernel, and H minus it is one too (Schur): the norm that belongs
-    to H is at most the one that belongs to it, for ``<beta, x>^i`` ``||beta||^i/sqrt(a)``. This is exact
+    to H is at most the one that belongs to it, ``||beta||^i/sqrt(a)`` for ``<beta, x>^i``. It is exact
     whatever the directions, also where tokens at different positions are correlated: at equal lengths
     the kernel of the last step has no products of tokens at different positions. A shared token is a
     constant: its terms i >= 1 count as constants of size ``|c_i| (||beta|| norms[l])^i``.
