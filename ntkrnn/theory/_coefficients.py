@@ -53,11 +53,11 @@ def monomial_coefficients(
     **How.** Theta at M points on a circle for each expanded s_l, and a Fourier transform. Where the
     series converges is known: as no coefficient is negative, its first singularity on the ray through
     ``s_l = R norms[l]^2`` is at the real R > 0 where some correlation rho_l reaches 1 (Pringsheim), and
-    R >= 1. The radii are ``q R norms[l]^2`` with ``q = eps^{1/(M + degree)}``, degree the total one:
-    aliasing adds at most ``q^M Theta(R)/R^|i|`` to ``a_i R^|i|``-sized coefficients, rounding some
+    R >= 1. The radii are ``q R norms[l]^2`` with ``q = eps^{1/(M + degree)}``, degree the total one: in
+    units of the ``norms[l]^2`` aliasing adds at most ``q^M Theta(R)/R^|i|`` to a_i, rounding some
     ``eps Theta(R)/(q R)^|i|``, and this q makes the two of one size. A second transform at 0.8 of the
-    radii shows what rounding is. The error is absolute, about ``1e-15 Theta``: coefficients of
-    early tokens in long un-normalised sequences fall as ``exp(-L^{2/3})`` and are lost beyond L = 150.
+    radii shows what rounding is. The error is absolute, some 1e-15 of Theta: coefficients of early
+    tokens in long sequences of unit tokens fall as ``exp(-L^{2/3})`` and are lost beyond L = 150.
 
     **Regimes.** Coefficients belong to the raw products. For unit vectors ``z_l = x_l/norms[l]``, the
     monomial in ``<z_l, z'_l>`` has ``a_i prod_k norms[positions[k]]^{2 i_k}``.
@@ -86,7 +86,7 @@ def monomial_coefficients(
     Raises:
         TypeError, ValueError: naming the argument, what came and what was expected.
 
-    Cost: 2 L M^N/2 evaluations of arcsin and a square root; memory O(M^N).
+    Cost: L M^N evaluations of arcsin and square roots; memory O(M^N).
 
     Source: WSHC21 (arXiv 2109.14142) for the series and what it is for; the evaluation is derived from
     the kernel, see theory.
