@@ -105,8 +105,8 @@ def factor(name: str, value: Any, ridge: Any) -> Factor:
     n = matrix.shape[0]
     if not matrix.any() and not ridge:
         raise SingularKernelError(
-            f"{name}: got zeros only, expected a positive definite matrix; with this kernel nothing can be "
-            "learned. Sequences of one step have it if W alone is trained: add steps or blocks."
+            f"{name}: got zeros only, expected a positive definite matrix; with it nothing "
+            "can be learned. Sequences of one step have it if W alone is trained: add steps or blocks."
         )
     noisy = matrix + ridge * np.eye(n)
     potrf, pocon = scipy.linalg.get_lapack_funcs(("potrf", "pocon"), (noisy,))
