@@ -2,3 +2,34 @@
 
 What the theorems speak of, in a form that can be computed; kernels and networks come as arguments.
 """
+
+# Networks, inputs, kernel
+from ntkrnn.theory._networks import (
+    PaperWeights,
+    al19_network,
+    paper_weights,
+    params_from_paper,
+    wshc21_network,
+)
+from ntkrnn.theory._relu_kernel import relu_recurrent_ntk
+from ntkrnn.theory._tokens import (
+    al19_tokens,
+    rescaled_tokens,
+    sample_tokens,
+    true_tokens,
+    unit_tokens,
+)
+
+__all__ = [
+    "PaperWeights",
+    "al19_network",
+    "al19_tokens",
+    "paper_weights",
+    "params_from_paper",
+    "relu_recurrent_ntk",
+    "rescaled_tokens",
+    "sample_tokens",
+    "true_tokens",
+    "unit_tokens",
+    "wshc21_network",
+]
