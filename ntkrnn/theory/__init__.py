@@ -3,7 +3,10 @@
 What the theorems speak of, in a form that can be computed; kernels and networks come as arguments.
 """
 
-# Networks, inputs, kernel
+# Networks, inputs, concept classes
+from ntkrnn.theory._additive import AdditiveTarget
+from ntkrnn.theory._exactly_one import ExactlyOneTarget
+from ntkrnn.theory._n_variable import NVariableTarget
 from ntkrnn.theory._networks import (
     PaperWeights,
     al19_network,
@@ -11,7 +14,10 @@ from ntkrnn.theory._networks import (
     params_from_paper,
     wshc21_network,
 )
+from ntkrnn.theory._power_series import PowerSeries
 from ntkrnn.theory._relu_kernel import relu_recurrent_ntk
+from ntkrnn.theory._target import Estimate, Target
+from ntkrnn.theory._token_target import TokenTarget
 from ntkrnn.theory._tokens import (
     al19_tokens,
     rescaled_tokens,
@@ -21,7 +27,14 @@ from ntkrnn.theory._tokens import (
 )
 
 __all__ = [
+    "AdditiveTarget",
+    "Estimate",
+    "ExactlyOneTarget",
+    "NVariableTarget",
     "PaperWeights",
+    "PowerSeries",
+    "Target",
+    "TokenTarget",
     "al19_network",
     "al19_tokens",
     "paper_weights",

@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
@@ -35,7 +36,7 @@ def generator(key: Any) -> np.random.Generator:
             raise ValueError(f"key: got the seed {seed}, expected a whole number of at least 0.")
         return np.random.default_rng(seed)
     key = _checks.random_key(key)
-    words = jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     # The leading word keeps the stream of a key apart from that of a seed.
     return np.random.default_rng([1, *(int(word) for word in np.asarray(words))])
 
