@@ -49,6 +49,21 @@ def nonnegative_float(name: str, value: Any) -> Any:
     return number
 
 
+def positive_float(name: str, value: Any) -> float:
+    """``value`` as a finite float above 0."""
+    try:
+        if isinstance(value, (str, bytes, bool, np.bool_)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: got {value!r} of type {type(value).__name__}, expected one number above 0."
+        ) from None
+    if not math.isfinite(number) or number <= 0:
+        raise ValueError(f"{name}: got {number}, expected a finite number above 0.")
+    return number
+
+
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value`` if it is one of the options."""
     if not isinstance(value, str) or value not in options:
@@ -125,13 +140,8 @@ def float_dtype(*arrays: Any) -> Any:
         return jnp.result_type(jnp.float32, *canonical)
 
 
-def sequences(name: str, x: Any) -> jax.Array:
-    """``x`` as a floating array ``[N, T, d]`` with no axis empty.
-
-    Raises:
-        TypeError: if ``x`` is not numeric.
-        ValueError: if its rank is not 3 or an axis is empty.
-    """
+def _rank_three(name: str, x: Any) -> jax.Array | np.ndarray:
+    """``x`` as a real array ``[N, T, d]`` with no axis empty, of the dtype that it came in."""
     if not isinstance(x, (jax.Array, np.ndarray)):
         try:
             x = np.asarray(x)
@@ -156,7 +166,36 @@ def sequences(name: str, x: Any) -> jax.Array:
             f"{name}: got shape {tuple(x.shape)}, whose axis {axis} is empty; expected at least "
             "one sequence of at least one step and one channel."
         )
+    return x
+
+
+def sequences(name: str, x: Any) -> jax.Array:
+    """``x`` as a floating array ``[N, T, d]`` with no axis empty.
+
+    Raises:
+        TypeError: if ``x`` is not numeric.
+        ValueError: if its rank is not 3 or an axis is empty.
+    """
+    x = _rank_three(name, x)
     return jnp.asarray(x, dtype=float_dtype(x))
+
+
+def host_sequences(name: str, x: Any) -> np.ndarray:
+    """``x`` as a finite NumPy float64 array ``[N, T, d]`` with no axis empty, whatever JAX's precision.
+
+    Raises:
+        TypeError: if ``x`` is not numeric.
+        ValueError: if its rank is not 3, an axis is empty, or an entry is not finite.
+    """
+    values = np.asarray(_rank_three(name, x), np.float64)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, step, channel = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name}: got {values[row, step, channel]} at row {row}, step {step}, channel {channel} "
+            f"({int(bad.sum())} such entries in all), expected finite numbers; drop or fill them."
+        )
+    return values
 
 
 def lengths(name: str, value: Any, x: jax.Array, x_name: str) -> jax.Array | None:

@@ -70,9 +70,7 @@ def learnability_command(
     with user_errors(ValueError, OSError):
         chosen = _chosen(experiment)
         if out_dir is None:
-            raise ValueError(
-                "--out: got nothing, expected a folder for results, as --out out/theory."
-            )
+            raise ValueError("--out: got nothing, expected a folder for results, as --out out/theory.")
         out_dir.mkdir(parents=True, exist_ok=True)
     for one in chosen:
         settings = one.settings.quick() if quick else one.settings()

@@ -1,6 +1,16 @@
 """Experiments that hold measured kernels and training runs against what the theories claim."""
 
-from ntkrnn.studies.learnability import rntk_sensitivity
+from ntkrnn.studies.learnability import (
+    additive_length,
+    beyond_additive,
+    complexity_ranks_error,
+    early_token,
+    lazy_training,
+    n_variable,
+    rntk_sensitivity,
+    token_to_token,
+    width_insensitivity,
+)
 from ntkrnn.studies.learnability._files import write_learnability
 from ntkrnn.studies.learnability._form import (
     AGREES,
@@ -16,7 +26,20 @@ from ntkrnn.studies.learnability._form import (
 )
 from ntkrnn.studies.learnability._run import LearnabilityResult, learnability
 
-EXPERIMENTS = {module.EXPERIMENT.name: module.EXPERIMENT for module in (rntk_sensitivity,)}
+EXPERIMENTS = {
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (
+        lazy_training,
+        width_insensitivity,
+        additive_length,
+        early_token,
+        complexity_ranks_error,
+        n_variable,
+        beyond_additive,
+        rntk_sensitivity,
+        token_to_token,
+    )
+}
 """By name, in the order of the documentation."""
 
 __all__ = [

@@ -227,8 +227,12 @@ def _figure(settings, lengths, form, bound, needed, network, regression):
             Plot("Cost of one token's function", "L", "√(yᵀH⁻¹y)", costs, ticks=lengths),
             Plot("Samples for a sum over all tokens", "L", "samples", samples, ticks=lengths),
             Plot(
-                f"From {settings.network_samples} sequences", "L", "test error / variance", errors,
-                log="x", ticks=lengths,
+                f"From {settings.network_samples} sequences",
+                "L",
+                "test error / variance",
+                errors,
+                log="x",
+                ticks=lengths,
             ),  # fmt: skip
         ],
         title="Additive targets of degree 1, 2, 3 as sequences get longer",

@@ -155,7 +155,7 @@ def conclude(settings: BeyondAdditiveSettings, pieces: Mapping[str, Piece]) -> C
 EXPERIMENT = Experiment(
     "beyond-additive",
     "Beyond additive targets",
-    "\"Exactly one token of class 1\" is no sum over tokens: the best additive fit leaves a gap that the "
+    '"Exactly one token of class 1" is no sum over tokens: the best additive fit leaves a gap that the '
     "network and its kernel close.\nMeasured: test errors against the best additive function's, exact.",
     "WSHC21 (arXiv 2109.14142), on what is beyond AL19's class; docs/theory-al19-wshc21.md",
     BeyondAdditiveSettings,

@@ -169,8 +169,7 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
     )
     order = np.argsort(complexity.mean(axis=0))
     rows = tuple(
-        (names[i], *(spread(a[:, i]) for a in (complexity, power, regression, network)))
-        for i in order
+        (names[i], *(spread(a[:, i]) for a in (complexity, power, regression, network))) for i in order
     )
     figure = plots(
         [

@@ -184,9 +184,7 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
         (
             regime,
             str(length),
-            spread(needed[regime][i])
-            if np.isfinite(needed[regime][i]).all()
-            else "beyond the sizes",
+            spread(needed[regime][i]) if np.isfinite(needed[regime][i]).all() else "beyond the sizes",
             spread(regression[regime][i]),
             spread(network[regime][i]),
         )

@@ -108,9 +108,7 @@ def measure(settings: TokenToTokenSettings, length: int, width: int, seed: int) 
     """
     at, most = 1000 * settings.seed + seed, max(settings.samples)
     raw = sample_tokens(at, most + settings.test, length, settings.dim)
-    target = TokenTarget.sample(
-        at, length, settings.dim + 1, series=CHOICES, reach=settings.reach
-    )
+    target = TokenTarget.sample(at, length, settings.dim + 1, series=CHOICES, reach=settings.reach)
     y = target(true_tokens(raw))
     y = (y - y.mean(axis=0)) / np.sqrt(np.mean(np.var(y[:, 1:], axis=0)))
     y = np.concatenate([np.zeros_like(y[:, :1]), y], axis=1)  # nothing is asked at the marker
