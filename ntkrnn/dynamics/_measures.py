@@ -27,6 +27,13 @@ class Movement(NamedTuple):
     """``||W_k - W_0||_2`` of each recurrent matrix, if it was asked for."""
 
 
+# LAPACK's calls for a batch wait for the threads of XLA's pool, which on a CPU hangs for ever where two
+# programs do so at once: one matrix at a time.
+@jax.custom_batching.sequential_vmap
+def _spectral_norm(matrix: Array) -> Array:
+    return jnp.linalg.norm(matrix, ord=2)
+
+
 def movement(arch: Elman | None, start: Params, now: Params, spectral: bool) -> Movement:
     """Measure it.
 
@@ -44,7 +51,7 @@ def movement(arch: Elman | None, start: Params, now: Params, spectral: bool) -> 
         return jnp.sqrt(jnp.max(square))
 
     def norm(path: Any, a: Array) -> Array | None:
-        return jnp.linalg.norm(a, ord=2) if path[-1].key == "w" else None
+        return _spectral_norm(a) if path[-1].key == "w" else None
 
     neuron = jax.tree_util.tree_map_with_path(largest, shift)
     found = jax.tree_util.tree_map_with_path(norm, shift) if spectral else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ class Plot(NamedTuple):
     lines: Sequence[Line]
     log: str = "xy"
     """Which axes are logarithmic: "", "x", "y" or "xy"."""
-    ticks: Sequence[float] | None = None
+    ticks: Any = None
     """Where x is labelled, None to choose."""
 
 

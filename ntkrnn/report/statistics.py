@@ -109,6 +109,53 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
     return mean, (mean - half, mean + half)
 
 
+class LineFit(NamedTuple):
+    """A least-squares line."""
+
+    slope: float
+    interval: tuple[float, float]
+    """By Student's t, from the scatter about the line."""
+    intercept: float
+    residual: float
+    """The share of the variance that the line leaves."""
+
+
+def line_fit(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> LineFit:
+    """Fit ``y = intercept + slope x``.
+
+    Args:
+        x: ``[X]``, at least three different values.
+        y: ``[X]``, finite.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        A :class:`LineFit`.
+
+    Raises:
+        ValueError: if there are too few values.
+
+    Example:
+        >>> fit = line_fit(np.arange(4.0), 2 * np.arange(4.0) + 1)
+        >>> round(fit.slope, 6), round(fit.intercept, 6), fit.residual < 1e-12
+        (2.0, 1.0, True)
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if x.shape != y.shape or x.ndim != 1 or len(np.unique(x)) < 3 or not np.isfinite(y).all():
+        raise ValueError(
+            f"x, y: got shapes {x.shape} and {y.shape}, expected at least three different x with "
+            "finite y; an interval about a line needs three."
+        )
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    intercept = float(y.mean() - slope * x.mean())
+    wrong = float(np.sum((y - intercept - slope * x) ** 2))
+    half = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * np.sqrt(
+        wrong / (len(x) - 2) / (centred @ centred)
+    )
+    residual = wrong / float(np.sum((y - y.mean()) ** 2))
+    return LineFit(slope, (slope - float(half), slope + float(half)), intercept, residual)
+
+
 def _check(widths: np.ndarray, errors: np.ndarray, confidence: float, resamples: int) -> None:
     if widths.ndim != 1 or len(np.unique(widths)) < 2 or not (widths > 0).all():
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn.theory import _complexity
+from ntkrnn.theory import _series_complexity
 from ntkrnn.theory._series_fit import chebyshev_coefficients, taylor_coefficients, values_of
 
 METHODS = ("chebyshev", "taylor")
@@ -160,7 +160,7 @@ class PowerSeries:
 
     def log_complexity(self, radius: Any, eps: Any, c_star: float = 1.0) -> Any:
         """Natural logarithm of :meth:`complexity`, which does not overflow."""
-        return _complexity.log_complexity(self.coefficients, radius, eps, c_star)
+        return _series_complexity.log_complexity(self.coefficients, radius, eps, c_star)
 
     def complexity(self, radius: Any, eps: Any, c_star: float = 1.0) -> Any:
         r"""AL19's complexity at accuracy eps, which the width and the number of steps depend on.
@@ -189,11 +189,11 @@ class PowerSeries:
             >>> round(PowerSeries.monomial(2).complexity(3.0, eps=np.exp(-2)), 9)  # 9 + 9
             18.0
         """
-        return _complexity.exponential(self.log_complexity(radius, eps, c_star))
+        return _series_complexity.exponential(self.log_complexity(radius, eps, c_star))
 
     def log_sample_complexity(self, radius: Any, c_star: float = 1.0) -> Any:
         """Natural logarithm of :meth:`sample_complexity`, which does not overflow."""
-        return _complexity.log_sample_complexity(self.coefficients, radius, c_star)
+        return _series_complexity.log_sample_complexity(self.coefficients, radius, c_star)
 
     def sample_complexity(self, radius: Any, c_star: float = 1.0) -> Any:
         r"""AL19's sample complexity measure ``C_s(phi, R) = C* sum_i (i+1)^{1.75} R^i |c_i|``.
@@ -217,7 +217,7 @@ class PowerSeries:
             >>> round(PowerSeries.monomial(3).sample_complexity(2.0), 4)  # 4^1.75 2^3
             90.5097
         """
-        return _complexity.exponential(self.log_sample_complexity(radius, c_star))
+        return _series_complexity.exponential(self.log_sample_complexity(radius, c_star))
 
 
 def _circular(first: int, terms: int) -> tuple[float, ...]:

@@ -6,13 +6,15 @@ import numpy as np
 
 from ntkrnn.theory import sample_tokens
 
+NORMS = {"unit": 0.0, "balanced": 0.5, "small": 1.5}
+"""Powers p of the norm ``L^{-p}`` of the tokens behind the marker."""
 REGIMES = ("unit", "small")
-"""Norm 1 of every token, or ``L^{-3/2}`` of every token but the marker."""
+"""Those that WSHC21 tells apart."""
 
 
 def token_norm(regime: str, length: int) -> float:
     """The norm of the tokens behind the marker, in sequences of ``length`` with the marker."""
-    return 1.0 if regime == "unit" else float(length) ** -1.5
+    return float(length) ** -NORMS[regime]
 
 
 def marked(tokens: np.ndarray, norm: float) -> np.ndarray:
@@ -30,7 +32,7 @@ def marked(tokens: np.ndarray, norm: float) -> np.ndarray:
 
 
 def split_tokens(seed: int, train: int, test: int, steps: int, dim: int) -> tuple[np.ndarray, int]:
-    """Independent uniform unit tokens ``[train + test, steps, dim]``, and where the test part starts."""
+    """Independent uniform unit tokens ``[train + test, steps, dim]``, and where the test begins."""
     return sample_tokens(seed, train + test, steps, dim), train
 
 

@@ -129,6 +129,20 @@ def finding(
     )
 
 
+def exact(
+    quantity: str, value: float, *, relation: str, predicted: float, otherwise: str = ""
+) -> Finding:
+    """A number without a sampling error, held against a prediction."""
+    return finding(
+        quantity,
+        value,
+        (value, value),
+        relation=relation,
+        predicted=predicted,
+        otherwise=otherwise,
+    )
+
+
 def said(found: Finding) -> str:
     """The finding in one line.
 

@@ -1,10 +1,14 @@
-"""From settings to a conclusion, one job after the other."""
+"""From settings to a conclusion, by way of jobs."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
+import jax
+
+from ntkrnn._compile import available_cores
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.learnability._form import Conclusion, Experiment
@@ -64,17 +68,33 @@ def learnability(
     report = progress or (lambda done, total, what: None)
     jobs = experiment.jobs(settings)
     pieces: dict[str, Piece] = {}
-    for done, job in enumerate(jobs):
-        report(done, len(jobs), job.name)
-        piece = None if store is None else store.load(job.name)
-        if piece is None:
-            piece = job.measure()
-            if store is not None:
-                store.save(job.name, piece)
-        pieces[job.name] = piece
+    waiting: dict[Future[Piece], str] = {}
+    with ThreadPoolExecutor(_workers()) as pool:
+        for job in jobs:
+            piece = None if store is None else store.load(job.name)
+            if piece is None:
+                waiting[pool.submit(job.measure)] = job.name
+            else:
+                pieces[job.name] = piece
+        report(len(pieces), len(jobs), "measuring")
+        try:
+            for future in as_completed(waiting):
+                name = waiting[future]
+                pieces[name] = future.result()
+                if store is not None:
+                    store.save(name, pieces[name])
+                report(len(pieces), len(jobs), name)
+        except BaseException:  # Ctrl-C too: what has not begun is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     report(len(jobs), len(jobs), "fitting")
     try:
         conclusion = experiment.conclude(settings, pieces)
     except ValueError as error:
         raise StudyError(f"{experiment.name}: nothing can be fitted to these jobs: {error}") from error
     return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)
+
+
+def _workers() -> int:
+    """Jobs at a time: small products leave all but one core of a CPU idle."""
+    return min(available_cores(), 4) if jax.default_backend() == "cpu" else 1

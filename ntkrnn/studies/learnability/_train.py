@@ -35,7 +35,7 @@ def draw(arch: Any, seed: int, seeds: int, shape: tuple[int, ...]) -> Any:
     return jax.vmap(lambda key: init_fn(key, (-1, *shape[1:]))[1])(jax.numpy.stack(keys))
 
 
-def stable_rate(kernel: np.ndarray, share: float = 0.5) -> float:
+def stable_rate(kernel: np.ndarray, share: float = 0.25) -> float:
     """A learning rate of SGD that no batch makes unstable, from the kernel of the training set."""
     top = min(dynamics.largest_stable_step(kernel), 2 / float(np.max(np.diag(kernel))))
     return float(f"{share * top:.3g}")  # few digits: equal problems share a program

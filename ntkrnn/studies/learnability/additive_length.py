@@ -16,7 +16,7 @@ from ntkrnn.studies.learnability._form import (
     Finding,
     Job,
     Table,
-    finding,
+    exact,
     slope_finding,
     spread,
     stacked,
@@ -163,17 +163,16 @@ def conclude(settings: AdditiveLengthSettings, pieces: Mapping[str, Piece]) -> C
                     relation="at most",
                     predicted=float(degree),
                     margin=0.25,
-                    otherwise="The theorem bounds the error by the form, whose square for all tokens grows "
-                    "as L^q; a steeper count would contradict it, were the lengths long enough.",
+                    otherwise="The square of the form of all tokens grows as L^q; the bound holds up "
+                    "to further powers of L.",
                 )
             )
     ratio = form / bound
     worst = float(ratio.max())
     findings.append(
-        finding(
+        exact(
             "largest ratio of quadratic form and Schur bound",
             worst,
-            (worst, worst),
             relation="at most",
             predicted=1.0,
             otherwise="The inequality is proven; a ratio above 1 is an error of computation.",
@@ -233,19 +232,19 @@ def _figure(settings, lengths, form, bound, needed, network, regression):
                 errors,
                 log="x",
                 ticks=lengths,
-            ),  # fmt: skip
+            ),
         ],
         title="Additive targets of degree 1, 2, 3 as sequences get longer",
-        subtitle=f"tokens of norm L^(-3/2) on the circle behind a shared marker, {settings.seeds} seeds, "
-        f"networks of width {settings.width}",
+        subtitle=f"tokens of norm L^(-3/2) on the circle behind a shared marker, {settings.seeds} "
+        f"seeds, networks of width {settings.width}",
     )
 
 
 EXPERIMENT = Experiment(
     "additive-length",
     "Additive targets cost a power of the length",
-    "For tokens of norm L^(-3/2), sqrt(y'H^-1 y) of a degree-q function of one token grows at most like "
-    "L^((q-1)/2).\nMeasured: the form, its Schur bound, and the samples for a fixed error, degrees 1 to 3.",
+    "For tokens of norm L^(-3/2), sqrt(y'H^-1 y) of a degree-q function of one token grows at most as "
+    "L^((q-1)/2).\nMeasured: the form, its Schur bound, samples for a fixed error, degrees 1 to 3.",
     "WSHC21 (arXiv 2109.14142), up to constants and powers of L; docs/theory-al19-wshc21.md",
     AdditiveLengthSettings,
     jobs,

@@ -75,7 +75,7 @@ def measure(settings: BeyondAdditiveSettings, seed: int) -> Piece:
     target = ExactlyOneTarget.sample(at, steps, settings.dim)
     y = target(tokens)
     y = y - y[:n].mean()
-    x = marked(tokens, token_norm("small", settings.length))
+    x = marked(tokens, token_norm("balanced", settings.length))
     arch = wshc21_network(settings.width, settings.dim + 1)
     kernel, cross = ntk64(arch, x[:n]), ntk64(arch, x[n:], x[:n])
     curve = learning_curve(kernel, y[:n], cross, y[n:], sizes_up_to(n))

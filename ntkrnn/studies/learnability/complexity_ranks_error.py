@@ -89,7 +89,7 @@ def pool(steps: int, dim: int, at: int) -> dict[str, Callable[[np.ndarray], Any]
         "square of two last tokens": several(series=power(2), positions=(last - 1, last)),
         "square of first and last": several(series=power(2), positions=(0, last)),
         "cube of three tokens": several(series=power(3), positions=(0, last - 1, last)),
-        "fourth power of four tokens": several(series=power(4), positions=tuple(range(last - 3, steps))),
+        "fourth power of four tokens": several(series=power(4), positions=range(last - 3, steps)),
         "exactly one token": ExactlyOneTarget.sample(at, steps, dim),
         RANDOM: lambda tokens: noise.normal(size=len(tokens)),
     }  # fmt: skip
@@ -107,7 +107,7 @@ def measure(settings: ComplexityRanksErrorSettings, seed: int) -> Piece:
     """``[targets]`` each: complexity, power in the leading tenth of H, errors."""
     at, steps = 1000 * settings.seed + seed, settings.length - 1
     tokens, n = split_tokens(at, settings.samples, settings.test, steps, settings.dim)
-    x = marked(tokens, token_norm("small", settings.length))
+    x = marked(tokens, token_norm("balanced", settings.length))
     arch = wshc21_network(settings.width, settings.dim + 1)
     kernel, cross = ntk64(arch, x[:n]), ntk64(arch, x[n:], x[:n])
     rate = stable_rate(kernel)
@@ -138,7 +138,7 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
         stacked(pieces, jobs_of, key)[0] for key in ("complexity", "power", "regression", "network")
     )  # [S, targets]
     rank = lambda a, b: np.array(  # noqa: E731
-        [stats.spearmanr(p, q).statistic for p, q in zip(a, b, strict=True)]
+        [np.corrcoef(stats.rankdata(p), stats.rankdata(q))[0, 1] for p, q in zip(a, b, strict=True)]
     )
     random = names.index(RANDOM)
     others = np.delete(complexity, random, axis=1)
@@ -157,7 +157,7 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
             relation="at least",
             predicted=1.0,
             margin=0.3,
-            otherwise="SGD stops before it fits the small eigenvalues, which the complexity weighs most.",
+            otherwise="SGD stops before it fits the small eigenvalues, which weigh most.",
         ),
         finding(
             "complexity of random labels over the median of the targets",
@@ -186,8 +186,8 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
             for title, error in (("Kernel regression", regression), ("Networks", network))
         ],
         title="The complexity of the labels ranks the test errors",
-        subtitle=f"{len(names)} targets, {settings.samples} sequences of L = {settings.length}, networks "
-        f"of width {settings.width}, {settings.seeds} seeds",
+        subtitle=f"{len(names)} targets, {settings.samples} sequences of L = {settings.length}, "
+        f"networks of width {settings.width}, {settings.seeds} seeds",
     )  # fmt: skip
     arrays = {
         "targets": np.array(names),

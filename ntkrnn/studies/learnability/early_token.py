@@ -8,15 +8,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import line_fit
 from ntkrnn.studies.learnability._data import REGIMES, marked, sizes_up_to, split_tokens, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
     Job,
     Table,
+    exact,
     finding,
     slope_finding,
     spread,
@@ -133,17 +134,14 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
     needed, regression, network = get("needed"), get("regression"), get("network")
     cost = np.stack([np.asarray(pieces[f"coefficients-{k}"]["cost"]) for k in settings.long_lengths])
 
-    # 1/a_1 = exp(c L^p): p is the slope of log log against log, the offset left to the shortest.
-    line = stats.linregress(long ** (2 / 3), 2 * np.log(cost[:, 0]))
-    half = float(stats.t.ppf(0.975, len(long) - 2) * line.stderr)
-    power = stats.linregress(np.log(long), np.log(cost[:, 1]))
-    half_power = float(stats.t.ppf(0.975, len(long) - 2) * power.stderr)
-    curved = stats.linregress(np.log(long), 2 * np.log(cost[:, 0]))
+    line = line_fit(long ** (2 / 3), 2 * np.log(cost[:, 0]))
+    power = line_fit(np.log(long), np.log(cost[:, 1]))
+    curved = line_fit(np.log(long), 2 * np.log(cost[:, 0]))
     findings = [
         finding(
             "norm 1: rate c of 1/a_1 ~ exp(c L^(2/3))",
-            float(line.slope),
-            (float(line.slope) - half, float(line.slope) + half),
+            line.slope,
+            line.interval,
             relation="equals",
             predicted=1.0,
             margin=0.15,
@@ -151,17 +149,16 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
         ),
         finding(
             "norm L^(-3/2): exponent of 1/sqrt(a_1) in L",
-            float(power.slope),
-            (float(power.slope) - half_power, float(power.slope) + half_power),
+            power.slope,
+            power.interval,
             relation="at most",
             predicted=0.0,
             margin=0.1,
-            otherwise="A positive exponent is still polynomial, but not the constant that was expected.",
+            otherwise="A positive exponent is still polynomial, but not a constant.",
         ),
-        finding(
-            "norm 1: share of the variance of log 1/a_1 that exp(c L^(2/3)) leaves, over that of a power",
-            float((1 - line.rvalue**2) / (1 - curved.rvalue**2)),
-            (float((1 - line.rvalue**2) / (1 - curved.rvalue**2)),) * 2,
+        exact(
+            "norm 1: what exp(c L^(2/3)) leaves of the variance of log 1/a_1, over what a power leaves",
+            line.residual / curved.residual,
             relation="at most",
             predicted=1.0,
             otherwise="A power of L fits as well; longer sequences tell them apart.",
@@ -245,8 +242,8 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
 EXPERIMENT = Experiment(
     "early-token",
     "Early tokens are lost at norm 1 and kept after rescaling",
-    "A linear function of the first token costs exp(c L^(2/3)) if all tokens have norm 1, a power of L if "
-    "they have norm L^(-3/2).\nMeasured: exact coefficients of the kernel, samples needed, networks.",
+    "A linear function of the first token costs exp(c L^(2/3)) if all tokens have norm 1, a power of L "
+    "if they have norm L^(-3/2).\nMeasured: coefficients of the kernel, samples needed, networks.",
     "WSHC21 (arXiv 2109.14142), AL19 (arXiv 1902.01028); docs/theory-al19-wshc21.md",
     EarlyTokenSettings,
     jobs,

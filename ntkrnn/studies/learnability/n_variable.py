@@ -22,6 +22,7 @@ from ntkrnn.studies.learnability._form import (
     Experiment,
     Job,
     Table,
+    exact,
     finding,
     spread,
     stacked,
@@ -143,7 +144,6 @@ def conclude(settings: NVariableSettings, pieces: Mapping[str, Piece]) -> Conclu
     rise = lambda regime, count: (  # noqa: E731
         found[regime, count]["regression"][-1] - found[regime, count]["regression"][0]
     )
-    unit, small = found["unit", low]["regression"], found["small", low]["regression"]
     n_rise = found["small", high]["regression"].mean(0) - found["small", low]["regression"].mean(0)
     cost = lambda regime: float(  # noqa: E731
         np.log(found[regime, low]["cost"][-1, 0] / found[regime, low]["cost"][0, 0])
@@ -171,10 +171,9 @@ def conclude(settings: NVariableSettings, pieces: Mapping[str, Piece]) -> Conclu
             predicted=0.0,
             otherwise="More variables cost nothing at these sizes.",
         ),
-        finding(
+        exact(
             f"log ratio of the product's cost over {wide}, norm L^(-3/2) over norm 1, exact",
             cost("small") / cost("unit"),
-            (cost("small") / cost("unit"),) * 2,
             relation="at most",
             predicted=0.5,
             otherwise="The coefficient of the product depends on the span after rescaling too.",

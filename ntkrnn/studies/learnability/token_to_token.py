@@ -172,7 +172,8 @@ def _regression(kernel: np.ndarray, y: np.ndarray, cross: np.ndarray) -> np.ndar
 def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Conclusion:
     """Whether every step is learned, and how the samples depend on length and width."""
     get = lambda key, cells: [  # noqa: E731
-        stacked(pieces, [[_name(*cell, s) for s in range(settings.seeds)]], key)[0] for cell in cells
+        stacked(pieces, [[_name(cell[0], cell[1], s) for s in range(settings.seeds)]], key)[0]
+        for cell in cells
     ]
     by_length = [(length, settings.width) for length in settings.lengths]
     by_width = [(settings.lengths[0], width) for width in sorted(settings.widths)]
@@ -286,8 +287,8 @@ def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Con
         arrays[f"average_length_{length}_width_{width}"] = one
     columns = ("T", "width", "error of the worst step", "mean error", "samples needed")
     title = (
-        f"averaged iterate after {settings.samples[-1]} samples, errors over the variance; samples for a "
-        f"mean error of {settings.level:g}; mean ± std over seeds"
+        f"averaged iterate after {settings.samples[-1]} samples, errors over the variance; samples for "
+        f"a mean error of {settings.level:g}; mean ± std over seeds"
     )
     return Conclusion(Table(title, columns, rows), tuple(findings), arrays, figure)
 
@@ -296,7 +297,7 @@ EXPERIMENT = Experiment(
     "token-to-token",
     "Different functions from token to token, learned at once",
     "One-sample SGD on an Elman RNN learns, at the same time, functions from different input tokens to "
-    "different output tokens.\nMeasured: the averaged iterate's error at every step, samples against T, m.",
+    "different output tokens.\nMeasured: the averaged iterate at every step, samples against T and m.",
     "AL19 (arXiv 1902.01028), the main theorem, up to constants",
     TokenToTokenSettings,
     jobs,

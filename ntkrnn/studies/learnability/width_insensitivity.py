@@ -77,7 +77,7 @@ def measure(settings: WidthInsensitivitySettings, width: int, seed: int) -> Piec
     tokens, n = split_tokens(at, most, settings.test, steps, settings.dim)
     target = AdditiveTarget.sample(at, steps, settings.dim, series=PowerSeries.sin())
     y = target(tokens) / math.sqrt(steps / settings.dim)
-    x = marked(tokens, token_norm("small", settings.length))
+    x = marked(tokens, token_norm("balanced", settings.length))
     arch = wshc21_network(width, settings.dim + 1)
     kernel = ntk64(arch, x[:n])
     regression = learning_curve(kernel, y[:n], ntk64(arch, x[n:], x[:n]), y[n:], settings.samples)
@@ -139,8 +139,8 @@ def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) 
 EXPERIMENT = Experiment(
     "width-insensitivity",
     "More width asks for no more samples",
-    "Samples grow only with log m: at a fixed number of sequences the test error does not rise as a power "
-    "of m.\nMeasured: test errors of networks trained by SGD against m, beside kernel regression.",
+    "Samples grow only with log m: at a fixed number of sequences the test error does not rise as a "
+    "power of m.\nMeasured: test errors of networks trained by SGD, and of kernel regression.",
     "AL19 (arXiv 1902.01028), the main theorem, up to constants",
     WidthInsensitivitySettings,
     jobs,
