@@ -41,7 +41,7 @@ def fingerprint(settings: Any, dataset: Dataset) -> dict[str, Any]:
     # More widths or seeds add runs and change none.
     for name in ("widths", "seeds", "resamples", "contrast"):
         del fields[name]
-    fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
+    fields["architecture"] = dataclasses.replace(fields["architecture"], width=2)
     data = hashlib.sha256()
     for array in (dataset.x, dataset.lengths, dataset.labels):
         data.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())

@@ -14,7 +14,7 @@ import optax
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.targets import targets_of
@@ -30,7 +30,7 @@ Piece: TypeAlias = dict[str, Any]
 class Problem(NamedTuple):
     """Data, targets and infinite-width kernels of a study."""
 
-    arch: Elman
+    arch: Architecture
     x: Any
     y: Any
     lengths: Any

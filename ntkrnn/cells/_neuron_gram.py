@@ -1,0 +1,250 @@
+r"""Kernels of neurons that do not meet: Gram matrices of their states and forward sensitivities.
+
+For ``h_t = sigma(w h_{t-1} + <u, x_t>)`` the derivatives run forwards with the state::
+
+    D_w h_t = sigma'_t (h_{t-1} + w D_w h_{t-1}),   D_u h_t = sigma'_t (x_t + w D_u h_{t-1})
+
+and a kernel is a sum over neurons of products of such features. The neurons pass a few at a time:
+their features are one matrix whose product with itself is added up, and no Jacobian is ever held.
+Finite networks give their own neurons; the infinite-width kernel gives samples of their law.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn._nonlinearities import Nonlinearity, scalar_function
+from ntkrnn._types import Array
+from ntkrnn.cells._stack import inside_of
+
+CHUNK_ENTRIES = 2**22
+"""Features of one side that are held at a time."""
+LARGEST_CHUNK = 256
+BLOCK_ROWS = 128
+"""Rows of a block of a symmetric product, whose lower blocks are left out."""
+MOST_BLOCKS = 16
+
+
+class Reading(NamedTuple):
+    """What is summed over the neurons; a program is compiled for it."""
+
+    nonlinearity: str | Nonlinearity
+    readout: str
+    """"last", "mean" or "sequence"."""
+    groups: tuple[tuple[str, ...], ...]
+    """A Gram matrix for each group of features: ``("h",)``, or some of ``("w", "u")``."""
+    time: str | None = None
+    """With "sequence": "kept" for all pairs of steps, "diagonal" for equal ones, "traced" for their
+    sum."""
+
+
+class Neurons(NamedTuple):
+    """Neurons and how each enters: kernels are ``sum_i c_{o,i} c_{o',i} <features_i, features'_i>``."""
+
+    w: Array
+    """``[M]``"""
+    u: Array
+    """``[M, d]``"""
+    c: Array
+    """``[K, M]``, K outputs."""
+
+
+class Side(NamedTuple):
+    """The sequences of one side."""
+
+    x: Array
+    """``[N, T, d]``"""
+    lengths: Array | None
+
+
+def _chunks(neurons: Neurons, size: int) -> Neurons:
+    """``[chunks, ...]``; neurons that fill up the last one count 0 times."""
+    count = -(-neurons.w.shape[0] // size)
+    short = count * size - neurons.w.shape[0]
+    w = jnp.pad(neurons.w, (0, short), mode="edge").reshape(count, size)
+    u = jnp.pad(neurons.u, ((0, short), (0, 0)), mode="edge").reshape(count, size, -1)
+    c = jnp.pad(neurons.c, ((0, 0), (0, short))).reshape(-1, count, size)
+    return Neurons(w, u, jnp.swapaxes(c, 0, 1))
+
+
+def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> list[Array]:
+    """``[(T,) K, N, F]`` for each group, F running over features and neurons; 0 at padded steps."""
+    phi = scalar_function(reading.nonlinearity)
+    n, steps, d = side.x.shape
+    inside = inside_of(steps, side.lengths)
+    x = jnp.swapaxes(side.x, 0, 1)
+    if inside is not None:
+        x = jnp.where(inside[:, :, None], x, 0)
+    drive = jnp.einsum("tnd,cd->tnc", x, some.u, precision=precision)
+    last, groups = reading.readout == "last", reading.groups
+
+    # A feature's source is h_{t-1} for w and a channel of x_t for u: both as one multiply-add.
+    by_state = [
+        jnp.asarray([[1.0] if b == "w" else [0.0] for b in _features_of(group, d)], x.dtype)
+        for group in groups
+    ]
+    by_input = [_source(group, x) for group in groups]
+
+    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        h, derivatives, sums = carry
+        drive, sources, valid = inputs
+        new, slope = jax.jvp(phi, (some.w * h + drive,), (jnp.ones_like(h),))
+        found = []
+        for group, derivative, mask, source in zip(groups, derivatives, by_state, sources, strict=True):
+            if group == ("h",):
+                found.append(new[:, None, :])
+                continue
+            own = mask * h[:, None, :] + source[:, :, None]
+            found.append(slope[:, None, :] * (own + some.w * derivative))
+        if valid is not None:
+            rest = [h, *derivatives] if last else [jnp.zeros((), h.dtype)] * (1 + len(groups))
+            new = jnp.where(valid[:, None], new, rest[0])
+            found = [
+                jnp.where(valid[:, None, None], a, b) for a, b in zip(found, rest[1:], strict=True)
+            ]
+        if reading.readout == "mean":
+            sums = [a + b for a, b in zip(sums, found, strict=True)]
+        kept = [some.c[:, None, None, :] * a for a in found] if reading.readout == "sequence" else None
+        return (new, found, sums), kept
+
+    zero = [jnp.zeros((n, len(_features_of(group, d)), some.w.shape[0]), x.dtype) for group in groups]
+    start = (jnp.zeros_like(drive[0]), zero, zero if reading.readout == "mean" else None)
+    (_, found, sums), kept = jax.lax.scan(step, start, (drive, by_input, inside))
+    if reading.readout == "mean":
+        count = steps if side.lengths is None else side.lengths.astype(x.dtype)[:, None, None]
+        found = [a / count for a in sums]
+    if reading.readout != "sequence":
+        kept = [some.c[:, None, None, :] * a for a in found]
+    return [a.reshape(*a.shape[:-2], -1) for a in kept]
+
+
+def _features_of(group: tuple[str, ...], d: int) -> list[str]:
+    return [name for block in group for name in ([block] if block != "u" else ["u"] * d)]
+
+
+def _source(group: tuple[str, ...], x: Array) -> Array:
+    """``[T, N, features]``: the part of every feature's source that the input gives."""
+    zero = jnp.zeros_like(x[..., :1])
+    return jnp.concatenate([x if block == "u" else zero for block in group], axis=-1)
+
+
+def _axes(time: str | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Contracted and batch axes of ``[(T,) rows, F]``."""
+    if time == "diagonal":
+        return (2,), (0,)
+    if time == "traced":
+        return (0, 2), ()
+    return (1,), ()
+
+
+def _rows(a: Array, time: str | None) -> Array:
+    """``[(T,) K, N, F]`` with one axis of rows, unless time stands apart."""
+    if time in ("diagonal", "traced"):
+        return a.reshape(a.shape[0], -1, a.shape[-1])
+    return a.reshape(-1, a.shape[-1])
+
+
+def _edges(rows: int) -> list[tuple[int, int]]:
+    count = min(MOST_BLOCKS, max(1, rows // BLOCK_ROWS))
+    ends = np.linspace(0, rows, count + 1).astype(int).tolist()
+    return list(itertools.pairwise(ends))
+
+
+def _products(time: str | None, one: Array, two: Array | None, precision: Any) -> list[Array]:
+    """The product of rows with rows: whole, or of a side with itself its upper blocks."""
+    contracted, batch = _axes(time)
+    dims = ((contracted, contracted), (batch, batch))
+    if two is not None or batch or len(contracted) > 1:
+        two = one if two is None else two
+        return [jax.lax.dot_general(one, two, dims, precision=precision)]
+    return [
+        jax.lax.dot_general(one[start:end], one[start:], dims, precision=precision)
+        for start, end in _edges(one.shape[0])
+    ]
+
+
+def _whole(products: list[Array], symmetric: bool) -> Array:
+    """``[(T,) rows, rows]``; of a side with itself symmetric to the last bit."""
+    if len(products) == 1:
+        kernel = products[0]
+    else:
+        rows = products[0].shape[1]
+        kernel = jnp.concatenate([jnp.pad(a, ((0, 0), (rows - a.shape[1], 0))) for a in products])
+    if not symmetric:
+        return kernel
+    size = kernel.shape[-1]
+    at = jnp.arange(size, dtype=jnp.int32)
+    upper = at[:, None] <= at[None, :]
+    return jnp.where(upper, kernel, jnp.swapaxes(kernel, -1, -2))
+
+
+def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Side, Side]) -> Array:
+    """``[N1, N2, (T1, T2 or T,) K, K]``."""
+    (n1, t1), (n2, t2) = (side.x.shape[:2] for side in sides)
+    if reading.time == "kept":
+        kernel = kernel.reshape(t1, outputs, n1, t2, outputs, n2)
+        return jnp.transpose(kernel, (2, 5, 0, 3, 1, 4))
+    if reading.time == "diagonal":
+        kernel = kernel.reshape(t1, outputs, n1, outputs, n2)
+        return jnp.transpose(kernel, (2, 4, 0, 1, 3))
+    kernel = kernel.reshape(outputs, n1, outputs, n2)
+    return jnp.transpose(kernel, (1, 3, 0, 2))
+
+
+def neuron_gram(
+    reading: Reading, neurons: Neurons, one: Side, two: Side | None, precision: Any
+) -> list[Array]:
+    """Kernels of a set of neurons.
+
+    Args:
+        reading: what is wanted.
+        neurons: the neurons.
+        one: the first side.
+        two: the second side, None for the first.
+        precision: of the matrix products.
+
+    Returns:
+        For each group ``[N1, N2, K, K]``, or ``[N1, N2, T1, T2, K, K]`` for time "kept" and
+        ``[N1, N2, T, K, K]`` for "diagonal"; 0 at padded steps; symmetric to the last bit if ``two``
+        is None.
+
+    Cost: O((N1 + N2) T M d) for the features, and for the sums O(N1 N2 M d), times T for time
+    "diagonal" and "traced" and T1 T2 for "kept", about half of it if ``two`` is None; memory
+    that of the kernels and of the features of a few neurons.
+    """
+    sides = (one, one if two is None else two)
+    outputs, d = neurons.c.shape[0], neurons.u.shape[1]
+    longest = max(side.x.shape[0] * (side.x.shape[1] if reading.time else 1) for side in sides)
+    widest = sum(len(_features_of(group, d)) for group in reading.groups)
+    size = max(16, min(LARGEST_CHUNK, CHUNK_ENTRIES // (longest * outputs * widest)))
+    size = min(2 ** (size.bit_length() - 1), neurons.w.shape[0])
+    chunks = _chunks(neurons, size)
+
+    def of(some: Neurons) -> list[list[Array]]:
+        left = _features(reading, some, one, precision)
+        right = [None] * len(left) if two is None else _features(reading, some, two, precision)
+        return [
+            _products(
+                reading.time,
+                _rows(a, reading.time),
+                None if b is None else _rows(b, reading.time),
+                precision,
+            )
+            for a, b in zip(left, right, strict=True)
+        ]
+
+    # What reverse mode would keep of every chunk is computed again instead.
+    again = jax.checkpoint(of)
+
+    def add(total: Any, some: Neurons) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, again(some)), None
+
+    first = jax.tree.map(lambda a: a[0], chunks)
+    start = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(of, first))
+    total, _ = jax.lax.scan(add, start, chunks)
+    return [_arranged(_whole(part, two is None), reading, outputs, sides) for part in total]
