@@ -20,11 +20,14 @@ EXTRA = {
     "leaky-three-outputs-mean": ntkrnn.Elman(
         width=16, nonlinearity="leaky_relu(0.2)", out_dim=3, readout="mean", trainable=("w", "v")
     ),
+    "diagonal-relu-mean-only-w": ntkrnn.Diagonal(
+        width=16, nonlinearity="relu", out_dim=3, readout="mean", trainable=("w",)
+    ),
 }
 CASES = {**TABLE, **EXTRA}
 
 
-NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence")
+NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence", "diagonal-sin-last")
 
 
 def _setup(arch):
@@ -103,7 +106,7 @@ def test_equals_neural_tangents(name):
 
     def read(part, x):
         del part
-        return arch.v_std * features(arch, params, x, None)
+        return (arch.readout_variance * arch.state_size) ** 0.5 * features(arch, params, x, None)
 
     nngp_peer = jax.jit(nt.empirical_nngp_fn(read))(x1, x2, leaves)
     nngp = ntkrnn.empirical_nngp_fn(arch)(x1, x2, params)
@@ -115,15 +118,22 @@ def test_equals_neural_tangents(name):
     ("trace_axes", "diagonal_axes"),
     [((), ()), ((1,), ()), ((-1,), (1,)), ((-2,), (-1,))],
 )
-def test_axes_as_in_neural_tangents(trace_axes, diagonal_axes):
+@pytest.mark.parametrize("kind", [ntkrnn.Elman, ntkrnn.Diagonal])
+def test_axes_as_in_neural_tangents(trace_axes, diagonal_axes, kind):
     """Every role of the time and channel axes gives the shape and the numbers that NT gives."""
-    arch = ntkrnn.Elman(width=16, nonlinearity="relu", readout="sequence", out_dim=2)
+    arch = kind(width=16, nonlinearity="relu", readout="sequence", out_dim=2)
     x, params, _ = _setup(arch)
     x1, x2 = x[:3], x[3:]
     nt = neural_tangents()
     options = {"trace_axes": trace_axes, "diagonal_axes": diagonal_axes}
     apply_fn = ntkrnn.network(arch).apply_fn
-    peer = jax.jit(nt.empirical_ntk_fn(lambda p, x: apply_fn(p, x), **options))(x1, x2, params)
+    trained, merge = _split(arch, params)
+    leaves, structure = jax.tree.flatten(trained)
+
+    def f(part, x):
+        return apply_fn(merge(jax.tree.unflatten(structure, part)), x)
+
+    peer = jax.jit(nt.empirical_ntk_fn(f, **options))(x1, x2, leaves)
     got = ntkrnn.empirical_ntk_fn(arch, **options)(x1, x2, params)
     assert got.shape == peer.shape
     assert float(jnp.linalg.norm(got - peer)) <= 100 * EPS * float(jnp.linalg.norm(peer))

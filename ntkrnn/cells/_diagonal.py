@@ -97,7 +97,7 @@ def run(
 
     def step(states: list[Array], inputs: Any) -> tuple[list[Array], Any]:
         drives, valid = inputs
-        pre = [w * h + drive for w, h, drive in zip(weights, states, drives, strict=True)]
+        pre = [w[None, :] * h + drive for w, h, drive in zip(weights, states, drives, strict=True)]
         new = [phi(a) for a in pre]
         if valid is not None:
             new = [jnp.where(valid[:, None], h, 0) for h in new]

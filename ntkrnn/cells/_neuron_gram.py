@@ -85,22 +85,25 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
 
     # A feature's source is h_{t-1} for w and a channel of x_t for u: both as one multiply-add.
     by_state = [
-        jnp.asarray([[1.0] if b == "w" else [0.0] for b in _features_of(group, d)], x.dtype)
+        jnp.asarray([[[1.0] if b == "w" else [0.0] for b in _features_of(group, d)]], x.dtype)
         for group in groups
     ]
     by_input = [_source(group, x) for group in groups]
 
+    def by_output(found: list[Array]) -> list[Array]:
+        return [some.c[:, None, None, :] * a[None] for a in found]
+
     def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
         h, derivatives, sums = carry
         drive, sources, valid = inputs
-        new, slope = jax.jvp(phi, (some.w * h + drive,), (jnp.ones_like(h),))
+        new, slope = jax.jvp(phi, (some.w[None, :] * h + drive,), (jnp.ones_like(h),))
         found = []
         for group, derivative, mask, source in zip(groups, derivatives, by_state, sources, strict=True):
             if group == ("h",):
                 found.append(new[:, None, :])
                 continue
             own = mask * h[:, None, :] + source[:, :, None]
-            found.append(slope[:, None, :] * (own + some.w * derivative))
+            found.append(slope[:, None, :] * (own + some.w[None, None, :] * derivative))
         if valid is not None:
             rest = [h, *derivatives] if last else [jnp.zeros((), h.dtype)] * (1 + len(groups))
             new = jnp.where(valid[:, None], new, rest[0])
@@ -109,8 +112,7 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
             ]
         if reading.readout == "mean":
             sums = [a + b for a, b in zip(sums, found, strict=True)]
-        kept = [some.c[:, None, None, :] * a for a in found] if reading.readout == "sequence" else None
-        return (new, found, sums), kept
+        return (new, found, sums), by_output(found) if reading.readout == "sequence" else None
 
     zero = [jnp.zeros((n, len(_features_of(group, d)), some.w.shape[0]), x.dtype) for group in groups]
     start = (jnp.zeros_like(drive[0]), zero, zero if reading.readout == "mean" else None)
@@ -119,7 +121,7 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
         count = steps if side.lengths is None else side.lengths.astype(x.dtype)[:, None, None]
         found = [a / count for a in sums]
     if reading.readout != "sequence":
-        kept = [some.c[:, None, None, :] * a for a in found]
+        kept = by_output(found)
     return [a.reshape(*a.shape[:-2], -1) for a in kept]
 
 
@@ -179,7 +181,7 @@ def _whole(products: list[Array], symmetric: bool) -> Array:
         return kernel
     size = kernel.shape[-1]
     at = jnp.arange(size, dtype=jnp.int32)
-    upper = at[:, None] <= at[None, :]
+    upper = jnp.broadcast_to(at[:, None] <= at[None, :], kernel.shape)
     return jnp.where(upper, kernel, jnp.swapaxes(kernel, -1, -2))
 
 
