@@ -11,12 +11,10 @@ Finite networks give their own neurons; the infinite-width kernel gives samples 
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
@@ -24,10 +22,10 @@ from ntkrnn.cells._stack import inside_of
 
 CHUNK_ENTRIES = 2**22
 """Features of one side that are held at a time."""
-LARGEST_CHUNK = 256
-BLOCK_ROWS = 128
-"""Rows of a block of a symmetric product, whose lower blocks are left out."""
-MOST_BLOCKS = 16
+LARGEST_CHUNK = 64
+"""Neurons of a chunk: more make the products no faster, and their features leave the cache."""
+LEAF_ROWS = 128
+"""Rows up to which a symmetric product is computed whole."""
 
 
 class Reading(NamedTuple):
@@ -151,38 +149,45 @@ def _rows(a: Array, time: str | None) -> Array:
     return a.reshape(-1, a.shape[-1])
 
 
-def _edges(rows: int) -> list[tuple[int, int]]:
-    count = min(MOST_BLOCKS, max(1, rows // BLOCK_ROWS))
-    ends = np.linspace(0, rows, count + 1).astype(int).tolist()
-    return list(itertools.pairwise(ends))
-
-
 def _products(time: str | None, one: Array, two: Array | None, precision: Any) -> list[Array]:
-    """The product of rows with rows: whole, or of a side with itself its upper blocks."""
+    """Rows by rows; of a side with itself, halved over and over, every pair of blocks once."""
     contracted, batch = _axes(time)
     dims = ((contracted, contracted), (batch, batch))
-    if two is not None or batch or len(contracted) > 1:
-        two = one if two is None else two
-        return [jax.lax.dot_general(one, two, dims, precision=precision)]
-    return [
-        jax.lax.dot_general(one[start:end], one[start:], dims, precision=precision)
-        for start, end in _edges(one.shape[0])
-    ]
+
+    def product(a: Array, b: Array) -> Array:
+        return jax.lax.dot_general(a, b, dims, precision=precision)
+
+    def upper(a: Array) -> list[Array]:
+        rows = a.shape[0]
+        if rows <= LEAF_ROWS:
+            return [product(a, a)]
+        first, second = a[: rows // 2], a[rows // 2 :]
+        return [product(first, second), *upper(first), *upper(second)]
+
+    if two is not None:
+        return [product(one, two)]
+    return [product(one, one)] if one.ndim == 3 else upper(one)
 
 
-def _whole(products: list[Array], symmetric: bool) -> Array:
-    """``[(T,) rows, rows]``; of a side with itself symmetric to the last bit."""
-    if len(products) == 1:
-        kernel = products[0]
-    else:
-        rows = products[0].shape[1]
-        kernel = jnp.concatenate([jnp.pad(a, ((0, 0), (rows - a.shape[1], 0))) for a in products])
-    if not symmetric:
-        return kernel
-    size = kernel.shape[-1]
-    at = jnp.arange(size, dtype=jnp.int32)
-    upper = jnp.broadcast_to(at[:, None] <= at[None, :], kernel.shape)
-    return jnp.where(upper, kernel, jnp.swapaxes(kernel, -1, -2))
+def _whole(products: list[Array], rows: int) -> Array:
+    """``[(T,) rows, rows]`` from what there is of a side with itself, symmetric to the last bit."""
+    parts = iter(products)
+
+    def turned(a: Array) -> Array:
+        return jnp.swapaxes(a, -1, -2)
+
+    def assembled(rows: int) -> Array:
+        part = next(parts)
+        if part.shape[-2:] == (rows, rows):
+            at = jnp.arange(rows, dtype=jnp.int32)
+            above = jnp.broadcast_to(at[:, None] <= at[None, :], part.shape)
+            return jnp.where(above, part, turned(part))
+        top = jnp.concatenate([assembled(rows // 2), part], axis=1)
+        return jnp.concatenate(
+            [top, jnp.concatenate([turned(part), assembled(rows - rows // 2)], axis=1)]
+        )
+
+    return assembled(rows)
 
 
 def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Side, Side]) -> Array:
@@ -249,4 +254,9 @@ def neuron_gram(
     first = jax.tree.map(lambda a: a[0], chunks)
     start = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(of, first))
     total, _ = jax.lax.scan(add, start, chunks)
-    return [_arranged(_whole(part, two is None), reading, outputs, sides) for part in total]
+    if two is None:
+        rows = one.x.shape[0] * outputs * (one.x.shape[1] if reading.time == "kept" else 1)
+        kernels = [_whole(part, rows) for part in total]
+    else:
+        kernels = [part[0] for part in total]
+    return [_arranged(kernel, reading, outputs, sides) for kernel in kernels]
