@@ -78,9 +78,8 @@ def run(
 ) -> Trace:
     """A batch of sequences through the network; see :func:`ntkrnn.cells.run`.
 
-    Mirrored halves are computed apart, each by the same operations: one product for both would treat
-    their columns differently where the width does not fill its blocks, and equal neurons would differ
-    in the last bit.
+    Mirrored halves are computed apart, by the same operations on arrays of the same shape: equal
+    neurons then have equal states to the last bit, however a product groups its columns.
 
     Cost: O(N T m d).
     """

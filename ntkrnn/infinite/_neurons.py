@@ -184,7 +184,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
     Cost: with S = 2 samples replicates neurons that of :func:`ntkrnn.empirical_ntk_fn` at width S;
     memory for a few kernels.
 
-    Source: CE24 (arXiv 2402.12241) for the kernel; theory, diagonal networks.
+    Source: CE24 (arXiv 2402.12241); ``docs/conventions.md``, diagonal networks.
 
     Example:
         >>> import jax, ntkrnn
