@@ -36,7 +36,7 @@ def moved(params, seed=0):
 # The start
 
 
-QUICK = [(2, "sigmoid"), (6, "sin"), (34, "gelu"), (70, "tanh"), (1030, "tanh")]
+QUICK = [(1030, "tanh")]
 ALL = list(itertools.product([2, 6, 34, 70, 1030], ["tanh", "sin", "sigmoid", "gelu", "relu"]))
 
 
@@ -116,8 +116,8 @@ def test_against_a_loop_over_sequences_and_steps():
     for trace, expected in (((), full), ((-1,), np.trace(full, axis1=-2, axis2=-1) / 2)):
         got = ntkrnn.empirical_ntk_fn(arch, trace)(x, None, params)
         assert np.abs(got - expected).max() <= tolerance * np.abs(expected).max()
-        other = ntkrnn.empirical_ntk_fn(arch, trace)(x, x[:2], params)
-        assert np.abs(other - expected[:, :2]).max() <= tolerance * np.abs(expected).max()
+    other = ntkrnn.empirical_ntk_fn(arch)(x, x[:2], params)
+    assert np.abs(other - expected[:, :2]).max() <= tolerance * np.abs(expected).max()
     nngp = np.stack([states for states, _ in runs])
     nngp = np.einsum("itm,jsm->ijts", nngp, nngp) / m
     got = ntkrnn.empirical_nngp_fn(arch)(x, None, params)
@@ -242,6 +242,7 @@ def test_standard_errors_are_calibrated():
     assert np.all(np.abs(square - 1.4) < 4 * math.sqrt(7.84 / 80)), square
 
 
+@pytest.mark.slow
 def test_finite_width_converges_at_the_rate_of_one_over_the_root_of_the_width():
     x = data(3, 4, 2)
     limit = ntkrnn.network(ntkrnn.Diagonal()).kernel_fn(x)

@@ -27,7 +27,7 @@ EXTRA = {
 CASES = {**TABLE, **EXTRA}
 
 
-NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence", "diagonal-sin-last")
+NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence")
 
 
 def _setup(arch):
@@ -114,12 +114,18 @@ def test_equals_neural_tangents(name):
     assert float(jnp.linalg.norm(nngp - nngp_peer)) <= 100 * EPS * float(jnp.linalg.norm(nngp_peer))
 
 
+AXES = [((), ()), ((1,), ()), ((-1,), (1,)), ((-2,), (-1,))]
+
+
 @pytest.mark.parametrize(
-    ("trace_axes", "diagonal_axes"),
-    [((), ()), ((1,), ()), ((-1,), (1,)), ((-2,), (-1,))],
+    ("kind", "trace_axes", "diagonal_axes"),
+    [
+        *((ntkrnn.Elman, *axes) for axes in AXES),
+        *((ntkrnn.Diagonal, *axes) for axes in AXES[2:]),
+        *(pytest.param(ntkrnn.Diagonal, *axes, marks=pytest.mark.slow) for axes in AXES[:2]),
+    ],
 )
-@pytest.mark.parametrize("kind", [ntkrnn.Elman, ntkrnn.Diagonal])
-def test_axes_as_in_neural_tangents(trace_axes, diagonal_axes, kind):
+def test_axes_as_in_neural_tangents(kind, trace_axes, diagonal_axes):
     """Every role of the time and channel axes gives the shape and the numbers that NT gives."""
     arch = kind(width=16, nonlinearity="relu", readout="sequence", out_dim=2)
     x, params, _ = _setup(arch)

@@ -28,6 +28,7 @@ def fitting_pair(
 
 def feature_gram(arch: Architecture, roles: Roles, r1: Array, r2: Array, precision: Any) -> Gram:
     """``readout_variance <r, r'>``, in the layout of the kernel; different outputs are uncorrelated."""
+    scale = arch.readout_variance
     einsum = functools.partial(jnp.einsum, precision=precision)
     if roles.time is None:
         gram = einsum("im,jm->ij", r1, r2)
@@ -37,7 +38,7 @@ def feature_gram(arch: Architecture, roles: Roles, r1: Array, r2: Array, precisi
         gram = einsum("itm,jtm->ijt", r1, r2)
     else:
         gram = einsum("itm,jtm->ij", r1, r2) / r1.shape[1]
-    gram = arch.readout_variance * gram
+    gram = scale * gram
     if roles.channel == TRACED:
         return gram
     outputs = jnp.eye(arch.out_dim, dtype=gram.dtype)
