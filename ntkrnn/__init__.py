@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ntkrnn import dual
 from ntkrnn._network import Network, network
-from ntkrnn._types import Kernels
+from ntkrnn._types import Kernels, SampledKernels
 from ntkrnn._version import __version__
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Diagonal, Elman
 from ntkrnn.empirical import (
     empirical_nngp_fn,
     empirical_ntk_fn,
@@ -44,9 +44,11 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Diagonal",
     "Elman",
     "Kernels",
     "Network",
+    "SampledKernels",
     "__version__",
     "data",
     "dual",

@@ -31,6 +31,22 @@ def positive_integer(name: str, value: Any) -> int:
     return number
 
 
+def whole_number(name: str, value: Any) -> int:
+    """``value`` as an int, at least 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name}: got {value!r} of type {type(value).__name__}, expected a whole number of at "
+            f"least 0; pass for example {name}=0."
+        )
+    if number < 0:
+        raise ValueError(f"{name}: got {number}, expected a whole number of at least 0.")
+    return number
+
+
 def nonnegative_float(name: str, value: Any) -> Any:
     """``value`` as a finite float, at least 0; a scalar that is being traced passes as it is."""
     if isinstance(value, jax.Array) and value.ndim == 0 and concrete_values(value) is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
-from ntkrnn.architectures import Elman, check_architecture
+from ntkrnn.architectures import Architecture, check_architecture
 from ntkrnn.cells import apply, fitting_input, init_params
 from ntkrnn.infinite import kernel_fn_of
 
@@ -20,16 +20,17 @@ class Network(NamedTuple):
     kernel_fn: Callable[..., Any]
 
 
-def network(arch: Elman) -> Network:
+def network(arch: Architecture) -> Network:
     r"""Bind a finite network and its infinite-width kernels to an architecture.
 
     ``init_fn(key, input_shape) -> (output_shape, params)``
         ``input_shape`` is (N, T, d), N and T may be -1. Raw weights i.i.d. N(0, 1) in a plain pytree
-        ``{"cells": [{"forward": {"w": [m, m], "u": [m, d], "b": [m]}, ...}, ...], "v": [O, m]}``.
+        ``{"cells": [{"forward": {"w": [m, m], "u": [m, d], "b": [m]}, ...}, ...], "v": [O, m]}``; for
+        :class:`ntkrnn.Diagonal` ``{"w": [m], "u": [m, d], "c": [O, m]}``, drawn as it says.
 
     ``apply_fn(params, x, lengths=None) -> y``
         ``[N, T, d] -> [N, O]``, or ``[N, T, O]`` for readout "sequence" (0 at padded steps). The
-        recursion is that of :class:`Elman`. Pure; composes with jit, grad and vmap. ``lengths`` [N]
+        recursion is that of the architecture. Pure; composes with jit, grad and vmap. ``lengths`` [N]
         are the valid leading steps; what stands behind them never matters, NaN included.
 
     ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile=None, devices=None)``
@@ -51,8 +52,20 @@ def network(arch: Elman) -> Network:
         sizes and the device, spread over ``devices``, by default all of the kind that x1 is on;
         neither changes the numbers beyond rounding.
 
+        The kernels of :class:`ntkrnn.Diagonal` are expectations over one neuron::
+
+            nngp_{t,t'} = E h_t h'_t',   ntk_{t,t'} = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
+
+        integrated numerically. There ``get=None`` gives a :class:`ntkrnn.SampledKernels` with a
+        standard error of every entry, which "nngp_error" and "ntk_error" name, and the keywords are
+        ``samples=2048, replicates=8, tolerance=None, seed=0, method=None``: ``replicates``
+        independently scrambled Sobol sets (``method="qmc"``) of ``samples`` points each, doubled
+        until no error exceeds ``tolerance`` times the largest entry, or for d <= 2 a trapezoidal
+        rule of about as many nodes (``method="quadrature"``). Every entry is a deterministic function
+        of its two sequences, d and ``seed``.
+
     Args:
-        arch: an architecture such as :class:`Elman`.
+        arch: an architecture such as :class:`ntkrnn.Elman` or :class:`ntkrnn.Diagonal`.
 
     Returns:
         :class:`Network`.
@@ -66,7 +79,10 @@ def network(arch: Elman) -> Network:
     tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
     steps of a quarter octave in N and T, in about a second.
 
-    Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), in the scalings of
+    A diagonal network: apply O(N T m d), kernels as :func:`ntkrnn.empirical_ntk_fn` at width
+    ``2 samples replicates``; the error falls about as 1/samples for smooth functions of few channels.
+
+    Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), CE24 (arXiv 2402.12241), in the scalings of
     ``docs/conventions.md``.
 
     Example:

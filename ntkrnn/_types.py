@@ -44,3 +44,12 @@ class Kernels(NamedTuple):
     """Covariance of the outputs of infinitely wide networks."""
     ntk: Gram
     """Tangent kernel of infinitely wide networks, over the trainable blocks."""
+
+
+class SampledKernels(NamedTuple):
+    """What a ``kernel_fn`` that integrates numerically returns: a standard error for every entry."""
+
+    nngp: Gram
+    ntk: Gram
+    nngp_error: Gram
+    ntk_error: Gram

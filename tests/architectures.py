@@ -25,4 +25,15 @@ TABLE = {
         width=24, nonlinearity="abs", readout="mean", depth=2, b_std=0.5, trainable=("u", "b")
     ),
     "erf-three-outputs": ntkrnn.Elman(width=24, out_dim=3, v_std=1.3),
+    "diagonal-tanh-sequence": ntkrnn.Diagonal(width=24),
+    "diagonal-sin-last": ntkrnn.Diagonal(width=24, nonlinearity="sin", alpha=0.9, readout="last"),
+    "diagonal-identity-mean-unpaired": ntkrnn.Diagonal(
+        width=23, nonlinearity="identity", alpha=0.8, readout="mean", symmetric=False
+    ),
+    "diagonal-erf-sequence-only-u": ntkrnn.Diagonal(
+        width=16, nonlinearity="erf", trainable=("u",), out_dim=2
+    ),
 }
+
+DENSE = {name: arch for name, arch in TABLE.items() if arch.family == "dense"}
+"""Those whose neurons meet in matrices."""

@@ -13,7 +13,7 @@ import pytest
 from architectures import TABLE
 
 import ntkrnn
-from ntkrnn import Elman, dual
+from ntkrnn import Diagonal, Elman, dual
 
 PACKAGE = Path(ntkrnn.__file__).parent
 ALL = ("w", "u", "b", "v")
@@ -29,9 +29,11 @@ def own():
     return Elman(width=8, nonlinearity=dual.nonlinearity(own_function, name="algebraic"))
 
 
-@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Elman)])
-def test_no_field_can_be_assigned(field):
-    arch = Elman()
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, f.name) for kind in (Elman, Diagonal) for f in dataclasses.fields(kind)]
+)
+def test_no_field_can_be_assigned(kind, field):
+    arch = kind()
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(arch, field, getattr(arch, field))
 
@@ -44,13 +46,13 @@ def test_equal_by_value_and_usable_as_a_key(name):
     assert same == arch
     assert hash(same) == hash(arch)
     assert {arch: name}[same] == name
-    assert dataclasses.replace(arch, width=arch.width + 1) != arch
+    assert dataclasses.replace(arch, width=arch.width + 2) != arch
     assert len(set(TABLE.values())) == len(TABLE)
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_repr_evaluates_to_the_same_architecture(name):
-    assert eval(repr(TABLE[name]), {"Elman": Elman}) == TABLE[name]
+    assert eval(repr(TABLE[name]), {"Elman": Elman, "Diagonal": Diagonal}) == TABLE[name]
 
 
 def test_repr_names_every_field_and_its_value():
@@ -72,8 +74,9 @@ def test_repr_of_an_own_function_shows_its_name(own):
 @pytest.mark.parametrize("name", TABLE)
 def test_round_trip_through_asdict_and_json(name):
     arch = TABLE[name]
-    assert Elman(**dataclasses.asdict(arch)) == arch
-    back = Elman(**json.loads(json.dumps(dataclasses.asdict(arch))))
+    kind = type(arch)
+    assert kind(**dataclasses.asdict(arch)) == arch
+    back = kind(**json.loads(json.dumps(dataclasses.asdict(arch))))
     assert back == arch
     assert hash(back) == hash(arch)
 
@@ -189,14 +192,31 @@ INVALID = [
 ]
 
 
+BLOCK_OF_DIAGONAL = r"\('w', 'u'\)"
+INVALID_OF_DIAGONAL = [
+    ("width", 0, ValueError, "0", COUNT),
+    ("width", 5, ValueError, "5", r"an even number .* pass width=6 or symmetric=False"),
+    ("alpha", -0.5, ValueError, "-0.5", "at least 0"),
+    ("alpha", float("nan"), ValueError, "nan", "finite"),
+    ("alpha", "a", TypeError, "'a' of type str", "a number"),
+    ("symmetric", 1, TypeError, "1 of type int", "True or False"),
+    ("trainable", ("w", "v"), ValueError, r"\('w', 'v'\)", f"{BLOCK_OF_DIAGONAL}; 'v' is not a block"),
+    ("trainable", (), ValueError, r"\(\)", "nothing would be trained"),
+    ("readout", "first", ValueError, "'first'", "'last', 'mean', 'sequence'"),
+    ("nonlinearity", "tan", ValueError, "'tan'", "Did you mean 'tanh'"),
+    ("out_dim", 0, ValueError, "0", COUNT),
+]
+EVERY_INVALID = [(Elman, *row) for row in INVALID] + [(Diagonal, *row) for row in INVALID_OF_DIAGONAL]
+
+
 @pytest.mark.parametrize(
-    ("field", "value", "error", "came", "expected"),
-    INVALID,
-    ids=[f"{field}={value!r}".replace("\n", " ") for field, value, *_ in INVALID],
+    ("kind", "field", "value", "error", "came", "expected"),
+    EVERY_INVALID,
+    ids=[f"{kind.__name__}-{f}={value!r}".replace("\n", " ") for kind, f, value, *_ in EVERY_INVALID],
 )
-def test_an_invalid_field_is_refused_by_name(field, value, error, came, expected):
+def test_an_invalid_field_is_refused_by_name(kind, field, value, error, came, expected):
     with pytest.raises(error) as caught:
-        Elman(**{field: value})
+        kind(**{field: value})
     message = str(caught.value)
     assert message.startswith(f"{field}: got "), message
     assert re.search(came, message), message

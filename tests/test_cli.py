@@ -211,7 +211,7 @@ def test_missing_extra_is_one_message(monkeypatch, tmp_path):
 
 def test_info():
     text = plain(call("info").stdout)
-    for word in ("python", "ntkrnn", "jax", "numpy", "CPU cores", "memory", "GiB", "device"):
+    for word in ("python", "ntkrnn", "jax", "diagonal", "CPU cores", "memory", "GiB", "device"):
         assert word in text
     assert f"backend {jax.default_backend()}" in text
     assert ntkrnn.__version__ in text
@@ -231,3 +231,38 @@ def test_as_a_module():
         [sys.executable, "-m", "ntkrnn", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == f"ntkrnn {ntkrnn.__version__}"
+
+
+def test_compare_diagonal_networks(tmp_path):
+    options = ("--architecture", "diagonal", "--alpha", "0.4", "--readout", "last")
+    call("compare", *SMALL, *options, "--out", str(tmp_path))
+    record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert record["architecture"]["alpha"] == 0.4
+    assert record["architecture"]["nonlinearity"] == "tanh"
+    assert record["architecture"]["trainable"] == ["w", "u"]
+    narrow, wide = record["ntk_error_mean"]
+    assert wide < narrow
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--alpha", "1"], "--alpha: got 1.0 with --architecture elman"),
+        (["--architecture", "diagonal", "--depth", "2"], "--depth: got 2 with --architecture diagonal"),
+        (["--architecture", "diagonal", "--bidirectional"], "--bidirectional: got True"),
+        (["--architecture", "diagonal", "--alpha", "-1"], "alpha: got -1.0"),
+        (["--architecture", "diagonal", "--trainable", "v"], "'v' is not a block"),
+        (["--architecture", "diagonal", "--widths", "5,8"], "width: got 5, expected an even number"),
+        (["--architecture", "lstm"], "--architecture: got 'lstm', expected one of elman, diagonal"),
+    ],
+)
+def test_options_of_another_architecture_are_one_message(tmp_path, options, message):
+    result = call("compare", *options, "--out", str(tmp_path / "out"), expect=2)
+    assert message in plain(result.stderr) and "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_neural_tangents_has_no_diagonal_networks(tmp_path):
+    options = ("--architecture", "diagonal", "--engine", "neural-tangents", "--out", str(tmp_path))
+    result = call("compare", *SMALL, *options, expect=2)
+    assert "got neural-tangents for a Diagonal network" in plain(result.stderr)

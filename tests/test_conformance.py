@@ -46,18 +46,25 @@ def padded(filler, steps=T):
 
 @functools.lru_cache(maxsize=2)
 def derivative_of(form):
-    """Compiled ``(w, u, b, v, x) -> (number, kernels), gradients``: one number of both kernels."""
+    """Compiled ``(*scales, x) -> (number, kernels), gradients``: one number of both kernels."""
     rng = np.random.default_rng(1)
     shape = (N, N, T, T) if form.readout == "sequence" else (N, N)
     weights = [jnp.asarray(rng.normal(size=shape), DTYPE) for _ in range(2)]
 
     def objective(variables):
-        w, u, b, v, x = variables
-        arch = dataclasses.replace(form, w_std=w, u_std=u, b_std=b, v_std=v)
-        kernels = ntkrnn.network(arch).kernel_fn(x, None, None, LENGTHS)
+        *scales, x = variables
+        arch = form.with_scales(type(form.scales)(*scales))
+        kernels = ntkrnn.network(arch).kernel_fn(x, None, ("nngp", "ntk"), LENGTHS)
         return sum(jnp.sum(a * k) for a, k in zip(weights, kernels, strict=True)), kernels
 
     return jax.jit(jax.value_and_grad(objective, has_aux=True))
+
+
+def moved(params):
+    """A diagonal network after some training: no more copies of neurons, whose outputs cancel."""
+    rng = np.random.default_rng(4)
+    away = {name: params[name] + 0.2 * rng.normal(size=params[name].shape) for name in ("w", "u")}
+    return {**params, **jax.tree.map(lambda a: a.astype(DTYPE), away)}
 
 
 KINKED = ("relu", "leaky_relu(0.2)", "abs")
@@ -71,7 +78,8 @@ class Case:
         self.init_fn, self.apply_fn, self.kernel_fn = ntkrnn.network(self.arch)
         self.ntk_fn = ntkrnn.empirical_ntk_fn(self.arch)
         self.nngp_fn = ntkrnn.empirical_nngp_fn(self.arch)
-        self.output_shape, self.params = self.init_fn(jax.random.key(3), (N, T, D))
+        self.output_shape, self.start = self.init_fn(jax.random.key(3), (N, T, D))
+        self.params = self.start if self.arch.family == "dense" else moved(self.start)
         self.sequence = self.arch.readout == "sequence"
         # Some 32 roundings for each step and layer, whose errors the recursion does not amplify:
         # T and depth are 5 and 3 at most, and no scale is far above critical.
@@ -105,7 +113,7 @@ class Case:
     def derivative(self):
         # Neither the width nor the number of outputs enters: architectures that differ in nothing
         # else share one compilation.
-        return derivative_of(dataclasses.replace(self.arch.form, width=1, out_dim=1))
+        return derivative_of(dataclasses.replace(self.arch.form, width=2, out_dim=1))
 
     @property
     def variables(self):
@@ -146,22 +154,30 @@ def matrix(kernel):
 # Shapes and dtypes
 
 
+def shapes_of_dense(arch):
+    m, top = arch.width, arch.width * len(arch.directions)
+    layers = [
+        {d: {"w": (m, m), "u": (m, top if layer else D), "b": (m,)} for d in arch.directions}
+        for layer in range(arch.depth)
+    ]
+    return {"cells": layers, "v": (arch.out_dim, top)}
+
+
+def shapes_of_diagonal(arch):
+    return {"w": (arch.width,), "u": (arch.width, D), "c": (arch.out_dim, arch.width)}
+
+
 def test_init_gives_the_documented_tree(case):
-    m, top = case.arch.width, case.arch.width * len(case.arch.directions)
-    chex.assert_shape(case.params["v"], (case.arch.out_dim, top))
-    assert len(case.params["cells"]) == case.arch.depth
-    for layer, blocks in enumerate(case.params["cells"]):
-        assert tuple(sorted(blocks, reverse=True)) == case.arch.directions
-        for block in blocks.values():
-            columns = D if layer == 0 else top
-            chex.assert_shape([block["w"], block["u"], block["b"]], [(m, m), (m, columns), (m,)])
+    shapes = {"dense": shapes_of_dense, "diagonal": shapes_of_diagonal}[case.arch.family](case.arch)
+    assert jax.tree.map(jnp.shape, case.start) == shapes
     chex.assert_trees_all_equal_dtypes(
-        case.params, jax.tree.map(lambda a: jnp.zeros((), DTYPE), case.params)
+        case.start, jax.tree.map(lambda a: jnp.zeros((), DTYPE), case.start)
     )
     again = case.init_fn(jax.random.key(3), (-1, -1, D))[1]
-    chex.assert_trees_all_equal(again, case.params)  # a function of the key and d alone
-    leaves = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(case.params)])
-    assert len(np.unique(leaves)) > 0.99 * leaves.size  # no two blocks share their key
+    chex.assert_trees_all_equal(again, case.start)  # a function of the key and d alone
+    if case.arch.family == "dense":
+        leaves = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(case.start)])
+        assert len(np.unique(leaves)) > 0.99 * leaves.size  # no two blocks share their key
 
 
 def test_outputs_have_the_shape_that_init_promised(case):
@@ -192,8 +208,12 @@ def test_get_as_a_name_gives_the_array_and_none_gives_both(case):
         value = case.kernel_fn(X, None, field, LENGTHS)
         chex.assert_trees_all_equal(np.asarray(value), case.kernels[f"infinite {field}"])
     both = case.kernel_fn(X, get=None, lengths1=LENGTHS)
-    assert isinstance(both, ntkrnn.Kernels)
-    assert both._fields == ("nngp", "ntk")
+    sampled = case.arch.family == "diagonal"
+    assert isinstance(both, ntkrnn.SampledKernels if sampled else ntkrnn.Kernels)
+    assert both._fields[:2] == ("nngp", "ntk")
+    for error in both[2:]:
+        chex.assert_equal_shape([error, both.ntk])
+        assert np.all(np.asarray(error) >= 0)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, *([jnp.float64] if X64 else [])])
@@ -254,6 +274,9 @@ def test_gradient_of_the_outputs_reaches_every_parameter(case):
     gradient = jax.jit(jax.grad(lambda p: jnp.sum(weights * case.apply_fn(p, X, LENGTHS))))(case.params)
     chex.assert_tree_all_finite(gradient)
     chex.assert_trees_all_equal_shapes_and_dtypes(gradient, case.params)
+    if case.arch.family == "diagonal":
+        assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+        return
     blocks = [b for layer in gradient["cells"] for b in layer.values()]
     for name, scale in (("w", case.arch.w_std), ("u", case.arch.u_std), ("b", case.arch.b_std)):
         for block in blocks:
@@ -274,17 +297,20 @@ def test_gradients_of_the_kernels_are_finite(case):
     chex.assert_tree_all_finite(gradient)
     chex.assert_trees_all_equal_shapes_and_dtypes(gradient, case.variables)
     assert not np.any(np.asarray(gradient[-1])[PADDING])  # nothing flows out of the padding
-    w, u, _, v, _ = gradient
-    assert w != 0 and u != 0 and v != 0
+    for name, slope in zip(case.arch.scales._fields, gradient, strict=False):
+        assert slope != 0 or name == "b"
 
 
 @pytest.mark.skipif(not X64, reason="differences of float32 numbers say nothing")
-@pytest.mark.parametrize("what", ["w", "u", "b", "v", "x", "duplicate", "zero"])
+@pytest.mark.parametrize("what", ["scale-0", "scale-1", "scale-2", "scale-3", "x", "duplicate", "zero"])
 def test_gradients_of_the_kernels_match_central_differences(case, what):
     rng = np.random.default_rng(5)
     direction = [np.zeros_like(v) for v in case.variables]
-    if what in "wubv":
-        direction["wubv".index(what)] = np.ones((), DTYPE)
+    if what.startswith("scale"):
+        which = int(what[-1])
+        if which >= len(direction) - 1:
+            return  # not every architecture has four
+        direction[which] = np.ones((), DTYPE)
     else:
         rows = {"x": [0, 1, 3], "duplicate": [2], "zero": [4]}[what]
         direction[-1][rows] = rng.normal(size=(len(rows), T, D))

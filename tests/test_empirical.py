@@ -20,6 +20,9 @@ EXTRA = {
     "leaky-three-outputs-mean": ntkrnn.Elman(
         width=16, nonlinearity="leaky_relu(0.2)", out_dim=3, readout="mean", trainable=("w", "v")
     ),
+    "diagonal-relu-mean-only-w": ntkrnn.Diagonal(
+        width=16, nonlinearity="relu", out_dim=3, readout="mean", trainable=("w",)
+    ),
 }
 CASES = {**TABLE, **EXTRA}
 
@@ -103,7 +106,7 @@ def test_equals_neural_tangents(name):
 
     def read(part, x):
         del part
-        return arch.v_std * features(arch, params, x, None)
+        return (arch.readout_variance * arch.state_size) ** 0.5 * features(arch, params, x, None)
 
     nngp_peer = jax.jit(nt.empirical_nngp_fn(read))(x1, x2, leaves)
     nngp = ntkrnn.empirical_nngp_fn(arch)(x1, x2, params)
@@ -111,19 +114,32 @@ def test_equals_neural_tangents(name):
     assert float(jnp.linalg.norm(nngp - nngp_peer)) <= 100 * EPS * float(jnp.linalg.norm(nngp_peer))
 
 
+AXES = [((), ()), ((1,), ()), ((-1,), (1,)), ((-2,), (-1,))]
+
+
 @pytest.mark.parametrize(
-    ("trace_axes", "diagonal_axes"),
-    [((), ()), ((1,), ()), ((-1,), (1,)), ((-2,), (-1,))],
+    ("kind", "trace_axes", "diagonal_axes"),
+    [
+        *((ntkrnn.Elman, *axes) for axes in AXES),
+        *((ntkrnn.Diagonal, *axes) for axes in AXES[2:]),
+        *(pytest.param(ntkrnn.Diagonal, *axes, marks=pytest.mark.slow) for axes in AXES[:2]),
+    ],
 )
-def test_axes_as_in_neural_tangents(trace_axes, diagonal_axes):
+def test_axes_as_in_neural_tangents(kind, trace_axes, diagonal_axes):
     """Every role of the time and channel axes gives the shape and the numbers that NT gives."""
-    arch = ntkrnn.Elman(width=16, nonlinearity="relu", readout="sequence", out_dim=2)
+    arch = kind(width=16, nonlinearity="relu", readout="sequence", out_dim=2)
     x, params, _ = _setup(arch)
     x1, x2 = x[:3], x[3:]
     nt = neural_tangents()
     options = {"trace_axes": trace_axes, "diagonal_axes": diagonal_axes}
     apply_fn = ntkrnn.network(arch).apply_fn
-    peer = jax.jit(nt.empirical_ntk_fn(lambda p, x: apply_fn(p, x), **options))(x1, x2, params)
+    trained, merge = _split(arch, params)
+    leaves, structure = jax.tree.flatten(trained)
+
+    def f(part, x):
+        return apply_fn(merge(jax.tree.unflatten(structure, part)), x)
+
+    peer = jax.jit(nt.empirical_ntk_fn(f, **options))(x1, x2, leaves)
     got = ntkrnn.empirical_ntk_fn(arch, **options)(x1, x2, params)
     assert got.shape == peer.shape
     assert float(jnp.linalg.norm(got - peer)) <= 100 * EPS * float(jnp.linalg.norm(peer))

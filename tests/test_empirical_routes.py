@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from architectures import TABLE
+from architectures import DENSE
 
 import ntkrnn
 from ntkrnn.empirical import _factors, _ntk
@@ -34,11 +34,11 @@ def assert_close(got, want):
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TABLE]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DENSE]
 )
 def test_routes_are_equal(name):
     """x1 != x2 with N1 != N2 and T1 != T2, unequal lengths, channels kept."""
-    arch = TABLE[name]
+    arch = DENSE[name]
     x, params, lengths = setup(arch)
     sides = (x[:3, :4], x[3:], params, jnp.minimum(lengths[:3], 4), lengths[3:])
     a, b = (ntkrnn.empirical_ntk_fn(arch, (), _route=route)(*sides) for route in ROUTES)
@@ -48,7 +48,7 @@ def test_routes_are_equal(name):
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("name", ["relu-bias", "erf-three-outputs"])
 def test_each_route_is_the_jacobian_product(route, name):
-    arch = TABLE[name]
+    arch = DENSE[name]
     x, params, lengths = setup(arch)
     jacobian = jax.jacrev(lambda p: ntkrnn.network(arch).apply_fn(p, x, lengths))(params)
     want = sum(
@@ -63,7 +63,7 @@ def test_each_route_is_the_jacobian_product(route, name):
 @functools.lru_cache
 def gates(name, trace_axes):
     """Factors of two sides of the first gate."""
-    arch = TABLE[name]
+    arch = DENSE[name]
     x, params, lengths = setup(arch)
     roles = roles_of(arch, trace_axes, ())
     compute = jax.jit(lambda x, lengths: _factors.factors(arch, params, x, lengths, roles, EXACT))

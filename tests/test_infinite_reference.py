@@ -8,7 +8,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import reference
-from architectures import TABLE
+from architectures import DENSE
 
 import ntkrnn
 
@@ -37,7 +37,7 @@ EXTRA = {
     ),
 }
 CASES = {
-    name: arch for name, arch in {**TABLE, **EXTRA}.items() if arch.nonlinearity in reference.DUALS
+    name: arch for name, arch in {**DENSE, **EXTRA}.items() if arch.nonlinearity in reference.DUALS
 }
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import (
-    DEFAULT_MAX_VARIANCE,
-    Nonlinearity,
-    check_name,
+from ntkrnn._nonlinearities import Nonlinearity
+from ntkrnn.architectures._fields import (
+    READOUTS,
+    name_of,
+    normalised_nonlinearity,
+    normalised_trainable,
 )
 
-READOUTS = ("last", "mean", "sequence")
 BLOCKS = ("w", "u", "b", "v")
 
 
@@ -69,6 +70,11 @@ class Elman:
         True
     """
 
+    family: ClassVar[str] = "dense"
+    """What kind of code computes it: the key of the tables of cells, infinite and empirical."""
+    blocks: ClassVar[tuple[str, ...]] = BLOCKS
+    """What can be trained."""
+
     width: int = 1024
     nonlinearity: str | Nonlinearity = "erf"
     w_std: float = 1.0
@@ -88,17 +94,17 @@ class Elman:
             put(name, _checks.positive_integer(name, getattr(self, name)))
         for name in ("w_std", "u_std", "b_std", "v_std"):
             put(name, _checks.nonnegative_float(name, getattr(self, name)))
-        put("nonlinearity", _normalise_nonlinearity(self.nonlinearity))
+        put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
         put("readout", _checks.choice("readout", self.readout, READOUTS))
         put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))
-        put("trainable", _normalise_trainable(self.trainable))
+        put("trainable", normalised_trainable(self.trainable, BLOCKS))
 
     @property
     def scales(self) -> Scales:
         """The scales, apart from what decides the shape of the computation."""
         return Scales(self.w_std, self.u_std, self.b_std, self.v_std)
 
-    def with_scales(self, scales: Scales) -> Elman:
+    def with_scales(self, scales: Any) -> Elman:
         """The same architecture with other scales."""
         w, u, b, v = scales
         return dataclasses.replace(self, w_std=w, u_std=u, b_std=b, v_std=v)
@@ -118,54 +124,14 @@ class Elman:
         """Number of channels that a layer hands on: ``m``, or ``2 m`` when bidirectional."""
         return self.width * len(self.directions)
 
+    @property
+    def readout_variance(self) -> Any:
+        """Variance of what multiplies each feature in an output: ``v_std^2/m``."""
+        return self.v_std**2 / self.state_size
 
-def check_architecture(arch: Any) -> None:
-    """Raise unless ``arch`` is an architecture.
-
-    Raises:
-        TypeError: saying what came.
-    """
-    if not isinstance(arch, Elman):
-        raise TypeError(
-            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
-            "ntkrnn.Elman(width=256)."
-        )
-
-
-def _normalise_nonlinearity(value: Any) -> str | Nonlinearity:
-    """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""
-    if isinstance(value, dict):
-        fields = {field.name for field in dataclasses.fields(Nonlinearity)}
-        if "name" not in value or not set(value) <= fields:
-            raise ValueError(
-                f"nonlinearity: got a mapping with the keys {sorted(map(str, value))}, expected those "
-                f"of a Nonlinearity, {sorted(fields)}, as dataclasses.asdict gives them."
-            )
-        value = Nonlinearity(**value)
-        if value.fn is None:
-            check_name(value.name)
-    if isinstance(value, Nonlinearity):
-        plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
-        return value.name if plain else value
-    if isinstance(value, str):
-        return check_name(value)
-    raise TypeError(
-        f"nonlinearity: got {value!r} of type {type(value).__name__}, expected a name such as "
-        "'erf' or the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
-        "ntkrnn.dual.nonlinearity(fn)."
-    )
-
-
-def _normalise_trainable(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, (tuple, list, set, frozenset)):
-        raise TypeError(
-            f"trainable: got {value!r}, expected a tuple of block names out of {BLOCKS}, "
-            "for example ('w', 'u')."
-        )
-    unknown = [block for block in value if block not in BLOCKS]
-    if unknown or not value:
-        raise ValueError(
-            f"trainable: got {tuple(value)!r}, expected a non-empty subset of {BLOCKS}"
-            + (f"; {unknown[0]!r} is not a block." if unknown else ": nothing would be trained.")
-        )
-    return tuple(block for block in BLOCKS if block in value)
+    @property
+    def title(self) -> str:
+        """The kind of network, in a line of a figure."""
+        kind = "bidirectional Elman network" if self.bidirectional else "Elman network"
+        depth = f", depth {self.depth}" if self.depth > 1 else ""
+        return f"{kind} ({name_of(self.nonlinearity)}{depth})"

@@ -1,6 +1,7 @@
 """Benchmarks: every row measures ntkrnn and its peers in one run, and says whether a target is met."""
 
 from ntkrnn.bench._ceilings import ceilings
+from ntkrnn.bench._diagonal import diagonal_rows
 from ntkrnn.bench._finite import finite_rows
 from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
@@ -12,7 +13,8 @@ from ntkrnn.bench._training import training_rows
 
 def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """Every row of the benchmark."""
-    return [*infinite_rows(quick), *finite_rows(quick, all_peers), *training_rows(quick)]
+    finite = [*finite_rows(quick, all_peers), *diagonal_rows(quick, all_peers)]
+    return [*infinite_rows(quick), *finite, *training_rows(quick)]
 
 
 __all__ = [

@@ -1,19 +1,32 @@
 """Finite networks: one cell step, unrolled over a batch of sequences, stacked, read out.
 
-A cell is described once. Finite networks, their backward pass and the empirical kernels read that
-one description.
+A dense cell is described once. Finite networks, their backward pass and the empirical kernels read
+that one description. A diagonal network has no matrix between its neurons, and code of its own. What
+either offers stands in one table, :data:`ntkrnn.cells._family.FAMILIES`.
 """
 
 from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
-from ntkrnn.cells._gradient import parameter_gradient, split_trainable
-from ntkrnn.cells._parameters import fitting_input, init_params, parameter_shapes
+from ntkrnn.cells._family import (
+    apply,
+    features,
+    fitting_input,
+    gradient,
+    init_params,
+    parameter_shapes,
+    run,
+    split_trainable,
+)
+from ntkrnn.cells._neuron_gram import Neurons, Reading, Side, neuron_gram
 from ntkrnn.cells._pullback import pullback
-from ntkrnn.cells._stack import UNROLL, Steps, Trace, apply, features, run
+from ntkrnn.cells._stack import UNROLL, Steps, Trace
 
 __all__ = [
     "UNROLL",
     "Cell",
     "Gate",
+    "Neurons",
+    "Reading",
+    "Side",
     "Steps",
     "Term",
     "Trace",
@@ -21,8 +34,9 @@ __all__ = [
     "cell_of",
     "features",
     "fitting_input",
+    "gradient",
     "init_params",
-    "parameter_gradient",
+    "neuron_gram",
     "parameter_shapes",
     "pullback",
     "run",

@@ -8,30 +8,16 @@ here the backward loop leaves the deltas, and each block is one product of ``[m,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 
-from ntkrnn._types import Array, Lengths, Params
+from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
 from ntkrnn.architectures import Elman
 from ntkrnn.cells._cell import Cell, cell_of
 from ntkrnn.cells._pullback import pullback
-from ntkrnn.cells._stack import UNROLL, Steps, Trace
-
-
-def split_trainable(arch: Elman, params: Params) -> tuple[Params, Params]:
-    """The trainable blocks and the others, each with None in the place of the rest."""
-
-    def part(wanted: bool) -> Params:
-        def keep(blocks: dict[str, Array]) -> dict[str, Array | None]:
-            return {
-                name: a if (name in arch.trainable) is wanted else None for name, a in blocks.items()
-            }
-
-        cells = [{d: keep(blocks) for d, blocks in layer.items()} for layer in params["cells"]]
-        return {"cells": cells, **keep({"v": params["v"]})}
-
-    return part(True), part(False)
+from ntkrnn.cells._stack import UNROLL, Steps, Trace, run
 
 
 def _by_block(cell: Cell, steps: Steps, deltas: tuple[Array, ...], wanted: Any, precision: Any) -> dict:
@@ -90,3 +76,16 @@ def parameter_gradient(
         scale = arch.v_std / math.sqrt(arch.state_size)
         v = scale * jnp.einsum("no,nm->om", *flat, precision=precision)
     return {"cells": cells, "v": v}
+
+
+def gradient(
+    arch: Elman,
+    params: Params,
+    x: Sequences,
+    lengths: Lengths | None,
+    cotangent_of: Callable[[Outputs], Array],
+    unroll: int = UNROLL,
+) -> Params:
+    """One forward pass, and the derivatives of what ``cotangent_of`` makes of its outputs."""
+    trace = run(arch, params, x, lengths, unroll=unroll)
+    return parameter_gradient(arch, params, trace, lengths, cotangent_of(trace.output), unroll=unroll)

@@ -1,4 +1,4 @@
-"""Parameters: a plain pytree of raw weights, i.i.d. N(0, 1)."""
+"""Parameters of dense cells: a plain pytree of raw weights, i.i.d. N(0, 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ntkrnn import _checks
 from ntkrnn._types import Array, Params
 from ntkrnn.architectures import Elman
 
@@ -57,53 +56,6 @@ def init_params(arch: Elman, key: Array, channels: int, dtype: Any = None) -> Pa
     return jax.tree.unflatten(structure, drawn)
 
 
-def check_params(arch: Elman, params: Params) -> int:
-    """Raise unless ``params`` are those of the architecture; return their input channels d.
-
-    Raises:
-        ValueError: saying what came and what was expected.
-    """
-    try:
-        first = params["cells"][0]["forward"]["u"]
-        expected = parameter_shapes(arch, first.shape[1])
-        got = jax.tree.map(lambda a: tuple(a.shape), params)
-        real = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(params))
-    except (TypeError, KeyError, IndexError, AttributeError):
-        raise ValueError(
-            f"params: got {jax.tree.map(_describe, params)}, expected the pytree of arrays that "
-            f"init_fn of {arch} returns; initialise with init_fn(key, (-1, T, d))."
-        ) from None
-    if got != expected:
-        raise ValueError(
-            f"params: got blocks of shapes {got}, expected {expected} for {arch}; initialise with "
-            "init_fn of the same architecture."
-        )
-    if not real:
-        raise ValueError(
-            f"params: got {jax.tree.map(_describe, params)}, expected real floating arrays, as init_fn "
-            "returns them."
-        )
-    return first.shape[1]
-
-
-def _describe(leaf: Any) -> str:
-    if hasattr(leaf, "dtype") and hasattr(leaf, "shape"):
-        return f"{leaf.dtype}{list(leaf.shape)}"
-    return type(leaf).__name__
-
-
-def fitting_input(arch: Elman, params: Params, name: str, x: Any) -> Array:
-    """``x`` [N, T, d] in the common dtype of inputs and parameters, if their channels agree.
-
-    Raises:
-        ValueError: if ``params`` are not those of the architecture, or made for another d.
-    """
-    channels = check_params(arch, params)
-    x = _checks.sequences(name, x)
-    if x.shape[2] != channels:
-        raise ValueError(
-            f"{name}: got d={x.shape[2]} channels (shape {tuple(x.shape)}), expected d={channels}, "
-            "with which the parameters were initialised."
-        )
-    with jax.numpy_dtype_promotion("standard"):
-        return x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
+def channels(params: Params) -> int:
+    """The input channels d that parameters were drawn for."""
+    return params["cells"][0]["forward"]["u"].shape[1]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn._types import Array, Lengths, Params, Sequences
+from ntkrnn.architectures import Elman
 from ntkrnn.cells._cell import Cell, cell_of
 
 UNROLL = 2
@@ -178,23 +178,3 @@ def run(
     read = _read(arch, tops, lengths)
     product = jnp.einsum("...m,om->...o", read, params["v"], precision=precision)
     return Trace(arch.v_std / math.sqrt(arch.state_size) * product, read, layers)
-
-
-@functools.partial(jax.jit, static_argnames="form")
-def _compiled(form: Elman, scales: Scales, params: Params, x: Array, lengths: Any) -> Any:
-    trace = run(form.with_scales(scales), params, x, lengths)
-    return trace.output, trace.features
-
-
-def apply(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None = None) -> Outputs:
-    """Outputs ``[N, O]``, or ``[N, T, O]`` for readout "sequence" (0 at padded steps)."""
-    return _compiled(arch.form, arch.scales, params, x, lengths)[0]
-
-
-def features(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None = None) -> Outputs:
-    """What the readout matrix multiplies: ``[N, m]``, or ``[N, T, m]`` for "sequence".
-
-    With ``bidirectional`` the last axis is ``2 m``. ``v_std^2/m <r, r'>`` of these is the empirical
-    NNGP kernel.
-    """
-    return _compiled(arch.form, arch.scales, params, x, lengths)[1]

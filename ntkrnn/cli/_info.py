@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 import platform
@@ -12,14 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ntkrnn._compile import available_cores
+from ntkrnn.architectures import ARCHITECTURES
 from ntkrnn.cli._console import out
 from ntkrnn.report import run_record
 
 
 def info_command() -> None:
-    """Print versions, devices, memory, and which extras are installed."""
+    """Print versions, architectures, devices, memory, and which extras are installed."""
     console = out()
     console.print(_grid("Versions", list(run_record()["versions"].items())))
+    console.print(_grid("Architectures", _architectures()))
     console.print(_grid("Machine", _machine()))
     console.print(_grid("JAX", _jax()))
     console.print(_grid("Optional packages", _extras()))
@@ -32,6 +35,14 @@ def _grid(title: str, rows: list[tuple[str, str]]) -> Table:
     for name, value in rows:
         table.add_row(Text(f"  {name}"), Text(value))
     return table
+
+
+def _architectures() -> list[tuple[str, str]]:
+    """What --architecture takes, with the fields of each."""
+    return [
+        (name, ", ".join(field.name for field in dataclasses.fields(kind)))
+        for name, kind in ARCHITECTURES.items()
+    ]
 
 
 def _machine() -> list[tuple[str, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Any
 
 import typer
 
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import ARCHITECTURES, Architecture
 from ntkrnn.cli._options import blocks
 from ntkrnn.data import Dataset, load
 
@@ -39,34 +40,66 @@ Standardize = Annotated[
         help="none, global, channel or series: what shares one mean and standard deviation.",
     ),
 ]
+Kind = Annotated[
+    str,
+    typer.Option(
+        "--architecture",
+        metavar="NAME",
+        rich_help_panel=NET,
+        help="elman, or diagonal: every neuron remembers itself alone.",
+    ),
+]
 Nonlinearity = Annotated[
-    str, typer.Option(metavar="NAME", rich_help_panel=NET, help="erf, relu, tanh, sin, ...")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=NET,
+        show_default="erf; diagonal: tanh",
+        help="erf, relu, tanh, sin, ...",
+    ),
 ]
 Readout = Annotated[
-    str, typer.Option(metavar="NAME", rich_help_panel=NET, help="last, mean or sequence.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=NET,
+        show_default="last; diagonal: sequence",
+        help="last, mean or sequence.",
+    ),
 ]
 Depth = Annotated[
-    int, typer.Option(metavar="INT", rich_help_panel=NET, help="Number of recurrent layers.")
+    int | None,
+    typer.Option(
+        metavar="INT",
+        rich_help_panel=NET,
+        show_default="1",
+        help="Number of recurrent layers of an Elman network.",
+    ),
 ]
 Bidirectional = Annotated[
-    bool, typer.Option("--bidirectional", rich_help_panel=NET, help="Read both ways in time.")
+    bool,
+    typer.Option(
+        "--bidirectional", rich_help_panel=NET, help="Read both ways in time; Elman networks only."
+    ),
 ]
-WStd = Annotated[
-    float, typer.Option(metavar="FLOAT", rich_help_panel=NET, help="Recurrent weights' scale.")
-]
-UStd = Annotated[
-    float, typer.Option(metavar="FLOAT", rich_help_panel=NET, help="Input weights' scale.")
-]
-BStd = Annotated[float, typer.Option(metavar="FLOAT", rich_help_panel=NET, help="Biases' scale.")]
-VStd = Annotated[
-    float, typer.Option(metavar="FLOAT", rich_help_panel=NET, help="Readout weights' scale.")
-]
+
+
+def _scale(what: str, default: str) -> Any:
+    return typer.Option(metavar="FLOAT", rich_help_panel=NET, show_default=default, help=what)
+
+
+WStd = Annotated[float | None, _scale("Recurrent weights' scale, Elman.", "1.0")]
+UStd = Annotated[float | None, _scale("Input weights' scale, Elman.", "1.0")]
+BStd = Annotated[float | None, _scale("Biases' scale, Elman.", "0.0")]
+VStd = Annotated[float | None, _scale("Readout weights' scale, Elman.", "1.0")]
+Alpha = Annotated[float | None, _scale("Size of the recurrent weights at the start, diagonal.", "0.5")]
 Trainable = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="BLOCKS",
         rich_help_panel=NET,
-        help="Blocks that the NTK sums over, out of w,u,b,v.",
+        show_default="w,u,b,v; diagonal: w,u",
+        help="Blocks that the NTK sums over, out of w,u,b,v (diagonal: w,u).",
     ),
 ]
 Seed = Annotated[
@@ -74,9 +107,27 @@ Seed = Annotated[
 ]
 
 
-def architecture(trainable: str, **fields: Any) -> Elman:
-    """The architecture of the options, with the blocks of ``--trainable``."""
-    return Elman(trainable=blocks(trainable), **fields)
+def architecture(kind: str, trainable: str | None, bidirectional: bool, **given: Any) -> Architecture:
+    """The architecture of the options; what is None was not given, and is as the architecture has it.
+
+    Raises:
+        ValueError: naming an option that is unknown, out of range, or of another architecture.
+    """
+    if kind not in ARCHITECTURES:
+        raise ValueError(f"--architecture: got {kind!r}, expected one of {', '.join(ARCHITECTURES)}.")
+    fields = {name: value for name, value in given.items() if value is not None}
+    if trainable is not None:
+        fields["trainable"] = blocks(trainable)
+    if bidirectional:
+        fields["bidirectional"] = True
+    known = [field.name for field in dataclasses.fields(ARCHITECTURES[kind])]
+    for name, value in fields.items():
+        if name not in known:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: got {value} with --architecture {kind}, which has no "
+                "such option; leave it out."
+            )
+    return ARCHITECTURES[kind](**fields)
 
 
 def dataset(data: str, n: int | None, seed: int, standardize: str) -> Dataset:

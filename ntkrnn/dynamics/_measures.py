@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Params
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.cells import run
 
 
@@ -34,7 +34,7 @@ def _spectral_norm(matrix: Array) -> Array:
     return jnp.linalg.norm(matrix, ord=2)
 
 
-def movement(arch: Elman | None, start: Params, now: Params, spectral: bool) -> Movement:
+def movement(arch: Architecture | None, start: Params, now: Params, spectral: bool) -> Movement:
     """Measure it.
 
     Cost: O(parameters), and O(m^3) for the spectral norms.
@@ -51,14 +51,17 @@ def movement(arch: Elman | None, start: Params, now: Params, spectral: bool) -> 
         return jnp.sqrt(jnp.max(square))
 
     def norm(path: Any, a: Array) -> Array | None:
-        return _spectral_norm(a) if path[-1].key == "w" else None
+        if path[-1].key != "w":
+            return None
+        # A vector is the diagonal of a matrix.
+        return jnp.max(jnp.abs(a)) if a.ndim == 1 else _spectral_norm(a)
 
     neuron = jax.tree_util.tree_map_with_path(largest, shift)
     found = jax.tree_util.tree_map_with_path(norm, shift) if spectral else None
     return Movement(frobenius, neuron, found)
 
 
-def signs(arch: Elman, params: Params, x: Array, lengths: Any) -> list[Array]:
+def signs(arch: Architecture, params: Params, x: Array, lengths: Any) -> list[Array]:
     """``[T, N, m]`` booleans for each layer, direction and gate: which pre-activations are positive."""
     trace = run(arch, params, x, lengths)
     return [h > 0 for layer in trace.layers for steps in layer.values() for h in steps.pre_activations]

@@ -10,8 +10,8 @@ import jax
 
 from ntkrnn import _checks
 from ntkrnn._types import Array, Outputs, Params
-from ntkrnn.architectures import Elman, Scales, check_architecture
-from ntkrnn.cells import parameter_gradient, run, split_trainable
+from ntkrnn.architectures import ARCHITECTURES, AnyScales, Architecture
+from ntkrnn.cells import gradient, run, split_trainable
 
 _UNROLL = 8
 """Steps to a turn of the loop over time: small products, whose overhead is what training waits for."""
@@ -23,26 +23,26 @@ Cotangent = Callable[[Outputs], Array]
 class Model(NamedTuple):
     """A network as a program sees it: hashable, its scales apart so that they do not recompile."""
 
-    form: Elman | None
+    form: Architecture | None
     """The architecture without its scales, None for a function."""
     fn: Callable[..., Any] | None
 
-    def outputs(self, scales: Scales | None, params: Params, x: Array, lengths: Any) -> Outputs:
+    def outputs(self, scales: AnyScales | None, params: Params, x: Array, lengths: Any) -> Outputs:
         """``[N, O]`` or ``[N, T, O]``."""
         if self.form is None or scales is None:
             return call(self.fn, params, x, lengths)
-        return run(self.form.with_scales(scales), params, x, lengths, unroll=_UNROLL).output
+        arch = self.form.with_scales(scales)
+        return run(arch, params, x, lengths, unroll=_UNROLL).output
 
     def gradient(
-        self, scales: Scales | None, params: Params, x: Array, lengths: Any, cotangent: Cotangent
+        self, scales: AnyScales | None, params: Params, x: Array, lengths: Any, cotangent: Cotangent
     ) -> Params:
         """Derivatives of the loss by what is trained."""
         if self.form is None or scales is None:
             y, back = jax.vjp(lambda p: call(self.fn, p, x, lengths), params)
             return back(cotangent(y))[0]
         arch = self.form.with_scales(scales)
-        trace = run(arch, params, x, lengths, unroll=_UNROLL)
-        return parameter_gradient(arch, params, trace, lengths, cotangent(trace.output), unroll=_UNROLL)
+        return gradient(arch, params, x, lengths, cotangent, unroll=_UNROLL)
 
     def split(self, params: Params) -> tuple[Params, Params]:
         """What is trained and what is not, None in the place of the other."""
@@ -63,14 +63,13 @@ def call(fn: Any, params: Params, x: Array, lengths: Any) -> Outputs:
     return fn(params, x) if lengths is None else fn(params, x, lengths=lengths)
 
 
-def model_of(arch: Any) -> tuple[Model, Scales | None]:
+def model_of(arch: Any) -> tuple[Model, AnyScales | None]:
     """The model of an architecture or a function, and its scales.
 
     Raises:
         TypeError: if it is neither.
     """
-    if isinstance(arch, Elman):
-        check_architecture(arch)
+    if isinstance(arch, tuple(ARCHITECTURES.values())):
         return Model(arch.form, None), arch.scales
     if callable(arch) and not inspect.isclass(arch):
         return Model(None, arch), None

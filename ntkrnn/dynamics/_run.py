@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from ntkrnn._types import Array, Params
-from ntkrnn.architectures import Scales
+from ntkrnn.architectures import AnyScales
 from ntkrnn.dynamics._losses import Loss, mean_loss, residual
 from ntkrnn.dynamics._measures import Movement, changed, movement, signs
 from ntkrnn.dynamics._model import Data, Model, joined
@@ -78,7 +78,7 @@ class Final(NamedTuple):
 
 def run_one(
     plan: Plan,
-    scales: Scales | None,
+    scales: AnyScales | None,
     data: Data,
     test: Data | None,
     at: Array,

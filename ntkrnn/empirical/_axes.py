@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman, check_architecture
+from ntkrnn.architectures import Architecture, check_architecture
 
 KEPT, DIAGONAL, TRACED = "kept", "diagonal", "traced"
 
@@ -26,7 +26,7 @@ class Roles(NamedTuple):
     channel: str
 
 
-def roles_of(arch: Elman, trace_axes: Sequence[int], diagonal_axes: Sequence[int]) -> Roles:
+def roles_of(arch: Architecture, trace_axes: Sequence[int], diagonal_axes: Sequence[int]) -> Roles:
     """Canonical roles of the output axes.
 
     Raises:

@@ -8,13 +8,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Gram, Params
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.cells import fitting_input
 from ntkrnn.empirical._axes import DIAGONAL, KEPT, TRACED, Roles, turned
 
 
 def fitting_pair(
-    arch: Elman, roles: Roles, params: Params, x1: Array, x2: Array
+    arch: Architecture, roles: Roles, params: Params, x1: Array, x2: Array
 ) -> tuple[Array, Array]:
     """Both sides in the dtype to compute in; raise unless they fit the parameters and the axes."""
     x1, x2 = (fitting_input(arch, params, n, x) for n, x in (("x1", x1), ("x2", x2)))
@@ -26,9 +26,9 @@ def fitting_pair(
     return x1, x2
 
 
-def feature_gram(arch: Elman, roles: Roles, r1: Array, r2: Array, precision: Any) -> Gram:
-    """``(v_std^2/m) <r, r'>``, in the layout of the kernel; different outputs are uncorrelated."""
-    scale = arch.v_std**2 / arch.state_size
+def feature_gram(arch: Architecture, roles: Roles, r1: Array, r2: Array, precision: Any) -> Gram:
+    """``readout_variance <r, r'>``, in the layout of the kernel; different outputs are uncorrelated."""
+    scale = arch.readout_variance
     einsum = functools.partial(jnp.einsum, precision=precision)
     if roles.time is None:
         gram = einsum("im,jm->ij", r1, r2)

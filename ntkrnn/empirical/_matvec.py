@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._types import Array, Params
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import run
 from ntkrnn.empirical._axes import TRACED, Roles, roles_of
 from ntkrnn.empirical._features import fitting_pair
@@ -48,8 +48,8 @@ def _in_blocks(size: int, x: Array, lengths: Any) -> tuple[Array, Array]:
 
 @functools.partial(jax.jit, static_argnames=("form", "roles", "sizes", "precision"))
 def _compiled(
-    form: Elman,
-    scales: Scales,
+    form: Architecture,
+    scales: AnyScales,
     roles: Roles,
     params: Params,
     x1: Array,
@@ -100,7 +100,7 @@ def _compiled(
     return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(v, -1, 0)), 0, -1)
 
 
-def _roles(arch: Elman, trace_axes: Sequence[int]) -> Roles:
+def _roles(arch: Architecture, trace_axes: Sequence[int]) -> Roles:
     """Roles of the output axes; the time axis is always kept."""
     roles = roles_of(arch, trace_axes, ())
     if roles.time == TRACED:
@@ -111,7 +111,7 @@ def _roles(arch: Elman, trace_axes: Sequence[int]) -> Roles:
     return roles
 
 
-def space_of(arch: Elman, roles: Roles, x: Array) -> tuple[int, ...]:
+def space_of(arch: Architecture, roles: Roles, x: Array) -> tuple[int, ...]:
     """Shape of a vector: ``(N,)``, with T for "sequence", with O where channels are kept."""
     time = (x.shape[1],) if arch.readout == "sequence" else ()
     channels = () if roles.channel == TRACED else (arch.out_dim,)
@@ -131,7 +131,7 @@ def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
 
 
 def empirical_ntk_matvec(
-    arch: Elman,
+    arch: Architecture,
     trace_axes: Sequence[int] = (-1,),
     *,
     batch_size: int | None = None,
@@ -206,7 +206,7 @@ def empirical_ntk_matvec(
     return operator_fn
 
 
-def _block_of(arch: Elman, x: Array, batch_size: int | None) -> int:
+def _block_of(arch: Architecture, x: Array, batch_size: int | None) -> int:
     """Sequences to a block, as equally many in each as can be."""
     n, steps = x.shape[:2]
     most = batch_size or max(1, BLOCK_ENTRIES // (steps * arch.state_size * arch.depth))

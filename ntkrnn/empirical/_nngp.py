@@ -10,7 +10,7 @@ import jax
 
 from ntkrnn import _checks
 from ntkrnn._types import Gram
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import run
 from ntkrnn.empirical._axes import Roles, roles_of
 from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
@@ -19,8 +19,8 @@ from ntkrnn.empirical._precision import precision_of
 
 @functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision"))
 def _compiled(
-    form: Elman,
-    scales: Scales,
+    form: Architecture,
+    scales: AnyScales,
     roles: Roles,
     params: Any,
     x1: Any,
@@ -38,7 +38,7 @@ def _compiled(
 
 
 def empirical_nngp_fn(
-    arch: Elman,
+    arch: Architecture,
     trace_axes: Sequence[int] = (-1,),
     diagonal_axes: Sequence[int] = (),
     *,
@@ -47,10 +47,12 @@ def empirical_nngp_fn(
     r"""Build ``nngp_fn(x1, x2, params, lengths1=None, lengths2=None)``.
 
     ``(v_std^2/m) <r(x), r(x')>``: the covariance of the outputs given the recurrent weights, the
-    expectation over the readout V taken exactly. It converges to the "nngp" of ``kernel_fn`` as the
-    width grows, at the rate 1/sqrt m, and equals what ``neural_tangents.empirical_nngp_fn`` gives for
-    the features r. (For the outputs themselves that function gives y y'^T, a matrix of rank
-    ``out_dim`` that does not converge for a fixed number of outputs.)
+    expectation over the readout V taken exactly. For a diagonal network it is ``(1/m) <r(x), r(x')>``,
+    with the expectation over independent signs c, whether or not they come in pairs. It converges to
+    the "nngp" of ``kernel_fn`` as the width grows, at the rate 1/sqrt m, and equals what
+    ``neural_tangents.empirical_nngp_fn`` gives for the features r. (For the outputs themselves that
+    function gives y y'^T, a matrix of rank ``out_dim`` that does not converge for a fixed number of
+    outputs.)
 
     Args:
         arch: an architecture such as :class:`ntkrnn.Elman`.

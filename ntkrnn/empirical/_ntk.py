@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._types import Gram
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import Architecture, Elman, Scales
 from ntkrnn.empirical._any_network import any_network_ntk_fn
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
+from ntkrnn.empirical._diagonal import diagonal_ntk
 from ntkrnn.empirical._factors import GateFactors, factors
 from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
 from ntkrnn.empirical._precision import precision_of
@@ -70,8 +71,23 @@ def _compiled(
     return symmetrised(kernel, roles) if symmetric else kernel
 
 
+def _dense_ntk(
+    arch: Elman,
+    roles: Roles,
+    params: Any,
+    sides: tuple[Any, ...],
+    precision: jax.lax.Precision,
+    route: str | None = None,
+) -> Gram:
+    return _compiled(arch.form, arch.scales, roles, params, *sides, precision, route)
+
+
+FAMILIES: dict[str, Callable[..., Gram]] = {"dense": _dense_ntk, "diagonal": diagonal_ntk}
+"""By the ``family`` of an architecture."""
+
+
 def empirical_ntk_fn(
-    arch_or_apply_fn: Elman | Callable[..., Any],
+    arch_or_apply_fn: Architecture | Callable[..., Any],
     trace_axes: Sequence[int] = (-1,),
     diagonal_axes: Sequence[int] = (),
     *,
@@ -87,7 +103,9 @@ def empirical_ntk_fn(
     ``sum_{t,t'} <delta_t, delta'_t'> <z_t, z'_t'>`` with ``delta_t = dy/d(pre-activation_t)``. That is
     evaluated either as it stands, over pairs of steps (route A), or as ``<J, J'>`` with
     ``J = sum_t delta_t z_t^T`` formed a few rows at a time (route B): both exact, and whichever takes
-    fewer operations.
+    fewer operations. :class:`ntkrnn.Diagonal` has no products between neurons: its kernel is
+    ``(1/m) sum_i c_i c'_i [D_w h_t^i D_w h'^i_t' + <D_u h_t^i, D_u h'^i_t'>]``, from derivatives that
+    run forwards with the states, a few neurons at a time.
 
     For any other network, a function ``apply_fn(params, x)`` or ``apply_fn(params, x, lengths=...)``,
     the sum is over all leaves of ``params``, and neural-tangents computes it in tiles of pairs. Such a
@@ -124,9 +142,12 @@ def empirical_ntk_fn(
     Cost: one forward and one backward pass, O(N T m^2), and for the pairs the smaller of
     O(N1 N2 T1 T2 m) and O((N1 + N2) T m^2 + N1 N2 m^2), the first halved for x2=None; memory
     O((N1 + N2) T m + N1 N2) and a tile of a few MB. ``out_dim`` untraced outputs take as many backward
-    passes, readout "sequence" T of them, and O(N1 N2 T^3 m). For a function with P parameters by
-    "jacobian_contraction": N1 N2 O P multiply-adds and 2 O backward passes for every ``tile`` pairs,
-    O counting steps too; half of it for x2=None; memory O(tile O P) beside the kernel.
+    passes, readout "sequence" T of them, and O(N1 N2 T^3 m). A diagonal network: O((N1 + N2) T m d)
+    and O(N1 N2 m d) for the pairs (times T1 T2 for "sequence"), half of that for x2=None and half again
+    at the start of a symmetric one, and memory for the kernel and some 2^22 numbers. For a function
+    with P parameters by "jacobian_contraction": N1 N2 O P multiply-adds and 2 O backward passes for
+    every ``tile`` pairs, O counting steps too; half of it for x2=None; memory O(tile O P) beside the
+    kernel.
 
     Source: the factorisation over time of ``docs/conventions.md``; FFW (arXiv 2206.08720) for
     structured derivatives in general.
@@ -155,11 +176,12 @@ def empirical_ntk_fn(
                 "apply_fn(params, x), an architecture has one exact method that needs no setting."
             )
     precision = precision_of(precision)
+    options = {} if _route is None else {"route": _route}
 
     def ntk_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         x1, x2 = fitting_pair(arch, roles, params, x1, x2)
         sides = (x1, x2, lengths1, lengths2, symmetric)
-        return _compiled(arch.form, arch.scales, roles, params, *sides, precision, _route)
+        return FAMILIES[arch.family](arch, roles, params, sides, precision, **options)
 
     return ntk_fn

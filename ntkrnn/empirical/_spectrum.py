@@ -12,7 +12,7 @@ import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.empirical._axes import roles_of
 from ntkrnn.empirical._matvec import empirical_ntk_matvec, space_of
 
@@ -27,7 +27,7 @@ class Spectrum(NamedTuple):
 
 
 def empirical_ntk_spectrum(
-    arch: Elman,
+    arch: Architecture,
     trace_axes: Sequence[int] = (-1,),
     *,
     batch_size: int | None = None,

@@ -1,11 +1,9 @@
-"""The public ``kernel_fn``: checks, compilation, and what to return."""
+"""The ``kernel_fn`` of dense cells: checks, compilation, and what to return."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
-import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,26 +16,13 @@ from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, Kernels
 from ntkrnn.architectures import Elman
 from ntkrnn.dual import has_closed_form, truncation_error
+from ntkrnn.infinite._get import canonical_get, result_type
 from ntkrnn.infinite._programs import Problem, chosen_devices, compiled, prepare, traced
 from ntkrnn.infinite._variances import squared_scales
 
-GETS = ("nngp", "ntk")
+GETS = Kernels._fields
 TOLERATED_ERROR = 1e-6
 """Largest relative error of an expanded nonlinearity that passes without a warning."""
-
-
-def _canonical_get(get: Any) -> tuple[str, ...]:
-    listed = isinstance(get, (tuple, list))
-    wanted = tuple(get) if listed else (get,)
-    if (
-        not wanted
-        or any(not isinstance(g, str) or g not in GETS for g in wanted)
-        or len(set(wanted)) < len(wanted)
-    ):
-        raise ValueError(
-            f"get: got {get!r}, expected 'nngp', 'ntk', a tuple of them, or None for both."
-        )
-    return wanted
 
 
 def _warn_if_inaccurate(form: Elman, variance: Array) -> None:
@@ -61,12 +46,7 @@ def _warn_if_inaccurate(form: Elman, variance: Array) -> None:
             )
 
 
-@functools.lru_cache(maxsize=64)
-def _result_type(fields: tuple[str, ...]) -> type:
-    return Kernels if fields == GETS else collections.namedtuple("Kernels", fields)  # type: ignore[misc]
-
-
-def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
+def dense_kernel_fn(arch: Elman) -> Callable[..., Any]:
     """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, devices)``.
 
     Its documentation is that of :func:`ntkrnn.network`.
@@ -86,7 +66,7 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
         tile: int | None = None,
         devices: Sequence[Any] | None = None,
     ) -> Any:
-        wanted = GETS if get is None else _canonical_get(get)
+        wanted = GETS if get is None else canonical_get(get, GETS)
         tile = None if tile is None else _checks.positive_integer("tile", tile)
         x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
         given = [a for a in (x1, x2, lengths1, lengths2, *scale) if a is not None]
@@ -104,6 +84,6 @@ def kernel_fn_of(arch: Elman) -> Callable[..., Any]:
                 values, variance = compiled(scale, work, x1, x2, places)
                 _warn_if_inaccurate(form, variance)
         found = [values[GETS.index(g)] for g in wanted]
-        return found[0] if isinstance(get, str) else _result_type(wanted)(*found)
+        return found[0] if isinstance(get, str) else result_type(wanted)(*found)
 
     return kernel_fn

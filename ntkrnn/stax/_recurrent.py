@@ -59,6 +59,11 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
         (3, 3)
     """
     check_architecture(arch)
+    if arch.family != "dense":
+        raise TypeError(
+            f"arch: got {arch}, expected an ntkrnn.Elman; layers of neural-tangents hand on kernels by "
+            "recursion, which diagonal networks do not have. Use ntkrnn.network(arch).kernel_fn."
+        )
     return _layer()(arch)
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ntkrnn
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 from ntkrnn.report import Slope, loglog_slope
 from ntkrnn.studies.engines import Engine, StudyError
@@ -40,11 +40,12 @@ class CompareSettings:
         ValueError: naming the field, what came and what was expected.
 
     Example:
+        >>> from ntkrnn.architectures import Elman
         >>> CompareSettings(Elman(), widths=(128, 64)).widths
         (64, 128)
     """
 
-    architecture: Elman
+    architecture: Architecture
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
     seeds: int = 10
     seed: int = 0
@@ -61,6 +62,8 @@ class CompareSettings:
         if len(set(widths)) < len(widths):
             raise ValueError(f"widths: got {list(widths)}, expected every width once.")
         object.__setattr__(self, "widths", tuple(sorted(widths)))
+        for width in widths:  # not every architecture takes every width
+            dataclasses.replace(self.architecture, width=width)
         if _whole("seeds", self.seeds, 1) < 2:
             raise ValueError("seeds: got 1, expected at least 2; the interval over seeds needs two.")
         _whole("seed", self.seed, 0)
@@ -131,6 +134,7 @@ def compare(
     one kernel computation at the largest width.
 
     Example:
+        >>> from ntkrnn.architectures import Elman
         >>> from ntkrnn.data import load
         >>> from ntkrnn.studies import ntkrnn_engine
         >>> settings = CompareSettings(Elman(), widths=(16, 64), seeds=4)
@@ -187,7 +191,7 @@ def compare(
     )
 
 
-def _kernels_of_a_draw(engine: Engine, arch: Elman) -> Callable[..., tuple[Any, Any]]:
+def _kernels_of_a_draw(engine: Engine, arch: Architecture) -> Callable[..., tuple[Any, Any]]:
     """``draw(key, x, lengths) -> (nngp, ntk)`` of a random network, compiled once for its width."""
     init_fn, _, _ = ntkrnn.network(arch)
 
@@ -209,7 +213,7 @@ def _relative_error(kernel: np.ndarray, limit: np.ndarray) -> float:
     return float(np.linalg.norm(kernel - limit) / np.linalg.norm(limit))
 
 
-def _check_infinite(infinite: KernelPair, arch: Elman) -> None:
+def _check_infinite(infinite: KernelPair, arch: Architecture) -> None:
     for name, kernel in zip(("NNGP kernel", "NTK"), infinite, strict=True):
         if not np.isfinite(kernel).all():
             raise StudyError(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from ntkrnn._types import Gram, Lengths, Params, Sequences
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 
 ENGINES = ("ntkrnn", "neural-tangents")
 
@@ -18,9 +18,9 @@ class Engine(NamedTuple):
     """Two functions that compute the kernels of all pairs of rows of ``x``."""
 
     name: str
-    infinite: Callable[[Elman, Sequences, Lengths | None], Pair]
+    infinite: Callable[[Architecture, Sequences, Lengths | None], Pair]
     """``infinite(arch, x, lengths) -> (nngp, ntk)``, called once, not under ``jax.jit``."""
-    finite: Callable[[Elman, Params, Sequences, Lengths | None], Pair]
+    finite: Callable[[Architecture, Params, Sequences, Lengths | None], Pair]
     """``finite(arch, params, x, lengths) -> (nngp, ntk)``, called under ``jax.jit``."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import ntkrnn
 from ntkrnn import _compat, cells
 from ntkrnn._types import Lengths, Params, Sequences
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture, Elman
 from ntkrnn.studies.engines import Engine, Pair, StudyError
 
 
@@ -35,7 +35,7 @@ def neural_tangents_engine() -> Engine:
     Returns:
         An :class:`Engine`. Its ``infinite`` raises StudyError for a bidirectional network of
         depth 2 or more with readout "last" and unequal lengths, which neural-tangents cannot
-        express.
+        express, and either function for what is not an Elman network.
 
     Raises:
         ImportError: if neural-tangents is not installed or is of another version.
@@ -51,7 +51,17 @@ def neural_tangents_engine() -> Engine:
     return Engine("neural-tangents", partial(_infinite, nt), partial(_finite, nt))
 
 
-def _infinite(nt: ModuleType, arch: Elman, x: Sequences, lengths: Lengths | None) -> Pair:
+def _elman(arch: Architecture) -> Elman:
+    if not isinstance(arch, Elman):
+        raise StudyError(
+            f"engine: got neural-tangents for a {arch.title}, expected an Elman network, whose layer "
+            "neural-tangents can compose; use the engine ntkrnn."
+        )
+    return arch
+
+
+def _infinite(nt: ModuleType, arch: Architecture, x: Sequences, lengths: Lengths | None) -> Pair:
+    arch = _elman(arch)
     if arch.readout == "last" and (arch.bidirectional or lengths is not None):
         return _read_out(arch, *_last_states(nt, arch, x, lengths))
     layers = [ntkrnn.stax.Recurrent(arch), *_pooling(nt, arch)]
@@ -130,7 +140,10 @@ def _read_out(arch: Elman, nngp: Any, ntk: Any) -> Pair:
     return arch.v_std**2 * nngp, arch.v_std**2 * total
 
 
-def _finite(nt: ModuleType, arch: Elman, params: Params, x: Sequences, lengths: Lengths | None) -> Pair:
+def _finite(
+    nt: ModuleType, arch: Architecture, params: Params, x: Sequences, lengths: Lengths | None
+) -> Pair:
+    arch = _elman(arch)
     _, apply_fn, _ = ntkrnn.network(arch)
     trained, merge = _split(params, arch.trainable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ntkrnn
 from ntkrnn._types import Lengths, Params, Sequences
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.studies.engines import Engine, Pair
 
 
@@ -21,13 +21,13 @@ def ntkrnn_engine() -> Engine:
     return Engine("ntkrnn", _infinite, _finite)
 
 
-def _infinite(arch: Elman, x: Sequences, lengths: Lengths | None) -> Pair:
+def _infinite(arch: Architecture, x: Sequences, lengths: Lengths | None) -> Pair:
     _, _, kernel_fn = ntkrnn.network(arch)
     kernels = kernel_fn(x, None, ("nngp", "ntk"), lengths1=lengths)
     return kernels.nngp, kernels.ntk
 
 
-def _finite(arch: Elman, params: Params, x: Sequences, lengths: Lengths | None) -> Pair:
+def _finite(arch: Architecture, params: Params, x: Sequences, lengths: Lengths | None) -> Pair:
     nngp = ntkrnn.empirical_nngp_fn(arch)(x, None, params, lengths1=lengths)
     ntk = ntkrnn.empirical_ntk_fn(arch)(x, None, params, lengths1=lengths)
     return nngp, ntk

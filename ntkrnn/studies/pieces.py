@@ -65,7 +65,7 @@ def fingerprint(settings: Any, dataset: Dataset | None = None) -> dict[str, Any]
         if not f.metadata.get("axis")
     }
     if "architecture" in fields:  # its width is one of the widths
-        fields["architecture"] = dataclasses.replace(fields["architecture"], width=1)
+        fields["architecture"] = dataclasses.replace(fields["architecture"], width=2)
     words = {name: repr(value) for name, value in fields.items()}
     if dataset is not None:
         data = hashlib.sha256()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 
 
-def architecture_record(arch: Elman, width: int) -> dict[str, Any]:
+def architecture_record(arch: Architecture, width: int) -> dict[str, Any]:
     """An architecture as JSON holds it; one record stands for all widths, and carries ``width``."""
     record = dataclasses.asdict(dataclasses.replace(arch, width=width))
     if isinstance(record["nonlinearity"], dict):
@@ -34,10 +34,7 @@ def dataset_record(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def network_in_words(arch: Elman) -> str:
+def network_in_words(arch: Architecture) -> str:
     """A network in a line of a figure."""
-    name = arch.nonlinearity if isinstance(arch.nonlinearity, str) else arch.nonlinearity.name
-    kind = "bidirectional Elman network" if arch.bidirectional else "Elman network"
-    depth = f", depth {arch.depth}" if arch.depth > 1 else ""
-    trained = "" if len(arch.trainable) == 4 else f", trained {', '.join(arch.trainable)}"
-    return f"{kind} ({name}{depth}), readout {arch.readout!r}{trained}"
+    trained = "" if arch.trainable == arch.blocks else f", trained {', '.join(arch.trainable)}"
+    return f"{arch.title}, readout {arch.readout!r}{trained}"

@@ -14,7 +14,7 @@ import optax
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.pieces import Piece
@@ -28,7 +28,7 @@ RECORDS = 20
 class Problem(NamedTuple):
     """Data, targets and infinite-width kernels of a study."""
 
-    arch: Elman
+    arch: Architecture
     x: Any
     y: Any
     lengths: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ntkrnn import _checks
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Architecture
 from ntkrnn.studies.pieces import axis
 from ntkrnn.studies.targets import TARGETS
 
@@ -33,11 +33,12 @@ class TrajectorySettings:
         ValueError, TypeError: naming the field, what came and what was expected.
 
     Example:
+        >>> from ntkrnn.architectures import Elman
         >>> TrajectorySettings(Elman(), widths=(128, 64)).widths
         (64, 128)
     """
 
-    architecture: Elman
+    architecture: Architecture
     widths: tuple[int, ...] = axis((64, 128, 256, 512, 1024))
     seeds: int = axis(5)
     seed: int = 0
@@ -59,6 +60,8 @@ class TrajectorySettings:
                 "needs two."
             )
         object.__setattr__(self, "widths", widths)
+        for width in widths:  # not every architecture takes every width
+            dataclasses.replace(self.architecture, width=width)
         if _checks.positive_integer("seeds", self.seeds) < 2:
             raise ValueError("seeds: got 1, expected at least 2; the interval over seeds needs two.")
         if set(self.architecture.trainable) == {"v"}:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 import jax
+from threadpoolctl import threadpool_limits
 
 from ntkrnn._compile import available_cores
 from ntkrnn.studies.compare import Progress
@@ -69,7 +70,10 @@ def learnability(
     jobs = experiment.jobs(settings)
     pieces: dict[str, Piece] = {}
     waiting: dict[Future[Piece], str] = {}
-    with ThreadPoolExecutor(_workers()) as pool:
+    workers = _workers()
+    # Where jobs share the cores, the threads of one's linear algebra stand in another's way.
+    limit = threadpool_limits(1 if workers > 1 else None)
+    with limit, ThreadPoolExecutor(workers) as pool:
         for job in jobs:
             piece = None if store is None else store.load(job.name)
             if piece is None:

@@ -1,0 +1,55 @@
+"""Fields that architectures share: what they may be, and one form for each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity, check_name
+
+READOUTS = ("last", "mean", "sequence")
+
+
+def normalised_nonlinearity(value: Any) -> str | Nonlinearity:
+    """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""
+    if isinstance(value, dict):
+        fields = {field.name for field in dataclasses.fields(Nonlinearity)}
+        if "name" not in value or not set(value) <= fields:
+            raise ValueError(
+                f"nonlinearity: got a mapping with the keys {sorted(map(str, value))}, expected those "
+                f"of a Nonlinearity, {sorted(fields)}, as dataclasses.asdict gives them."
+            )
+        value = Nonlinearity(**value)
+        if value.fn is None:
+            check_name(value.name)
+    if isinstance(value, Nonlinearity):
+        plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
+        return value.name if plain else value
+    if isinstance(value, str):
+        return check_name(value)
+    raise TypeError(
+        f"nonlinearity: got {value!r} of type {type(value).__name__}, expected a name such as "
+        "'erf' or the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
+        "ntkrnn.dual.nonlinearity(fn)."
+    )
+
+
+def normalised_trainable(value: Any, blocks: tuple[str, ...]) -> tuple[str, ...]:
+    """A non-empty subset of the blocks, in their order."""
+    if isinstance(value, str) or not isinstance(value, (tuple, list, set, frozenset)):
+        raise TypeError(
+            f"trainable: got {value!r}, expected a tuple of block names out of {blocks}, "
+            "for example ('w', 'u')."
+        )
+    unknown = [block for block in value if block not in blocks]
+    if unknown or not value:
+        raise ValueError(
+            f"trainable: got {tuple(value)!r}, expected a non-empty subset of {blocks}"
+            + (f"; {unknown[0]!r} is not a block." if unknown else ": nothing would be trained.")
+        )
+    return tuple(block for block in blocks if block in value)
+
+
+def name_of(nonlinearity: str | Nonlinearity) -> str:
+    """What a nonlinearity is called."""
+    return nonlinearity if isinstance(nonlinearity, str) else nonlinearity.name

@@ -1,0 +1,30 @@
+"""Which architectures there are."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from ntkrnn.architectures._diagonal import Diagonal, DiagonalScales
+from ntkrnn.architectures._elman import Elman, Scales
+
+Architecture: TypeAlias = Elman | Diagonal
+"""Any of them."""
+
+AnyScales: TypeAlias = Scales | DiagonalScales
+"""The continuous fields of any of them."""
+
+ARCHITECTURES: dict[str, type[Architecture]] = {"elman": Elman, "diagonal": Diagonal}
+"""By the name that the command line has for them."""
+
+
+def check_architecture(arch: Any) -> None:
+    """Raise unless ``arch`` is an architecture.
+
+    Raises:
+        TypeError: saying what came.
+    """
+    if not isinstance(arch, tuple(ARCHITECTURES.values())):
+        raise TypeError(
+            f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
+            "ntkrnn.Elman(width=256)."
+        )

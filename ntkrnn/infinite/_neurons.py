@@ -1,0 +1,280 @@
+"""Infinite-width kernels of diagonal networks: expectations over one neuron, with standard errors.
+
+A neuron keeps its recurrent weight w through time, so that there is no recursion for the kernel alone
+as there is where matrices mix the neurons. What there is is an expectation over w and u: two values,
+summed, and a Gaussian vector, integrated numerically in replicates, whose spread is the error.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn import _checks
+from ntkrnn._types import Array, SampledKernels
+from ntkrnn.architectures import Diagonal
+from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
+from ntkrnn.infinite._get import canonical_get, result_type
+from ntkrnn.infinite._nodes import METHODS, QUADRATURE_CHANNELS, Plan, plan_of, replicates_of
+
+GETS = SampledKernels._fields
+SAMPLES, REPLICATES = 2048, 8
+MOST_SAMPLES = 2**18
+"""Points of a replicate at which a tolerance is given up."""
+
+
+class AccuracyWarning(UserWarning):
+    """A sampled kernel is not as accurate as was asked for."""
+
+
+class _Running(NamedTuple):
+    """Mean over replicates and sum of squared deviations from it, for each kernel."""
+
+    count: Any
+    mean: tuple[Array, ...]
+    squares: tuple[Array, ...]
+
+
+@functools.partial(jax.jit, static_argnames=("form", "groups", "symmetric"))
+def _expectations(
+    form: Diagonal,
+    groups: tuple[tuple[str, ...], ...],
+    symmetric: bool,
+    alpha: Any,
+    points: Array,
+    weights: Array,
+    x1: Array,
+    x2: Array,
+    lengths1: Any,
+    lengths2: Any,
+) -> tuple[Array, ...]:
+    """``sum_s weight_s/2 sum_{w = +-alpha} <features, features'>``: ``[N1, N2]`` (, T1, T2)."""
+    w = jnp.full(points.shape[0], alpha, points.dtype)
+    half = jnp.sqrt(0.5 * weights)
+    neurons = Neurons(
+        jnp.concatenate([w, -w]),
+        jnp.concatenate([points, points]),
+        jnp.concatenate([half, half])[None],
+    )
+    time = "kept" if form.readout == "sequence" else None
+    reading = Reading(form.nonlinearity, form.readout, groups, time)
+    one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
+    found = neuron_gram(reading, neurons, one, two, jax.lax.Precision.HIGHEST)
+    return tuple(kernel[..., 0, 0] for kernel in found)
+
+
+@jax.jit
+def _with_another(running: _Running, new: tuple[Array, ...]) -> _Running:
+    """Welford's update: no difference of large sums."""
+    count = running.count + 1
+    shift = [a - b for a, b in zip(new, running.mean, strict=True)]
+    mean = [b + s / count for b, s in zip(running.mean, shift, strict=True)]
+    left = [a - b for a, b in zip(new, mean, strict=True)]
+    squares = [q + s * r for q, s, r in zip(running.squares, shift, left, strict=True)]
+    return _Running(count, tuple(mean), tuple(squares))
+
+
+def _root(square: Array) -> Array:
+    """Square root with derivative 0 at 0."""
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+
+
+def _nothing(like: tuple[Any, ...]) -> _Running:
+    zero = tuple(jnp.zeros(a.shape, a.dtype) for a in like)
+    return _Running(jnp.zeros((), zero[0].dtype), zero, zero)
+
+
+Compute = Callable[[Array, Array], tuple[Array, ...]]
+"""``(points [S, d], weights [S])`` to their share of the kernels."""
+
+
+def _streamed(plan: Plan, compute: Compute, dtype: Any) -> _Running:
+    """Replicates and blocks of points one after the other, by one program for any number of them."""
+    running: Any = None
+    for blocks in replicates_of(plan, dtype == jnp.float64):
+        replicate: Any = None
+        for points, weights in blocks():
+            some = compute(jnp.asarray(points, dtype), jnp.asarray(weights, dtype))
+            replicate = some if replicate is None else jax.tree.map(jnp.add, replicate, some)
+        running = _with_another(_nothing(replicate) if running is None else running, replicate)
+    return running
+
+
+def _scanned(plan: Plan, compute: Compute, dtype: Any) -> _Running:
+    """All in somebody's program, as a loop over replicates."""
+    drawn = [list(blocks()) for blocks in replicates_of(plan, dtype == jnp.float64)]
+    points, weights = (
+        jnp.asarray(np.stack([np.concatenate([block[k] for block in one]) for one in drawn]), dtype)
+        for k in (0, 1)
+    )
+
+    def add(running: _Running, replicate: tuple[Array, Array]) -> tuple[_Running, None]:
+        return _with_another(running, compute(*replicate)), None
+
+    shapes = jax.eval_shape(compute, points[0], weights[0])
+    return jax.lax.scan(add, _nothing(shapes), (points, weights))[0]
+
+
+def _estimate(plan: Plan, compute: Compute, dtype: Any, tracing: bool) -> Any:
+    """``(kernels, standard errors)``."""
+    running = (_scanned if tracing else _streamed)(plan, compute, dtype)
+    spread = [_root(q / (plan.replicates - 1)) for q in running.squares]
+    return running.mean, tuple(plan.error_factor * s for s in spread)
+
+
+def _relative_error(kernels: tuple[Array, ...], errors: tuple[Array, ...]) -> float:
+    """The largest standard error, in units of the largest entry of its kernel."""
+    found = [
+        float(jnp.max(error) / jnp.max(jnp.abs(kernel)))
+        for kernel, error in zip(kernels, errors, strict=True)
+        if bool(jnp.any(kernel))
+    ]
+    return max(found, default=0.0)
+
+
+def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
+    r"""Build the ``kernel_fn`` of a diagonal network.
+
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, samples=2048, replicates=8,
+    tolerance=None, seed=0, method=None)``::
+
+        nngp_{t,t'} = E h_t h'_t'
+        ntk_{t,t'}  = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
+
+    over one neuron, w = +-alpha and u ~ N(0, I), [.] being 1 for a trainable block. "nngp" is the
+    covariance of the outputs with independent signs c; a symmetric network starts at 0, and that
+    covariance is that of its features.
+
+    Args:
+        arch: the architecture.
+
+    Returns:
+        ``kernel_fn``. ``x1``, ``x2`` and the lengths are those of :func:`ntkrnn.network`, and so are
+        the shapes. ``get`` is a name out of "nngp", "ntk", "nngp_error", "ntk_error", a tuple of
+        them, or None for a :class:`ntkrnn.SampledKernels` of all four; the errors are one standard
+        error of every entry, without rounding. Further keywords:
+
+        - ``method``: "qmc", Sobol points in as many independent scrambles as ``replicates``, or
+          "quadrature", a trapezoidal rule in d <= 2 dimensions with about ``samples * replicates``
+          nodes, whose error is the spread of the rules of every other node; None takes quadrature
+          where it can be had.
+        - ``samples``: points of a replicate, rounded up to a power of 2.
+        - ``replicates``: at least 2.
+        - ``tolerance``: double the points until no standard error of a wanted kernel exceeds this
+          times the largest entry of the kernel. How many points there are then depends on all
+          sequences, and so the last digits.
+        - ``seed``: a whole number of at least 0. The points depend on it, on d and on their number
+          alone: every entry of the kernel depends on its own two sequences, and is a smooth function
+          of them and of alpha, which JAX can differentiate.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit, naming them; for a tolerance under
+            ``jax.jit``, where no value is known.
+
+    Warns:
+        AccuracyWarning: if the tolerance is not met with 2^18 points in a replicate.
+
+    Cost: with S = 2 samples replicates neurons that of :func:`ntkrnn.empirical_ntk_fn` at width S;
+    memory for a few kernels.
+
+    Source: CE24 (arXiv 2402.12241); ``docs/conventions.md``, diagonal networks.
+
+    Example:
+        >>> import jax, ntkrnn
+        >>> x = jax.random.normal(jax.random.key(0), (3, 4, 2))
+        >>> kernel_fn = diagonal_kernel_fn(ntkrnn.Diagonal(readout="last"))
+        >>> kernels = kernel_fn(x)
+        >>> kernels.ntk.shape, bool((kernels.ntk_error < 1e-4).all())
+        ((3, 3), True)
+    """
+    # The limit depends neither on the width nor on how neurons are paired.
+    one_form = Diagonal(2, arch.nonlinearity, 1.0, arch.readout, True, arch.trainable)
+
+    def kernel_fn(
+        x1: Any,
+        x2: Any = None,
+        get: Any = None,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        samples: int = SAMPLES,
+        replicates: int = REPLICATES,
+        tolerance: float | None = None,
+        seed: int = 0,
+        method: str | None = None,
+    ) -> Any:
+        wanted = GETS if get is None else canonical_get(get, GETS)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+        plan = _plan(method, x1.shape[2], samples, replicates, seed)
+        kinds = [kind for kind in ("nngp", "ntk") if any(g.startswith(kind) for g in wanted)]
+        groups = tuple(("h",) if kind == "nngp" else arch.trainable for kind in kinds)
+        sides = (x1, x2, lengths1, lengths2)
+
+        def compute(points: Array, weights: Array) -> tuple[Array, ...]:
+            return _expectations(one_form, groups, symmetric, arch.alpha, points, weights, *sides)
+
+        given = [a for a in (*sides, arch.alpha) if a is not None]
+        tracing = _checks.inside_a_trace() or any(_checks.concrete_values(a) is None for a in given)
+        if tolerance is not None:
+            _check_tolerance(tolerance, tracing)
+        while True:
+            kernels, errors = _estimate(plan, compute, x1.dtype, tracing)
+            if tolerance is None:
+                break
+            error = _relative_error(kernels, errors)
+            if error <= tolerance:
+                break
+            finer = plan_of(plan.method, plan.d, 2 * samples, replicates, seed)
+            if 2 * samples > MOST_SAMPLES or finer == plan:
+                warnings.warn(
+                    f"kernel_fn: a standard error is {error:.1e} of the largest entry with "
+                    f"{plan.samples} points in each of {plan.replicates} replicates, and tolerance="
+                    f"{tolerance:g}; ask for less, or for more replicates with method='qmc'.",
+                    AccuracyWarning,
+                    stacklevel=2,
+                )
+                break
+            plan, samples = finer, 2 * samples
+        found = dict(zip(kinds, kernels, strict=True))
+        found |= {f"{kind}_error": e for kind, e in zip(kinds, errors, strict=True)}
+        if isinstance(get, str):
+            return found[get]
+        return result_type(wanted)(*(found[g] for g in wanted))
+
+    return kernel_fn
+
+
+def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan:
+    samples = _checks.positive_integer("samples", samples)
+    replicates = _checks.positive_integer("replicates", replicates)
+    seed = _checks.whole_number("seed", seed)
+    if replicates < 2:
+        raise ValueError(
+            "replicates: got 1, expected at least 2, whose spread is the standard error; pass for "
+            "example replicates=8."
+        )
+    if method is not None:
+        method = _checks.choice("method", method, METHODS)
+    if method == "quadrature" and d > QUADRATURE_CHANNELS:
+        raise ValueError(
+            f"method: got 'quadrature' for sequences of d={d} channels, expected d of at most "
+            f"{QUADRATURE_CHANNELS}; pass method='qmc' or leave it out."
+        )
+    return plan_of(method, d, samples, replicates, seed)
+
+
+def _check_tolerance(tolerance: Any, tracing: bool) -> None:
+    if not _checks.nonnegative_float("tolerance", tolerance) > 0:
+        raise ValueError(f"tolerance: got {tolerance}, expected a number above 0, or None.")
+    if tracing:
+        raise ValueError(
+            f"tolerance: got {tolerance} while JAX is tracing, where no error is known; pass samples "
+            "instead, or call kernel_fn outside of jax.jit and jax.grad."
+        )
