@@ -41,11 +41,11 @@ def standardized(y: np.ndarray) -> np.ndarray:
     return (y - y.mean()) / y.std()
 
 
-def sizes_up_to(most: int, least: int = 16) -> list[int]:
+def sizes_up_to(most: int, least: int = 4) -> list[int]:
     """Powers of 2 from ``least`` to ``most``.
 
     Example:
-        >>> sizes_up_to(64)
-        [16, 32, 64]
+        >>> sizes_up_to(32)
+        [4, 8, 16, 32]
     """
     return [least * 2**i for i in range(int(np.log2(most / least)) + 1)]

@@ -198,6 +198,11 @@ def slope_finding(
     )
 
 
+def spread_or(values: np.ndarray, otherwise: str) -> str:
+    """:func:`spread`, or words where a seed gave nothing."""
+    return spread(values) if np.isfinite(values).all() else otherwise
+
+
 def spread(values: np.ndarray, digits: int = 3) -> str:
     """Mean and standard deviation over seeds, for a table.
 

@@ -19,6 +19,7 @@ from ntkrnn.studies.learnability._form import (
     exact,
     slope_finding,
     spread,
+    spread_or,
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed, solve
@@ -63,9 +64,9 @@ class AdditiveLengthSettings:
     test: int = 1000
     form_samples: int = 1024
     level: float = 0.5
-    width: int = 256
-    network_samples: int = 256
-    steps: int = 2000
+    width: int = 128
+    network_samples: int = 1024
+    steps: int = 4000
     batch_size: int = 32
     seed: int = 0
 
@@ -74,7 +75,7 @@ class AdditiveLengthSettings:
         """The small setting."""
         return cls(
             lengths=(4, 6, 8, 12), seeds=3, samples=1024, test=300, form_samples=512, width=64,
-            network_samples=64, steps=300,
+            network_samples=256, steps=600,
         )  # fmt: skip
 
 
@@ -146,8 +147,8 @@ def conclude(settings: AdditiveLengthSettings, pieces: Mapping[str, Piece]) -> C
     for i, degree in enumerate(SERIES):
         findings.append(
             slope_finding(
-                f"exponent of the quadratic form in L, degree {degree}, one token",
-                lengths,
+                f"exponent of the quadratic form in L − 1, degree {degree}, one token",
+                lengths - 1,
                 form[:, :, i],
                 relation="at most",
                 predicted=(degree - 1) / 2,
@@ -157,8 +158,8 @@ def conclude(settings: AdditiveLengthSettings, pieces: Mapping[str, Piece]) -> C
         if np.isfinite(needed[:, :, i]).all(axis=1).sum() >= 3:
             findings.append(
                 slope_finding(
-                    f"exponent of the samples needed in L, degree {degree}, all tokens",
-                    lengths,
+                    f"exponent of the samples needed in L − 1, degree {degree}, all tokens",
+                    lengths - 1,
                     needed[:, :, i],
                     relation="at most",
                     predicted=float(degree),
@@ -183,8 +184,8 @@ def conclude(settings: AdditiveLengthSettings, pieces: Mapping[str, Piece]) -> C
             str(length),
             str(degree),
             spread(form[k, :, i]),
-            spread(bound[k, :, i]),
-            spread(needed[k, :, i]) if np.isfinite(needed[k, :, i]).all() else "beyond the sizes",
+            f"{bound[k, 0, i]:.3g}",
+            spread_or(needed[k, :, i], "outside the sizes"),
             spread(regression[k, :, i]),
             spread(network[k, :, i]),
         )
@@ -212,10 +213,17 @@ def _figure(settings, lengths, form, bound, needed, network, regression):
             Line(f"degree {degree}", lengths, form[:, :, i], colour=i),
             Line(f"bound, degree {degree}", lengths, bound[:, :, i], True, i),
         ]
-        start = np.nanmean(needed[0, :, i])
+        start = np.isfinite(needed[:, :, i]).all(axis=1).argmax()  # the first length that has them
+        guide = needed[start, :, i].mean() * ((lengths - 1) / (lengths[start] - 1)) ** degree
         samples += [
             Line(f"degree {degree}", lengths, needed[:, :, i], colour=i),
-            Line(f"L^{degree}", lengths, start * (lengths / lengths[0]) ** degree, True, i),
+            Line(
+                f"(L − 1)^{degree}",
+                lengths,
+                guide,
+                True,
+                i,
+            ),
         ]
         errors += [
             Line(f"network, degree {degree}", lengths, network[:, :, i], colour=i),

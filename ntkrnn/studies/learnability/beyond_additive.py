@@ -49,15 +49,15 @@ class BeyondAdditiveSettings:
     network_samples: tuple[int, ...] = (256, 1024, 4096)
     test: int = 2000
     seeds: int = axis(5)
-    width: int = 256
-    steps: int = 4000
+    width: int = 128
+    steps: int = 20_000
     batch_size: int = 32
     seed: int = 0
 
     @classmethod
     def quick(cls) -> BeyondAdditiveSettings:
         """The small setting."""
-        return cls(samples=1024, network_samples=(256, 1024), test=500, seeds=3, width=64, steps=1000)
+        return cls(samples=1024, network_samples=(256, 1024), test=500, seeds=3, width=64, steps=4000)
 
 
 def jobs(settings: BeyondAdditiveSettings) -> Sequence[Job]:

@@ -21,6 +21,7 @@ from ntkrnn.studies.learnability._form import (
     finding,
     slope_finding,
     spread,
+    spread_or,
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed
@@ -53,9 +54,9 @@ class EarlyTokenSettings:
     samples: int = 4096
     test: int = 1000
     level: float = 0.5
-    width: int = 256
+    width: int = 128
     network_samples: int = 256
-    steps: int = 3000
+    steps: int = 6000
     batch_size: int = 32
     seed: int = 0
 
@@ -64,7 +65,7 @@ class EarlyTokenSettings:
         """The small setting."""
         return cls(
             lengths=(6, 8, 12, 16), long_lengths=(16, 32, 64, 128), seeds=3, samples=1024, test=300,
-            width=64, network_samples=64, steps=300,
+            width=64, network_samples=64, steps=1000,
         )  # fmt: skip
 
 
@@ -181,7 +182,7 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
         (
             regime,
             str(length),
-            spread(needed[regime][i]) if np.isfinite(needed[regime][i]).all() else "beyond the sizes",
+            spread_or(needed[regime][i], "outside the sizes"),
             spread(regression[regime][i]),
             spread(network[regime][i]),
         )

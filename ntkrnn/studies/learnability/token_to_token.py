@@ -23,6 +23,7 @@ from ntkrnn.studies.learnability._form import (
     finding,
     slope_finding,
     spread,
+    spread_or,
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import ntk64, samples_needed, solve
@@ -60,10 +61,10 @@ class TokenToTokenSettings:
     """
 
     lengths: tuple[int, ...] = axis((3, 4, 6, 8))
-    widths: tuple[int, ...] = axis((64, 128, 256, 512))
-    width: int = 256
-    samples: tuple[int, ...] = (250, 500, 1000, 2000, 4000, 8000)
-    kernel_samples: tuple[int, ...] = (32, 64, 128, 256)
+    widths: tuple[int, ...] = axis((32, 64, 128, 256))
+    width: int = 128
+    samples: tuple[int, ...] = (62, 125, 250, 500, 1000, 2000, 4000, 8000)
+    kernel_samples: tuple[int, ...] = (16, 32, 64, 128)
     dim: int = 2
     reach: int = 2
     test: int = 500
@@ -75,7 +76,7 @@ class TokenToTokenSettings:
     def quick(cls) -> TokenToTokenSettings:
         """The small setting."""
         return cls(
-            lengths=(3, 4), widths=(32, 64), width=64, samples=(250, 500, 1000, 2000),
+            lengths=(3, 4), widths=(32, 64), width=64, samples=(62, 125, 250, 500, 1000, 2000),
             kernel_samples=(32, 64), test=200, seeds=3,
         )  # fmt: skip
 
@@ -88,7 +89,7 @@ def _cells(settings: TokenToTokenSettings) -> list[tuple[int, int]]:
 
 
 def _name(length: int, width: int, seed: int) -> str:
-    return f"length-{length}-width-{width}-seed-{seed}"
+    return f"T-{length}-width-{width}-seed-{seed}"
 
 
 def jobs(settings: TokenToTokenSettings) -> Sequence[Job]:
@@ -231,7 +232,7 @@ def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Con
             str(width),
             spread(np.array([run[-1].max() for run in one])),
             spread(np.array([run[-1].mean() for run in one])),
-            spread(line) if np.isfinite(line).all() else "beyond the sizes",
+            spread_or(line, "outside the sizes"),
         )
         for (length, width), one, line in zip(
             by_length + by_width,

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
     Job,
     Table,
+    finding,
     slope_finding,
     spread,
     stacked,
@@ -48,14 +50,14 @@ class WidthInsensitivitySettings:
     length: int = 6
     dim: int = 3
     test: int = 1000
-    steps: int = 2000
+    steps: int = 4000
     batch_size: int = 32
     seed: int = 0
 
     @classmethod
     def quick(cls) -> WidthInsensitivitySettings:
         """The small setting."""
-        return cls(widths=(32, 64, 128, 256), samples=(64, 128), seeds=3, test=300, steps=400)
+        return cls(widths=(32, 64, 128, 256), samples=(64, 128), seeds=3, test=300, steps=600)
 
 
 def _name(width: int, seed: int) -> str:
@@ -100,7 +102,7 @@ def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) 
     widths = np.array(settings.widths)
     names = [[_name(width, s) for s in range(settings.seeds)] for width in settings.widths]
     test, train, regression = (stacked(pieces, names, key) for key in ("test", "train", "regression"))
-    findings = tuple(
+    findings = [
         slope_finding(
             f"exponent of the test error in m, from {size} sequences",
             widths,
@@ -110,6 +112,17 @@ def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) 
             otherwise="The error grows with the width faster than a logarithm.",
         )
         for i, size in enumerate(settings.samples)
+    ]
+    findings.append(
+        finding(
+            f"error at m = {widths[-1]} over that at m = {widths[-2]}, from {settings.samples[-1]} "
+            "sequences",
+            *mean_interval(test[-1, :, -1] / test[-2, :, -1]),
+            relation="equals",
+            predicted=1.0,
+            margin=0.25,
+            otherwise="The networks are not yet wide: the error still changes with m.",
+        )
     )
     rows = tuple(
         (str(m), str(size), spread(test[k, :, i]), spread(train[k, :, i]), spread(regression[k, :, i]))
@@ -133,7 +146,7 @@ def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) 
     arrays = {"widths": widths, "test": test, "train": train, "regression": regression}
     columns = ("width", "sequences", "test error", "training error", "kernel regression")
     table = Table("errors over the variance; mean ± std over seeds", columns, rows)
-    return Conclusion(table, findings, arrays, figure)
+    return Conclusion(table, tuple(findings), arrays, figure)
 
 
 EXPERIMENT = Experiment(
