@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -105,6 +105,12 @@ def _draw(axes: Axes, plot: Plot) -> None:
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in plot.ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
+    if "y" in plot.log:
+        low, high = axes.get_ylim()
+        if high < 300 * low:  # too few powers of ten to read a value from
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -141,7 +141,7 @@ def conclude(settings: BeyondAdditiveSettings, pieces: Mapping[str, Piece]) -> C
                 ticks=sizes,
             )
         ],
-        title="“Exactly one token of class 1” is not additive, and is learned",
+        title="“Exactly one token of class 1”, which no additive function gives",
         subtitle=f"L = {settings.length}, the marker counted; networks of width {settings.width}, "
         f"{settings.steps} steps of SGD, {settings.seeds} seeds",
     )  # fmt: skip

@@ -185,7 +185,7 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
             )
             for title, error in (("Kernel regression", regression), ("Networks", network))
         ],
-        title="The complexity of the labels ranks the test errors",
+        title="Complexity of the labels and test error, target by target",
         subtitle=f"{len(names)} targets, {settings.samples} sequences of L = {settings.length}, "
         f"networks of width {settings.width}, {settings.seeds} seeds",
     )  # fmt: skip

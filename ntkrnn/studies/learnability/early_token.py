@@ -220,7 +220,7 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
                 log="x", ticks=lengths,
             ),
         ],
-        title="A linear function of the first token: exponential cost at norm 1, none after rescaling",
+        title="A linear function of the first token, at two norms of the tokens",
         subtitle=f"tokens on the circle behind a shared marker, {settings.seeds} seeds, networks of "
         f"width {settings.width}",
     )  # fmt: skip

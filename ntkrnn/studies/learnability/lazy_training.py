@@ -160,7 +160,7 @@ def conclude(settings: LazyTrainingSettings, pieces: Mapping[str, Piece]) -> Con
                 ticks=widths,
             ),
         ],
-        title="The wider the network, the less training moves it",
+        title="How far training moves a network, against its width",
         subtitle=f"ReLU, W trained by SGD for {settings.steps} steps, {settings.samples} sequences of "
         f"L = {settings.length}, {settings.seeds} networks of each width",
     )  # fmt: skip

@@ -225,7 +225,7 @@ def conclude(settings: NVariableSettings, pieces: Mapping[str, Piece]) -> Conclu
                  lambda one: np.nanmean(one["network"], axis=1)),
             )
         ],
-        title="Functions of N tokens: the span counts at norm 1, N counts after rescaling",
+        title="Functions of N tokens, by the span of their positions, at two norms of the tokens",
         subtitle=f"polynomials of degree N of N tokens, L = {settings.length}, {settings.samples} "
         f"sequences, {settings.seeds} seeds, networks of width {settings.width}",
     )  # fmt: skip

@@ -131,7 +131,7 @@ def conclude(settings: RntkSensitivitySettings, pieces: Mapping[str, Piece]) -> 
                 log="",
             ),
         ],
-        title="The tangent kernel forgets below w_std = √2, and is flattest near it",
+        title="Sensitivity of the tangent kernel to the tokens of the past",
         subtitle=f"ReLU, T = {settings.length}, unit tokens in {settings.dim} dimensions, "
         f"{settings.seeds} draws of {settings.pairs} pairs",
     )

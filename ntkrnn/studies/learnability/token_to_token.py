@@ -253,6 +253,7 @@ def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Con
                     Line("best constant", steps[-1], np.ones(len(steps[-1])), True, 5)
                 ],
                 log="",
+                ticks=steps[-1],
             ),
             Plot(
                 "Averaged iterate of one-sample SGD", "samples", "mean error over steps",
