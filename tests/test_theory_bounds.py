@@ -271,6 +271,21 @@ def test_n_variable_targets_are_below_their_bound(regime, positions):
         assert 0 < norm_of(h, np.polynomial.polynomial.polyval(z, c)) <= bound < np.inf
 
 
+@pytest.mark.parametrize("eps_x", [1.0, 5**-1.5])
+def test_token_targets_are_below_their_bounds_at_every_step(eps_x):
+    choices = (theory.PowerSeries.monomial(1), theory.PowerSeries((0.0, 0.5, -1.0)))
+    target = theory.TokenTarget.sample(3, 5, 3, out_dim=2, series=choices)
+    raw = theory.sample_tokens(4, 120, 5, 2)
+    kernel = theory.relu_recurrent_ntk(theory.al19_tokens(raw, eps_x))
+    y = target(theory.true_tokens(raw))
+    bounds = theory.token_schur_bounds(target, eps_x)
+    assert (bounds[0] == 0).all() and (bounds[1:] > 0).all()
+    for j in range(1, 5):
+        for channel in range(2):
+            found = theory.kernel_complexity(kernel[:, :, j + 1, j + 1], y[:, j, channel])
+            assert 0.02 * bounds[j, channel] < found.quadratic**0.5 <= bounds[j, channel]
+
+
 def test_the_bound_of_one_monomial_is_nearly_reached():
     """More samples come closer to the norm of the function: a tenth off the bound would be too much."""
     norms, shared = np.r_[1.0, np.full(2, 3**-1.5)], (0,)

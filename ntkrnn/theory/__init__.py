@@ -21,6 +21,7 @@ from ntkrnn.theory._power_series import PowerSeries
 from ntkrnn.theory._relu_kernel import relu_recurrent_ntk
 from ntkrnn.theory._schur import additive_schur_bound, n_variable_schur_bound, schur_bound
 from ntkrnn.theory._target import Estimate, Target
+from ntkrnn.theory._token_bound import token_schur_bounds
 from ntkrnn.theory._token_target import TokenTarget
 from ntkrnn.theory._tokens import (
     al19_tokens,
@@ -61,6 +62,7 @@ __all__ = [
     "rescaled_tokens",
     "sample_tokens",
     "schur_bound",
+    "token_schur_bounds",
     "true_tokens",
     "unit_tokens",
     "wshc21_network",
