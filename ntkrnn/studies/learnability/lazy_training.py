@@ -43,7 +43,7 @@ class LazyTrainingSettings:
         seed: from which all draws derive.
     """
 
-    widths: tuple[int, ...] = axis((64, 128, 256, 512, 1024))
+    widths: tuple[int, ...] = axis((32, 64, 128, 256, 512))
     seeds: int = 5
     length: int = 8
     dim: int = 3

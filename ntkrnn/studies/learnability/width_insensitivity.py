@@ -44,13 +44,13 @@ class WidthInsensitivitySettings:
         seed: from which all draws derive.
     """
 
-    widths: tuple[int, ...] = axis((32, 64, 128, 256, 512, 1024))
+    widths: tuple[int, ...] = axis((32, 64, 128, 256, 512))
     samples: tuple[int, ...] = (64, 256)
     seeds: int = axis(5)
     length: int = 6
     dim: int = 3
     test: int = 1000
-    steps: int = 4000
+    steps: int = 3000
     batch_size: int = 32
     seed: int = 0
 
