@@ -49,11 +49,11 @@ EPS = float(jnp.finfo(DTYPE).eps)
 INF = float("inf")
 
 TINY = {
-    "lazy-training": {"widths": (8, 16), "seeds": 2, "length": 3, "samples": 8, "steps": 5,
-                      "batch_size": 4},
+    "lazy-training": {"widths": (8, 32), "seeds": 2, "length": 4, "samples": 16, "steps": 20,
+                      "batch_size": 8},
     "width-insensitivity": {"widths": (8, 16), "samples": (16,), "seeds": 2, "length": 3, "test": 20,
                             "steps": 5, "batch_size": 8},
-    "additive-length": {"lengths": (4, 5), "seeds": 2, "samples": 256, "test": 40, "form_samples": 32,
+    "additive-length": {"lengths": (4, 5), "seeds": 2, "samples": 64, "test": 40, "form_samples": 32,
                         "width": 8, "network_samples": 16, "steps": 5, "batch_size": 8},
     "early-token": {"lengths": (4, 5), "long_lengths": (8, 12, 16), "seeds": 2, "samples": 64,
                     "test": 40, "width": 8, "network_samples": 16, "steps": 5, "batch_size": 8},
