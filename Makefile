@@ -7,11 +7,14 @@ PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
 	empirical_routes.py)
 
-.PHONY: demo test test-all test-notebooks test-oldest bench notebooks lint types format clean
+.PHONY: demo test test-all test-notebooks test-oldest bench learnability notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
 	$(BIN)/ntkrnn compare --out out/demo
 	$(BIN)/ntkrnn trajectory --widths 32,128,512 --seeds 3 --steps 150 --out out/demo/trajectory
+
+learnability: .venv/.ready ## every experiment of the learning theories, in the small setting
+	$(BIN)/ntkrnn learnability --experiment all --quick --out out/learnability-quick
 
 test: .venv/.ready ## the suite in float32, then what computes in float64 too
 	$(BIN)/python $(PYTEST) -m "not slow"

@@ -323,3 +323,47 @@ def test_signs_of_a_function_are_refused():
     _, apply_fn, _ = ntkrnn.network(CASES["last"][0])
     with pytest.raises(ValueError, match="record: got 'signs' for a function"):
         dynamics.train(apply_fn, {}, X, X, optimizer=OPTIMIZERS["sgd"], steps=1, record="signs")
+
+
+# What hangs
+
+
+def _operands(jaxpr, primitive):
+    """Shapes that a primitive is given, in loops and calls too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == primitive:
+            yield from (v.aval.shape for v in equation.invars)
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda v: hasattr(v, "jaxpr") or hasattr(v, "eqns")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from _operands(inner, primitive)
+
+
+def test_spectral_norms_of_an_ensemble_are_taken_one_at_a_time():
+    """LAPACK's calls for a batch, from two programs at once, hang on a CPU."""
+    batch = jax.vmap(lambda a: jnp.linalg.norm(a, ord=2))
+    shapes = list(_operands(jax.make_jaxpr(batch)(jnp.zeros((3, 4, 4))).jaxpr, "svd"))
+    assert shapes == [(3, 4, 4)]  # what is to be avoided, so that its absence means something
+    arch = ntkrnn.Elman(width=4)
+    params = jax.vmap(lambda key: ntkrnn.network(arch).init_fn(key, X.shape)[1])(
+        jax.random.split(KEY, 3)
+    )
+    optimizer = OPTIMIZERS["sgd"]
+
+    def spectral(params):
+        run = dynamics.train(
+            arch,
+            params,
+            X,
+            targets(arch),
+            optimizer=optimizer,
+            steps=2,
+            record="spectral",
+            ensemble=True,
+        )
+        return run.movement.spectral
+
+    shapes = list(_operands(jax.make_jaxpr(spectral)(params).jaxpr, "svd"))
+    assert shapes and set(shapes) == {(4, 4)}

@@ -71,6 +71,8 @@ def learnability_command(
         chosen = _chosen(experiment)
         if out_dir is None:
             raise ValueError("--out: got nothing, expected a folder for results, as --out out/theory.")
+        if seed < 0:
+            raise ValueError(f"--seed: got {seed}, expected a whole number of at least 0.")
         out_dir.mkdir(parents=True, exist_ok=True)
     for one in chosen:
         settings = one.settings.quick() if quick else one.settings()

@@ -56,7 +56,12 @@ def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
 
     Returns:
         A figure, to be written with :func:`ntkrnn.report.write_figure`.
+
+    Raises:
+        ValueError: if there are no plots.
     """
+    if not rows:
+        raise ValueError("rows: got no plots, expected at least one.")
     columns = min(len(rows), 3)
     lines = -(-len(rows) // columns)
     width = 7.4 if columns == 1 else 4.7 * columns

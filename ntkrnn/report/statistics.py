@@ -152,7 +152,8 @@ def line_fit(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> LineFit:
     half = stats.t.ppf((1 + confidence) / 2, len(x) - 2) * np.sqrt(
         wrong / (len(x) - 2) / (centred @ centred)
     )
-    residual = wrong / float(np.sum((y - y.mean()) ** 2))
+    total = float(np.sum((y - y.mean()) ** 2))
+    residual = wrong / total if total else 0.0
     return LineFit(slope, (slope - float(half), slope + float(half)), intercept, residual)
 
 

@@ -85,7 +85,9 @@ def write_page(folder: Path) -> Path:
     records = []
     for path in sorted(folder.glob("*/*.json")):
         if path.stem == path.parent.name:
-            records.append((path, json.loads(path.read_text())))
+            record = json.loads(path.read_text())
+            if "findings" in record:  # a folder may hold other studies too
+                records.append((path, record))
     body = "\n".join(_section(path, record) for path, record in records)
     links = "".join(
         f'<li><a href="#{record["experiment"]}">{html.escape(record["title"])}</a>: '

@@ -103,7 +103,8 @@ def finding(
         A :class:`Finding`.
 
     Raises:
-        ValueError: for an unknown relation, or an interval without the value.
+        ValueError: for an unknown relation, a value or a prediction that is not finite, or an interval
+            without the value.
 
     Example:
         >>> finding("slope", -0.52, (-0.56, -0.48), relation="at most", predicted=-0.45).verdict
@@ -113,6 +114,9 @@ def finding(
     """
     _checks.choice("relation", relation, RELATIONS)
     margin = _checks.nonnegative_float("margin", margin)
+    for name, number in (("value", value), ("predicted", predicted)):
+        if not math.isfinite(number):
+            raise ValueError(f"{name}: got {number}, expected a finite number.")
     low, high = (float(end) for end in interval)
     if not low <= value <= high:
         raise ValueError(f"interval: got ({low}, {high}), expected one that holds the value {value}.")

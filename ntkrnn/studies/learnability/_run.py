@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ntkrnn._compile import available_cores
@@ -45,7 +46,7 @@ def learnability(
 
     Raises:
         TypeError: if the settings are those of another experiment.
-        StudyError: if a job does not give finite numbers.
+        StudyError: if a matrix of a job has no factor, or nothing can be fitted to what the jobs gave.
 
     Cost: that of the jobs; each experiment's settings say which.
 
@@ -71,8 +72,9 @@ def learnability(
     pieces: dict[str, Piece] = {}
     waiting: dict[Future[Piece], str] = {}
     workers = _workers()
-    # Where jobs share the cores, the threads of one's linear algebra stand in another's way.
-    limit = threadpool_limits(1 if workers > 1 else None)
+    # Where jobs share the cores, the threads of one's linear algebra stand in another's way; and sums
+    # over threads are rounded by their number.
+    limit = threadpool_limits(1 if jax.default_backend() == "cpu" else None)
     with limit, ThreadPoolExecutor(workers) as pool:
         for job in jobs:
             piece = None if store is None else store.load(job.name)
@@ -84,7 +86,7 @@ def learnability(
         try:
             for future in as_completed(waiting):
                 name = waiting[future]
-                pieces[name] = future.result()
+                pieces[name] = _piece(future, f"{experiment.name}: {name}")
                 if store is not None:
                     store.save(name, pieces[name])
                 report(len(pieces), len(jobs), name)
@@ -97,6 +99,13 @@ def learnability(
     except ValueError as error:
         raise StudyError(f"{experiment.name}: nothing can be fitted to these jobs: {error}") from error
     return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)
+
+
+def _piece(future: Future[Piece], name: str) -> Piece:
+    try:
+        return future.result()
+    except np.linalg.LinAlgError as error:
+        raise StudyError(f"{name}: {error}; sequences are equal or nearly so.") from error
 
 
 def _workers() -> int:

@@ -1,0 +1,167 @@
+"""Figures of several plots; means and lines with their intervals."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+from scipy import stats
+
+from ntkrnn.report import Line, Plot, plots, write_figure
+from ntkrnn.report.statistics import line_fit, mean_interval
+
+X = np.array([8.0, 16.0, 32.0, 64.0])
+EPS = np.finfo(float).eps
+
+
+def values(seeds=5):
+    return X[:, None] ** -0.5 * np.random.default_rng(0).uniform(0.8, 1.2, size=(len(X), seeds))
+
+
+# plots
+
+
+def test_lines_are_drawn_as_they_are_meant():
+    rows = values()
+    figure = plots(
+        [
+            Plot(
+                "one",
+                "m",
+                "error",
+                [
+                    Line("measured", X, rows, colour=3),
+                    Line("predicted", X, rows, True, 3),
+                    Line("scattered", X, rows, points=True),
+                    Line("alone", X, rows[:, 0]),
+                ],
+                ticks=X,
+            )
+        ],
+        title="T",
+        subtitle="S",
+    )
+    (axes,) = figure.axes
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("one", "m", "error")
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    measured, predicted, scattered, alone = axes.lines
+    for line in (measured, predicted, scattered):
+        np.testing.assert_array_equal(line.get_xdata(), X)
+        np.testing.assert_allclose(line.get_ydata(), rows.mean(axis=1), rtol=4 * EPS)
+    np.testing.assert_array_equal(alone.get_ydata(), rows[:, 0])
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "None", "-"]
+    assert predicted.get_marker() == "None" != measured.get_marker()
+    assert measured.get_color() == predicted.get_color()
+    # Numbers of colours that are given are not used up.
+    assert len({line.get_color() for line in axes.lines}) == 3
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "measured",
+        "predicted",
+        "scattered",
+        "alone",
+    ]
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["8", "16", "32", "64"]
+    assert figure.get_suptitle() == "T\nS"
+
+
+@pytest.mark.parametrize("log", ["", "y"])
+def test_bands_are_one_standard_deviation_and_never_reach_zero_on_logarithms(log):
+    rows = np.array([[1.0, 3.0, 5.0], [0.01, 0.01, 10.0]])
+    figure = plots([Plot("", "x", "y", [Line("a", np.arange(2.0), rows)], log)], title="T")
+    (band,) = figure.axes[0].collections
+    corners = np.asarray(band.get_paths()[0].vertices)
+    for x, row in zip((0.0, 1.0), rows, strict=True):
+        mean, spread = row.mean(), row.std(ddof=1)
+        low = max(mean - spread, row.min()) if log else mean - spread
+        ends = corners[corners[:, 0] == x, 1]
+        assert ends.min() == pytest.approx(low) and ends.max() == pytest.approx(mean + spread)
+    assert not log or corners[:, 1].min() > 0
+
+
+@pytest.mark.parametrize(("count", "grid"), [(1, 1), (2, 2), (3, 3), (4, 6)])
+def test_at_most_three_plots_stand_in_a_row(count, grid, tmp_path):
+    names = [str(i) for i in range(count)]
+    figure = plots([Plot(name, "x", "y", [Line("", X, values())]) for name in names], title="T")
+    assert len(figure.axes) == grid
+    assert [axes.get_title() for axes in figure.axes if axes.axison] == names
+    assert all(axes.get_legend() is None for axes in figure.axes)  # no line has a name
+    path = write_figure(tmp_path / "a.png", figure, dpi=50)
+    image = matplotlib.image.imread(path)[..., :3]
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+
+
+def test_what_was_not_measured_leaves_a_gap(tmp_path):
+    rows = values()
+    rows[1, 2] = np.nan
+    figure = plots([Plot("", "x", "y", [Line("a", X, rows)])], title="T")
+    found = np.asarray(figure.axes[0].lines[0].get_ydata())
+    assert np.isnan(found).tolist() == [False, True, False, False]
+    write_figure(tmp_path / "a.png", figure, dpi=50)
+    write_figure(
+        tmp_path / "b.png",
+        plots([Plot("", "x", "y", [Line("a", X, np.full((4, 2), np.nan))])], title="T"),
+        dpi=50,
+    )
+
+
+def test_no_plots_are_no_figure():
+    with pytest.raises(ValueError, match="rows: got no plots"):
+        plots([], title="T")
+
+
+# statistics
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+@pytest.mark.parametrize("count", [2, 9])
+def test_mean_interval_is_student_s(count, confidence):
+    sample = np.random.default_rng(1).normal(3.0, 0.2, size=count)
+    mean, (low, high) = mean_interval(sample, confidence)
+    want = stats.ttest_1samp(sample, 0.0).confidence_interval(confidence)
+    assert mean == np.mean(sample)
+    assert (low, high) == pytest.approx((want.low, want.high), rel=64 * EPS * mean / (high - low))
+
+
+def test_mean_interval_of_equal_values_is_a_point():
+    assert mean_interval(np.full(4, 2.5)) == (2.5, (2.5, 2.5))
+
+
+@pytest.mark.parametrize("bad", [[], [1.0], [1.0, np.nan], [1.0, np.inf], [[1.0, 2.0]]])
+def test_mean_interval_messages(bad):
+    with pytest.raises(ValueError, match=r"values: got .*, expected at least two finite numbers"):
+        mean_interval(np.array(bad))
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_line_fit_is_linear_regression(confidence):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 3, size=8)
+    y = 2 - 0.7 * x + 0.3 * rng.normal(size=8)
+    fit, want = line_fit(x, y, confidence), stats.linregress(x, y)
+    half = stats.t.ppf((1 + confidence) / 2, 6) * want.stderr
+    rel = 64 * EPS * 8  # sums of eight terms, of order one after centring
+    assert fit.slope == pytest.approx(want.slope, rel=rel)
+    assert fit.intercept == pytest.approx(want.intercept, rel=rel)
+    assert fit.interval == pytest.approx((want.slope - half, want.slope + half), rel=2 * rel)
+    assert fit.residual == pytest.approx(1 - want.rvalue**2, rel=rel / (1 - want.rvalue**2))
+
+
+def test_line_fit_of_a_constant():
+    fit = line_fit(np.arange(4.0), np.full(4, 2.0))
+    assert (fit.slope, fit.interval, fit.intercept, fit.residual) == (0.0, (0.0, 0.0), 2.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([0.0, 1.0], [0.0, 1.0]),
+        ([0.0, 1.0, 1.0], [0.0, 1.0, 2.0]),
+        ([0.0, 1.0, 2.0], [0.0, 1.0]),
+        ([0.0, 1.0, 2.0], [0.0, 1.0, np.nan]),
+        ([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]]),
+    ],
+)
+def test_line_fit_messages(x, y):
+    with pytest.raises(ValueError, match=r"x, y: got shapes .* at least three different x"):
+        line_fit(np.array(x), np.array(y))
