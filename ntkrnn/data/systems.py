@@ -216,7 +216,8 @@ def van_der_pol(
 
     ``s'' = mu (1 - s^2) s' - s + force x``, from ``s = 1, s' = 0``, with x piecewise constant: one
     value, uniform on [-1, 1], for each time ``dt``. ``y_t = s/3`` at the end of step t, plus Gaussian
-    noise; the free oscillation has amplitude 2. Tokens are ``(x_t, 1)/sqrt 2``: the start is no equilibrium.
+    noise; the free oscillation has amplitude 2. Tokens are ``(x_t, 1)/sqrt 2``: the start is no
+    equilibrium.
 
     Args:
         key: a random key of JAX, or a whole number as a seed.
