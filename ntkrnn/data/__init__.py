@@ -1,13 +1,15 @@
 """Real sequences as arrays: built-in sets, files, subsets and standardisation.
 
-:func:`load` turns a name or a file into a :class:`Dataset`. Nothing here is imported by
+:func:`load` turns a name or a file into a :class:`Dataset`; :mod:`ntkrnn.data.systems` draws dynamical
+systems. Nothing here is imported by
 ``import ntkrnn``, and scikit-learn and aeon are imported only by the sets that need them.
 """
 
+from ntkrnn.data import systems
 from ntkrnn.data._builtin import NAMES
 from ntkrnn.data._dataset import Dataset
 from ntkrnn.data._files import SUFFIXES
 from ntkrnn.data._load import load
 from ntkrnn.data._standardize import KINDS
 
-__all__ = ["KINDS", "NAMES", "SUFFIXES", "Dataset", "load"]
+__all__ = ["KINDS", "NAMES", "SUFFIXES", "Dataset", "load", "systems"]
