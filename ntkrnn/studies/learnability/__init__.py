@@ -3,6 +3,10 @@
 from ntkrnn.studies.learnability import (
     additive_length,
     beyond_additive,
+    ce24_certificate,
+    ce24_cutoff,
+    ce24_linearisation,
+    ce24_neuron_movement,
     complexity_ranks_error,
     early_token,
     lazy_training,
@@ -38,6 +42,10 @@ EXPERIMENTS = {
         beyond_additive,
         rntk_sensitivity,
         token_to_token,
+        ce24_neuron_movement,
+        ce24_linearisation,
+        ce24_cutoff,
+        ce24_certificate,
     )
 }
 """By name, in the order of the documentation."""

@@ -1,0 +1,177 @@
+"""Whether the linearisation remainder of a neuron grows with the length of the sequence."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ntkrnn.architectures import Diagonal
+from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
+from ntkrnn.studies.learnability._form import Conclusion, Experiment, Finding, Job, Table, finding
+from ntkrnn.studies.learnability._train import draw
+from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.theory import cutoff
+
+GROWS = 0.05
+"""Rate per step that tells growth from none, where the bound has 2 log a, which is 2.2 at a = 3."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ce24CutoffSettings:
+    """Sizes of the experiment.
+
+    Args:
+        nonlinearities: of slope at most 1, so that the cutoff is at 1.
+        alphas: sizes of the recurrent weights, increasing, on both sides of the cutoff.
+        length: the largest T.
+        width: m.
+        dim: d.
+        samples: sequences.
+        seeds: networks, each with moves and sequences of its own.
+        rho_w: move of every recurrent weight, in units of ``1/sqrt m``.
+        rho_u: move of every input weight vector, in units of ``1/sqrt m``.
+        seed: from which all draws derive.
+    """
+
+    nonlinearities: tuple[str, ...] = axis(("identity", "sin", "tanh"))
+    alphas: tuple[float, ...] = axis((0.4, 0.6, 0.8, 1.2, 1.5, 2.0, 3.0))
+    length: int = 64
+    width: int = 16384
+    dim: int = 2
+    samples: int = 8
+    seeds: int = 10
+    rho_w: float = 1.0
+    rho_u: float = 1.0
+    seed: int = 0
+
+    @classmethod
+    def quick(cls) -> Ce24CutoffSettings:
+        """The small setting."""
+        return cls(alphas=(0.5, 0.8, 1.5, 3.0), width=4096, samples=2, seeds=5)
+
+
+def jobs(settings: Ce24CutoffSettings) -> Sequence[Job]:
+    """One for each nonlinearity and alpha."""
+    return [
+        Job(f"{name}-{alpha:g}", functools.partial(measure, settings, name, alpha))
+        for name in settings.nonlinearities
+        for alpha in settings.alphas
+    ]
+
+
+def measure(settings: Ce24CutoffSettings, nonlinearity: str, alpha: float) -> Piece:
+    """``remainder [S, T]``: m times its root mean square over neurons and sequences, at every step.
+
+    The state at step t is that of a sequence of length t: one pass gives every length.
+    """
+    m, found = settings.width, []
+    arch = Diagonal(m, nonlinearity, alpha)
+    params = draw(arch, settings.seed, settings.seeds, (1, 1, settings.dim))
+    for s in range(settings.seeds):
+        rng = np.random.default_rng([settings.seed, s])
+        x = unit_sphere(rng, settings.samples, settings.length, settings.dim)
+        w, u = (np.asarray(params[block][s], float) for block in ("w", "u"))
+        shift_w = rng.choice([-1.0, 1.0], m) * settings.rho_w / math.sqrt(m)
+        shift_u = rng.standard_normal(u.shape)
+        shift_u *= settings.rho_u / math.sqrt(m) / np.linalg.norm(shift_u, axis=1, keepdims=True)
+        off = deviations(nonlinearity, (w, u), (w + shift_w, u + shift_u), x)
+        found.append(m * np.sqrt((off.remainder**2).mean(axis=(1, 2))))
+    return {"remainder": np.stack(found)}
+
+
+def conclude(settings: Ce24CutoffSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+    """Growth for every step over the second half of the sequence."""
+    steps = np.arange(1, settings.length + 1)
+    late = steps > settings.length // 2
+    centred = steps[late] - steps[late].mean()
+    values = {name: np.asarray(piece["remainder"], float) for name, piece in pieces.items()}
+    rates = {name: np.log(v[:, late]) @ (centred / (centred @ centred)) for name, v in values.items()}
+    sides = {
+        alpha: cutoff(alpha, settings.rho_w, settings.width, settings.nonlinearities[0]).side
+        for alpha in settings.alphas
+    }
+    below = [alpha for alpha, side in sides.items() if side == "below"]
+    findings: list[Finding] = []
+    for name in settings.nonlinearities:
+        if below:
+            findings.append(
+                finding(
+                    f"{name}: growth rate per step at alpha = {below[-1]:g}, below the cutoff",
+                    *mean_interval(rates[f"{name}-{below[-1]:g}"]),
+                    relation="at most",
+                    predicted=0.0,
+                    margin=0.01,
+                    otherwise="Near the cutoff the remainder needs long sequences to level off.",
+                )
+            )
+        if sides[settings.alphas[-1]] == "above":
+            saturates = name == "tanh"
+            findings.append(
+                finding(
+                    f"{name}: growth rate per step at alpha = {settings.alphas[-1]:g}, above the cutoff",
+                    *mean_interval(rates[f"{name}-{settings.alphas[-1]:g}"]),
+                    relation="at most" if saturates else "at least",
+                    predicted=GROWS,
+                    otherwise="The bound grows above the cutoff; what neurons do on inputs that are not "
+                    "the worst need not, where slopes are mostly below 1.",
+                )
+            )
+    rows = tuple(
+        (
+            name, f"{alpha:g}", sides[alpha],
+            *(f"{values[key][:, t - 1].mean():.3g}" for t in _shown(settings)),
+            f"{rates[key].mean():+.4f} ± {rates[key].std(ddof=1):.4f}",
+        )
+        for name in settings.nonlinearities
+        for alpha in settings.alphas
+        for key in [f"{name}-{alpha:g}"]
+    )  # fmt: skip
+    figure = plots(
+        [
+            Plot(
+                name, "step t", "m · rms remainder",
+                [
+                    Line(f"α = {alpha:g}, {sides[alpha]}", steps, values[f"{name}-{alpha:g}"].T)
+                    for alpha in settings.alphas
+                ],
+                log="y",
+            )
+            for name in settings.nonlinearities
+        ],
+        title="What is not linear in the move, against the length of the sequence",
+        subtitle=f"Diagonal networks of m = {settings.width}, random moves of "
+        f"{settings.rho_w:g}/√m and {settings.rho_u:g}/√m for every neuron, unit tokens, "
+        f"{settings.seeds} networks; the cutoff is at α = 1",
+    )  # fmt: skip
+    arrays = {
+        "steps": steps,
+        "alphas": np.array(settings.alphas),
+        **{f"remainder-{name}": v for name, v in values.items()},
+    }
+    columns = (
+        "nonlinearity", "alpha", "cutoff", *(f"t = {t}" for t in _shown(settings)), "growth per step",
+    )  # fmt: skip
+    title = "m times the rms remainder of a state; growth over the second half"
+    return Conclusion(Table(title, columns, rows), tuple(findings), arrays, figure)
+
+
+def _shown(settings: Ce24CutoffSettings) -> list[int]:
+    return [t for t in (4, 8, 16, 32, 64, 128) if t <= settings.length]
+
+
+EXPERIMENT = Experiment(
+    "ce24-cutoff",
+    "Memory below and above the cutoff",
+    "Below alpha_m r1 = 1 the linearisation remainder stays bounded in T; above it the bound grows.\n"
+    "Measured: the remainder of the states at random moves, up to T = 64, for alpha on both sides.",
+    "CE24 (arXiv 2402.12241), up to constants; theory",
+    Ce24CutoffSettings,
+    jobs,
+    conclude,
+)
