@@ -12,6 +12,10 @@ import optax
 from ntkrnn import dynamics
 from ntkrnn._network import network
 
+_TRIES = 5
+_DIVERGED = 2.0
+"""Training error, over the variance, that no stable run ends with."""
+
 
 class Fitted(NamedTuple):
     """What an ensemble came to; S runs."""
@@ -56,7 +60,8 @@ def fit_networks(
 ) -> Fitted:
     """Train an ensemble by plain SGD on centred outputs, and give its errors at the end.
 
-    The outputs at the start are taken off, so that every run starts from 0 as the theory has it.
+    The outputs at the start are taken off, so that every run starts from 0 as the theory has it. A run
+    that diverges is done again at half the rate.
     """
     params = draw(arch, seed, seeds, x.shape)
     apply_fn = network(arch).apply_fn
@@ -64,26 +69,33 @@ def fit_networks(
     shift, shift_test = np.asarray(start(params, x)), np.asarray(start(params, x_test))
     errors = []
     for s in range(seeds):  # every run has targets of its own
-        run = dynamics.train(
-            arch,
-            jax.tree.map(lambda a, s=s: a[s], params),
-            x,
-            y[:, None] + shift[s],
-            optimizer=sgd(learning_rate),
-            steps=steps,
-            batch_size=batch_size,
-            key=jax.random.fold_in(jax.random.key(seed + 1), s),
-            x_test=x_test,
-            record=("outputs", "test_outputs"),
-            at=(steps,),
-        )
-        train = np.asarray(run.outputs)[-1] - shift[s]
-        test = np.asarray(run.test_outputs)[-1] - shift_test[s]
-        errors.append(
-            (
-                np.mean((train[:, 0] - y) ** 2) / np.var(y),
-                np.mean((test[:, 0] - y_test) ** 2) / np.var(y_test),
+        one = jax.tree.map(lambda a, s=s: a[s], params)
+        key = jax.random.fold_in(jax.random.key(seed + 1), s)
+        rate, found = learning_rate, (np.inf, np.inf)
+        # A narrow network's kernel can be far above its limit; a run that diverges is done again.
+        for _ in range(_TRIES):
+            run = dynamics.train(
+                arch,
+                one,
+                x,
+                y[:, None] + shift[s],
+                optimizer=sgd(rate),
+                steps=steps,
+                batch_size=batch_size,
+                key=key,
+                x_test=x_test,
+                record=("outputs", "test_outputs"),
+                at=(steps,),
             )
-        )
+            train = np.asarray(run.outputs)[-1, :, 0] - shift[s][:, 0]
+            test = np.asarray(run.test_outputs)[-1, :, 0] - shift_test[s][:, 0]
+            found = (
+                np.mean((train - y) ** 2) / np.var(y),
+                np.mean((test - y_test) ** 2) / np.var(y_test),
+            )
+            if found[0] <= _DIVERGED:
+                break
+            rate /= 2
+        errors.append(found)
     train_error, test_error = np.array(errors).T
     return Fitted(train_error, test_error)

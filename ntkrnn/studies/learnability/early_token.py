@@ -217,7 +217,7 @@ def conclude(settings: EarlyTokenSettings, pieces: Mapping[str, Piece]) -> Concl
                         Line(f"kernel regression, {words[r]}", lengths, regression[r], True, i),
                     )
                 ],
-                log="x", ticks=lengths,
+                ticks=lengths,
             ),
         ],
         title="A linear function of the first token, at two norms of the tokens",
