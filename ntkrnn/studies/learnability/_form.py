@@ -187,7 +187,7 @@ def slope_finding(
     Example:
         >>> slope_finding("cost", [1, 2, 4], np.array([[1.0, 1.1], [2.0, 2.2], [4.0, 4.4]]),
         ...     relation="equals", predicted=1.0).verdict
-        'inconclusive'
+        'agrees'
     """
     use = np.isfinite(values).all(axis=1)
     fit = loglog_slope(np.asarray(x, float)[use], np.asarray(values)[use])
