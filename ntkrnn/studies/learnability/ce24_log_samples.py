@@ -22,6 +22,7 @@ from ntkrnn.studies.pieces import Piece, axis
 from ntkrnn.theory import TransportTarget
 
 _BATCH = 256
+_RESAMPLES = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ def jobs(settings: Ce24LogSamplesSettings) -> Sequence[Job]:
 
 
 def measure(settings: Ce24LogSamplesSettings, group: int) -> Piece:
-    """``error [M, K, C]``: largest ``|F^lin(theta_v) - F*|`` of a network over the first n sequences."""
+    """``error [M, K, C]``: largest ``|F^lin(theta_v) - F*|`` of a network on the first n sequences."""
     rng = np.random.default_rng([settings.seed, group])
     x = unit_sphere(rng, settings.counts[-1], settings.length, settings.dim)
     target = TransportTarget.sample(
@@ -112,16 +113,20 @@ def conclude(settings: Ce24LogSamplesSettings, pieces: Mapping[str, Piece]) -> C
     needed = (error**2 * widths[None, :, None]).mean(axis=1)  # [G, C]
     scale = needed[:, -1:].mean()
     needed = needed / scale
-    fits = [_fits(counts, one) for one in needed]
     late = counts >= counts[len(counts) // 2]
     early = ~late
     local = [(_power(counts[late], one[late]), _power(counts[early], one[early])) for one in needed]
-    advantage = np.array([np.log(power / log) for log, power in fits])
+    # Repetitions share no draw: their means over resampled ones show the error of the mean curve.
+    picks = np.random.default_rng(settings.seed).integers(0, len(needed), (_RESAMPLES, len(needed)))
+    resampled = [_advantage(counts, needed[pick].mean(axis=0)) for pick in picks]
+    advantage = _advantage(counts, needed.mean(axis=0))
+    low, high = np.quantile(resampled, [0.025, 0.975])
     falls = np.array([b - a for b, a in local])
     findings = (
         finding(
             "log of the residual of a power of n over that of log n, for the width",
-            *mean_interval(advantage),
+            advantage,
+            (min(low, advantage), max(high, advantage)),
             relation="at least",
             predicted=0.0,
             otherwise="Over this range a small power and a logarithm are close; more repetitions tell.",
@@ -185,14 +190,14 @@ def _power(counts: np.ndarray, needed: np.ndarray) -> float:
     return float(np.polyfit(np.log(counts), np.log(needed), 1)[0])
 
 
-def _fits(counts: np.ndarray, needed: np.ndarray) -> tuple[float, float]:
-    """Root mean square residuals of ``a + b log n`` and of ``a n^b``, both by least squares."""
+def _advantage(counts: np.ndarray, needed: np.ndarray) -> float:
+    """Log of the residual of ``a n^b`` over that of ``a + b log n``, both fitted by least squares."""
     logs = np.log(counts)
     straight = np.polyval(np.polyfit(logs, needed, 1), logs) - needed
     powers = counts[None, :] ** np.linspace(0.0, 1.0, 2001)[:, None]
     factors = (powers @ needed) / (powers**2).sum(axis=1)
     power = (factors[:, None] * powers - needed[None, :]) ** 2
-    return float(np.sqrt((straight**2).mean())), float(np.sqrt(power.mean(axis=1).min()))
+    return 0.5 * float(np.log(power.mean(axis=1).min() / (straight**2).mean()))
 
 
 EXPERIMENT = Experiment(
