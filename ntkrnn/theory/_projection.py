@@ -65,7 +65,7 @@ def max_norm_projection(rho_w: float, rho_u: float) -> optax.GradientTransformat
         _check_blocks(params)
         return MaxNormState(params)
 
-    def update(updates: Params, state: MaxNormState, params: Params = None) -> tuple[Params, Any]:
+    def update(updates: Params, state: Any, params: Params = None) -> tuple[Params, Any]:
         if params is None:
             raise ValueError(
                 "params: got None, expected the parameters; call update(updates, state, params), which "

@@ -6,6 +6,7 @@ from ntkrnn.studies.learnability import (
     ce24_certificate,
     ce24_cutoff,
     ce24_linearisation,
+    ce24_log_samples,
     ce24_neuron_movement,
     complexity_ranks_error,
     early_token,
@@ -46,6 +47,7 @@ EXPERIMENTS = {
         ce24_linearisation,
         ce24_cutoff,
         ce24_certificate,
+        ce24_log_samples,
     )
 }
 """By name, in the order of the documentation."""

@@ -97,6 +97,7 @@ def conclude(settings: Ce24CutoffSettings, pieces: Mapping[str, Piece]) -> Concl
         for alpha in settings.alphas
     }
     below = [alpha for alpha, side in sides.items() if side == "below"]
+    highest = settings.alphas[-1]
     findings: list[Finding] = []
     for name in settings.nonlinearities:
         if below:
@@ -110,16 +111,16 @@ def conclude(settings: Ce24CutoffSettings, pieces: Mapping[str, Piece]) -> Concl
                     otherwise="Near the cutoff the remainder needs long sequences to level off.",
                 )
             )
-        if sides[settings.alphas[-1]] == "above":
+        if sides[highest] == "above":
             saturates = name == "tanh"
             findings.append(
                 finding(
-                    f"{name}: growth rate per step at alpha = {settings.alphas[-1]:g}, above the cutoff",
-                    *mean_interval(rates[f"{name}-{settings.alphas[-1]:g}"]),
+                    f"{name}: growth rate per step at alpha = {highest:g}, above the cutoff",
+                    *mean_interval(rates[f"{name}-{highest:g}"]),
                     relation="at most" if saturates else "at least",
                     predicted=GROWS,
-                    otherwise="The bound grows above the cutoff; what neurons do on inputs that are not "
-                    "the worst need not, where slopes are mostly below 1.",
+                    otherwise="The bound grows above the cutoff; what neurons do on inputs that "
+                    "are not the worst need not, where slopes are mostly below 1.",
                 )
             )
     rows = tuple(
@@ -137,7 +138,11 @@ def conclude(settings: Ce24CutoffSettings, pieces: Mapping[str, Piece]) -> Concl
             Plot(
                 name, "step t", "m · rms remainder",
                 [
-                    Line(f"α = {alpha:g}, {sides[alpha]}", steps, values[f"{name}-{alpha:g}"].T)
+                    Line(
+                        f"α = {alpha:g}, {sides[alpha]}",
+                        steps[1:],  # the first state of the identity is exactly linear
+                        values[f"{name}-{alpha:g}"].T[1:],
+                    )
                     for alpha in settings.alphas
                 ],
                 log="y",

@@ -159,7 +159,8 @@ def conclude(settings: Ce24NeuronMovementSettings, pieces: Mapping[str, Piece]) 
         title="Descent moves every neuron by about 1/√m, without being forced to",
         subtitle=f"Diagonal network, {settings.nonlinearity}, alpha = {settings.alpha:g}, without "
         f"projection; {settings.system}, {settings.samples} sequences of "
-        f"T = {settings.length}, {settings.steps} full-batch steps, {settings.seeds} networks of each width",
+        f"T = {settings.length}, {settings.steps} full-batch steps, {settings.seeds} networks of each "
+        "width",
     )  # fmt: skip
     arrays = {"widths": widths, "w": w, "u": u, "w_mean": mean, "left": left}
     columns = ("width", "max |Δw|", "max ‖Δu‖", "rms Δw", "share of the loss left")

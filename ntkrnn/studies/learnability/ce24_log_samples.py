@@ -1,0 +1,212 @@
+"""The width at which a linearised network is close to a target on n sequences at once, against n."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntkrnn._network import network
+from ntkrnn.architectures import Diagonal
+from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.learnability._ce24 import unit_sphere
+from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding, spread
+from ntkrnn.studies.learnability._train import draw
+from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.theory import TransportTarget
+
+_BATCH = 256
+_RESAMPLES = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Ce24LogSamplesSettings:
+    """Sizes of the experiment.
+
+    Args:
+        counts: n, increasing; smaller sets are parts of larger ones.
+        widths: m, among which the width for an error is interpolated.
+        groups: independent repetitions, each with sequences of its own.
+        networks: of a repetition; their errors are averaged before a width is read off.
+        length: T.
+        dim: d.
+        alpha: size of the recurrent weights.
+        nonlinearity: of the network.
+        seed: from which all draws derive.
+    """
+
+    counts: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+    widths: tuple[int, ...] = axis((256, 512, 1024, 2048))
+    groups: int = 8
+    networks: int = 24
+    length: int = 8
+    dim: int = 8
+    alpha: float = 0.5
+    nonlinearity: str = "tanh"
+    seed: int = 0
+
+    @classmethod
+    def quick(cls) -> Ce24LogSamplesSettings:
+        """The small setting."""
+        return cls(counts=(8, 32, 128, 512, 2048), widths=(256, 1024), groups=6, networks=12, length=4)
+
+
+def jobs(settings: Ce24LogSamplesSettings) -> Sequence[Job]:
+    """One for each repetition."""
+    return [
+        Job(f"group-{group}", functools.partial(measure, settings, group))
+        for group in range(settings.groups)
+    ]
+
+
+def measure(settings: Ce24LogSamplesSettings, group: int) -> Piece:
+    """``error [M, K, C]``: largest ``|F^lin(theta_v) - F*|`` of a network on the first n sequences."""
+    rng = np.random.default_rng([settings.seed, group])
+    x = unit_sphere(rng, settings.counts[-1], settings.length, settings.dim)
+    target = TransportTarget.sample(
+        settings.seed, settings.dim, alpha=settings.alpha, nonlinearity=settings.nonlinearity
+    )
+    want = np.asarray(target(x), float)[:, :, 0]
+    found = []
+    for width in settings.widths:
+        arch = Diagonal(width, settings.nonlinearity, settings.alpha)
+        seed = int(rng.integers(2**31))
+        params = draw(arch, seed, settings.networks, x.shape)
+        moved = jax.vmap(target.realised)(params)
+        off = []
+        for start in range(0, len(x), _BATCH):
+            rows = slice(start, start + _BATCH)
+            linear = np.asarray(_linearised(arch, params, moved, jnp.asarray(x[rows])), float)
+            off.append(np.abs(linear - want[None, rows]).max(axis=2))
+        highest = np.maximum.accumulate(np.concatenate(off, axis=1), axis=1)
+        found.append(highest[:, np.array(settings.counts) - 1])
+    return {"error": np.stack(found)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _linearised(arch: Diagonal, params: Any, moved: Any, x: Any) -> Any:
+    """``[K, N, T]``: the networks linearised at params, at moved."""
+    apply_fn = network(arch).apply_fn
+
+    def one(pair: tuple[Any, Any]) -> Any:
+        start, end = pair
+        value, change = jax.jvp(
+            lambda p: apply_fn(p, x)[:, :, 0], (start,), (jax.tree.map(jnp.subtract, end, start),)
+        )
+        return value + change
+
+    return jax.lax.map(one, (params, moved))
+
+
+def conclude(settings: Ce24LogSamplesSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+    """The width for one error, against n; a logarithm and a power fitted to it."""
+    counts, widths = np.array(settings.counts), np.array(settings.widths)
+    error = np.stack([np.asarray(pieces[job.name]["error"], float) for job in jobs(settings)])
+    error = error.mean(axis=2)  # [G, M, C]
+    # Errors fall as 1/sqrt m: error^2 m is the width for error 1, averaged over the widths.
+    needed = (error**2 * widths[None, :, None]).mean(axis=1)  # [G, C]
+    scale = needed[:, -1:].mean()
+    needed = needed / scale
+    late = counts >= counts[len(counts) // 2]
+    early = ~late
+    local = [(_power(counts[late], one[late]), _power(counts[early], one[early])) for one in needed]
+    # Repetitions share no draw: their means over resampled ones show the error of the mean curve.
+    picks = np.random.default_rng(settings.seed).integers(0, len(needed), (_RESAMPLES, len(needed)))
+    resampled = [_advantage(counts, needed[pick].mean(axis=0)) for pick in picks]
+    advantage = _advantage(counts, needed.mean(axis=0))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    falls = np.array([b - a for b, a in local])
+    findings = (
+        finding(
+            "log of the residual of a power of n over that of log n, for the width",
+            advantage,
+            (min(low, advantage), max(high, advantage)),
+            relation="at least",
+            predicted=0.0,
+            otherwise="Over this range a small power and a logarithm are close; more repetitions tell.",
+        ),
+        finding(
+            "local exponent of the width in n, large n less small n",
+            *mean_interval(falls),
+            relation="at most",
+            predicted=0.0,
+            otherwise="A power of n would keep its exponent; that of a logarithm falls as 1/log n.",
+        ),
+        finding(
+            "local exponent of the width in n, for large n",
+            *mean_interval(np.array([b for b, _ in local])),
+            relation="at most",
+            predicted=0.5,
+            otherwise="The union bound over n sequences would be far from what happens.",
+        ),
+    )
+    rows = tuple(
+        (str(n), spread(needed[:, i]), f"{np.log(n * settings.length):.2f}")
+        for i, n in enumerate(counts)
+    )
+    mean = needed.mean(axis=0)
+    log_fit = np.polynomial.Polynomial.fit(np.log(counts), mean, 1)(np.log(counts))
+    power_fit = np.exp(np.polynomial.Polynomial.fit(np.log(counts), np.log(mean), 1)(np.log(counts)))
+    figure = plots(
+        [
+            Plot(
+                "Width for one sup error", "sequences n", "m(n) / m(largest n)",
+                [
+                    Line("measured", counts, needed.T, colour=0),
+                    Line("a + b log n", counts, log_fit, True, 1),
+                    Line("a power of n", counts, power_fit, True, 2),
+                ],
+                log="x", ticks=counts,
+            ),
+            Plot(
+                "The error itself", "sequences n", "sup error",
+                [
+                    Line(f"m = {m}", counts, error[:, i].T) for i, m in enumerate(widths)
+                ],
+                ticks=counts,
+            ),
+        ],
+        title="Being right on many sequences at once costs a logarithm",
+        subtitle=f"Diagonal networks linearised at the start, {settings.nonlinearity}, alpha = "
+        f"{settings.alpha:g}, d = {settings.dim}, T = {settings.length}; {settings.groups} repetitions "
+        f"of {settings.networks} networks",
+    )  # fmt: skip
+    arrays = {"counts": counts, "widths": widths, "error": error, "needed": needed}
+    table = Table(
+        "width for one sup error, in units of that for the most sequences; mean ± std over repetitions",
+        ("n", "width", "log(n T)"),
+        rows,
+    )
+    return Conclusion(table, findings, arrays, figure)
+
+
+def _power(counts: np.ndarray, needed: np.ndarray) -> float:
+    return float(np.polyfit(np.log(counts), np.log(needed), 1)[0])
+
+
+def _advantage(counts: np.ndarray, needed: np.ndarray) -> float:
+    """Log of the residual of ``a n^b`` over that of ``a + b log n``, both fitted by least squares."""
+    logs = np.log(counts)
+    straight = np.polyval(np.polyfit(logs, needed, 1), logs) - needed
+    powers = counts[None, :] ** np.linspace(0.0, 1.0, 2001)[:, None]
+    factors = (powers @ needed) / (powers**2).sum(axis=1)
+    power = (factors[:, None] * powers - needed[None, :]) ** 2
+    return 0.5 * float(np.log(power.mean(axis=1).min() / (straight**2).mean()))
+
+
+EXPERIMENT = Experiment(
+    "ce24-log-samples",
+    "Many sequences cost a logarithm of width",
+    "The width for an error on all of n sequences grows like log n, not like a power of n.\n"
+    "Measured: the sup error of the realised target against n, and the width that it takes.",
+    "CE24 (arXiv 2402.12241), up to constants; theory",
+    Ce24LogSamplesSettings,
+    jobs,
+    conclude,
+)
