@@ -137,10 +137,10 @@ axes.legend()
 
 # %%
 rho_w, rho_u = 1.0, 1.0
-n, steps, dim = 24, 8, 2
+n, steps, dim = 16, 8, 2
 x = unit_tokens(1, n, steps, dim)
 target = theory.TransportTarget.sample(
-    0, dim, rho_w, rho_u, alpha=arch.alpha, nonlinearity=arch.nonlinearity
+    0, dim, rho_w, rho_u, alpha=arch.alpha, nonlinearity=arch.nonlinearity, samples=256
 )
 y = target(x)
 print(f"a system with outputs from {float(y.min()):.2f} to {float(y.max()):.2f}")
@@ -148,12 +148,13 @@ print(f"a system with outputs from {float(y.min()):.2f} to {float(y.max()):.2f}"
 
 def half_of_stable(arch, x):
     """Half the largest stable step, of descent on all steps of all sequences."""
-    kernel = ntkrnn.network(arch).kernel_fn(x, get="ntk", samples=256)
+    kernel = ntkrnn.network(arch).kernel_fn(x, get="ntk", samples=64)
     whole = np.asarray(kernel, float).transpose(0, 2, 1, 3).reshape(2 * [x.shape[0] * x.shape[1]])
     return x.shape[0] / np.linalg.eigvalsh(whole)[-1]
 
 
 def project(rate, rho_w, rho_u):
+    """Projected descent."""
     return optax.chain(optax.sgd(rate), theory.max_norm_projection(rho_w, rho_u))
 
 
@@ -170,14 +171,15 @@ def mean_square(arch, params, x, y):
     return float(jnp.mean((ntkrnn.network(arch).apply_fn(params, x) - y) ** 2))
 
 
-rounds = 200 if SMALL else 2000
-fast = project(half_of_stable(arch, x), rho_w, rho_u)
+rounds = 100 if SMALL else 1000
+rate = half_of_stable(arch, x)
+fast = project(rate, rho_w, rho_u)
 variance = float(jnp.mean(jnp.square(y)))
 learned = {}
 figure, axes = plt.subplots(figsize=(6.8, 4.4), layout="constrained")
 for width in widths:
     wide = dataclasses.replace(arch, width=width)
-    start, run = learned[width] = fit(wide, x, y, fast, rounds)
+    start, run = learned[width] = fit(wide, x, y, fast, rounds, at=20)
     moved = math.sqrt(width) * float(jnp.abs(run.params["w"] - start["w"]).max())
     left = [mean_square(wide, p, x, y) / variance for p in (run.params, run.average)]
     print(
@@ -240,21 +242,22 @@ for width, gap, most in zip(widths, gaps, limits, strict=True):
 # that, as `train` halves the loss.
 
 # %%
-wide = dataclasses.replace(arch, width=widths[-1])
-slow_rounds = 200 if SMALL else 4000
+wide = dataclasses.replace(arch, width=256 if SMALL else 4096)
+slow_rounds = 200 if SMALL else 1000
 bound = theory.certificate(wide, rho_w, rho_u, n, steps, 0.05, None, slow_rounds)
 slow = project(2 * bound.eta, rho_w, rho_u)
 _, run = fit(wide, x, y, slow, slow_rounds, at=1)
 risk = 2 * np.asarray(run.loss, float)
 first = (rho_w**2 + rho_u**2) / (bound.eta * slow_rounds)
-print(f"step {bound.eta:.1e} (the fast runs: {half_of_stable(arch, x) / 2:.1e} in the same units)")
+print(f"step {bound.eta:.1e} (the fast runs: {rate / 2:.1e} in the same units)")
 print(f"risk {risk[0]:.3f} at the start, {risk[-1]:.3f} at the end, {risk[:-1].mean():.3f} on average")
 print(f"certified {bound.risk:.3g}: {first:.3g} for the number of steps, the rest for the width")
 assert risk[:-1].mean() <= bound.risk
 
 # %% [markdown]
 # The certificate is a guarantee, not a prediction. At these sizes it exceeds even the risk of
-# the network that was never trained: it says something about far wider networks only.
+# the network that was never trained: it says something about far
+# wider networks and longer runs only.
 
 #
 # ## A system from outside the class
@@ -264,19 +267,19 @@ assert risk[:-1].mean() <= bound.risk
 # then a choice. Small ones:
 
 # %%
-n, steps = 48, 16
+n, steps = (24, 12) if SMALL else (64, 16)
 pendulum = systems.pendulum(0, 2 * n, steps)
 x, y = jnp.asarray(pendulum.x[:n]), jnp.asarray(pendulum.y[:n])
 x_test, y_test = jnp.asarray(pendulum.x[n:]), jnp.asarray(pendulum.y[n:])
-arch = ntkrnn.Diagonal(width=256 if SMALL else 2048, nonlinearity="tanh", alpha=0.8)
-rate, rounds = half_of_stable(arch, x), 400 if SMALL else 4000
+arch = ntkrnn.Diagonal(width=256 if SMALL else 1024, nonlinearity="tanh", alpha=0.8)
+rate, rounds = half_of_stable(arch, x), 200 if SMALL else 2000
 variance = float(jnp.mean(jnp.square(y_test)))
 print(f"variance {variance:.3f}, of the noise {0.02**2:.4f}; step {rate:.2f}")
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.4), layout="constrained")
 left.plot(1 + np.arange(steps), y_test[0, :, 0], "k.-", label="pendulum")
 for i, radius in enumerate((0.5, 2.0, 8.0)):
-    start, run = fit(arch, x, y, project(rate, radius, radius), rounds)
+    start, run = fit(arch, x, y, project(rate, radius, radius), rounds, at=rounds)
     errors = [mean_square(arch, p, x_test, y_test) / variance for p in (run.params, run.average)]
     at_edge = np.abs(run.params["w"] - start["w"]) * math.sqrt(arch.width) > 0.999 * radius
     gap = off_linear(arch, start, run.params, x)
@@ -300,7 +303,12 @@ right.legend()
 figure.suptitle(f"A noisy pendulum, learned within three radii at width {arch.width}")
 
 # %% [markdown]
-# PENDULUM
+# To be seen: the error falls with the radius. Within the smallest radius most recurrent weights end at its edge; within the largest
+# hardly any does. What a larger radius buys it pays for in linearity: the network leaves its
+# linearisation, by a gap that is no longer small against the output, and the certificate, true still,
+# is far too large to say anything. There the radius is so large that weights may cross the cutoff.
+# None of them is at the level of the noise. The averaged iterate, of which guarantees speak, is no
+# better than the last one here, as it counts the early steps too.
 #
 # ## The cutoff
 #
@@ -355,7 +363,7 @@ def remainder(name, alpha, length, width=2048 if SMALL else 16384, sequences=2, 
     return np.array(found)
 
 
-figure, axes_of = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
+figure, axes_of = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 late = {}
 for axes, name in zip(axes_of, ("sin", "tanh"), strict=True):
     for alpha in (0.5, 0.8, 1.5, 3.0):
@@ -372,6 +380,15 @@ for axes, name in zip(axes_of, ("sin", "tanh"), strict=True):
     axes.legend()
 axes_of[0].set_ylabel("m · rms remainder")
 figure.suptitle("What is not linear in a move, below and above the cutoff")
+assert late["sin", 3.0][-1] - late["sin", 3.0][0] > 1 > late["tanh", 3.0][-1] - late["tanh", 3.0][0]
 
 # %% [markdown]
-# CUTOFF
+# To be seen: for small α nothing grows. At α = 3 the sine, whose slope comes back to ±1 wherever the
+# state is, grows geometrically as the bound does. tanh does not: it saturates, most slopes are
+# near 0, and the remainder stops growing after a few steps, at a high level. Just above the cutoff the
+# growth is slow, and far from that of the bound, which counts the worst input at every step: random
+# inputs are not that.
+#
+# `ntkrnn learnability --experiment ce24-cutoff` measures this with intervals, for the identity too;
+# `ce24-linearisation`, `ce24-neuron-movement` and `ce24-certificate` do so for the sections before.
+# [theory-ce24.md](../docs/theory-ce24.md) has the formulas.
