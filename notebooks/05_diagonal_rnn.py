@@ -304,12 +304,12 @@ right.legend()
 figure.suptitle(f"A noisy pendulum, learned within several radii at width {arch.width}")
 
 # %% [markdown]
-# To be seen: the error falls with the radius. Within the smallest most recurrent weights end
-# at its edge; within the largest hardly any does. What a larger radius buys it pays for in
-# linearity: the network leaves its linearisation, by a gap that is no longer small against the output, and the certificate, true still,
-# is far too large to say anything. There the radius is so large that weights may cross the cutoff.
-# None of them is at the level of the noise. The averaged iterate, of which guarantees speak, is no
-# better than the last one here, as it counts the early steps too.
+# To be seen: the error falls with the radius. Within the smallest most recurrent weights end at its
+# edge; within the largest hardly any does. What a larger radius buys it pays for in linearity: the
+# network leaves its linearisation, by a gap that is no longer small against the output, and the
+# certificate, true still, is far too large to say anything. There the radius is so large that
+# weights may cross the cutoff. None of them is at the level of the noise. The averaged iterate, of
+# which guarantees speak, is no better than the last one here, as it counts the early steps too.
 #
 # ## The cutoff
 #
@@ -387,7 +387,7 @@ assert late["sin", 3.0][-1] - late["sin", 3.0][0] > 1 > late["tanh", 3.0][-1] - 
 # To be seen: for small α nothing grows. At α = 3 the sine, whose slope comes back to ±1 wherever the
 # state is, grows geometrically as the bound does. tanh does not: it saturates, most slopes are
 # near 0, and the remainder stops growing after a few steps, at a high level. At
-# α = 1.5 both grow at first, tanh for longer, and then stop, far below the bound: it counts the worst
+# α = 1.5 both grow at first, then slowly or not at all, far below the bound, which counts the worst
 # input at every step, and random inputs are not that.
 #
 # `ntkrnn learnability --experiment ce24-cutoff` measures this with intervals, for the identity too;
