@@ -95,36 +95,20 @@ def measure(settings: Ce24DynamicalSystemsSettings, name: str) -> Piece:
     if settings.length <= skip:
         raise ValueError(f"length: got {settings.length}, expected more than {skip} for {name}.")
     draws = [sequences(settings, name, s) for s in range(settings.seeds)]
-    archs = architectures(settings, draws[0][0].shape[2])
-    n = settings.samples
     learned: list[list[np.ndarray]] = []  # [4][S], each [M, T]
     regressions = []
-    for arch in archs:
-        fields = {"samples": _NODES} if isinstance(arch, Diagonal) else {}
-        found = [kernels(arch, x[:n], x[n:], fields) for x, _ in draws]
+    for arch in architectures(settings, draws[0][0].shape[2]):
+        found = [kernels(arch, x, settings.samples) for x, _ in draws]
         rate = float(f"{0.5 * min(dynamics.largest_stable_step(k) for k, _, _ in found):.3g}")
-        learned.append(
-            [
-                fit(
-                    arch,
-                    x[:n],
-                    y[:n],
-                    x[n:],
-                    rate=rate,
-                    steps=settings.steps,
-                    seed=settings.seed,
-                    run=s,
-                )
-                for s, (x, y) in enumerate(draws)
-            ]
-        )
+        learned.append(fit(arch, draws, settings, rate))
         regressions.append(
             [
-                regress(k, y[:n], cross, floor, settings.steps)
+                regress(k, y[: settings.samples], cross, floor, settings.steps)
                 for (k, cross, floor), (_, y) in zip(found, draws, strict=True)
             ]
         )
     learned += regressions
+    n = settings.samples
     error = [
         [relative_error(one[:, skip:], y[n:, skip:]) for one, (_, y) in zip(row, draws, strict=True)]
         for row in learned
@@ -166,20 +150,19 @@ def architectures(settings: Ce24DynamicalSystemsSettings, dim: int) -> tuple[Dia
     )
 
 
-def kernels(
-    arch: Any, x: np.ndarray, x_test: np.ndarray, fields: Mapping[str, Any]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """``[N, N, T, T]`` and ``[M, N, T, T]`` in float64, and a bound on the error of the first."""
-    kernel_fn = network(arch).kernel_fn
-    with jax.enable_x64(True):
-        x, x_test = np.asarray(x, float), np.asarray(x_test, float)
-        floor = 0.0
-        if fields:
-            kernel, errors = (np.asarray(a) for a in kernel_fn(x, get=("ntk", "ntk_error"), **fields))
-            floor = float(np.linalg.norm(errors))  # Frobenius, which is above the operator norm
-        else:
-            kernel = np.asarray(kernel_fn(x, get="ntk"))
-        return kernel, np.asarray(kernel_fn(x_test, x, get="ntk", **fields)), floor
+def kernels(arch: Any, x: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """``[n, n, T, T]`` of the first n, ``[M, n, T, T]`` of the others; a bound on the first's error.
+
+    One call, for one program is compiled for it; JAX's default precision, which the ridge is far above.
+    """
+    kernel_fn, floor = network(arch).kernel_fn, 0.0
+    if isinstance(arch, Diagonal):
+        found = kernel_fn(x, x[:n], get=("ntk", "ntk_error"), samples=_NODES)
+        kernel = np.asarray(found[0], float)
+        floor = float(np.linalg.norm(found[1][:n]))  # Frobenius, which is above the operator norm
+    else:
+        kernel = np.asarray(kernel_fn(x, x[:n], get="ntk"), float)
+    return kernel[:n], kernel[n:], floor
 
 
 def regress(
@@ -194,7 +177,7 @@ def regress(
     n, _, length, _ = kernel.shape
     rows = lambda k: k.transpose(0, 2, 1, 3).reshape(len(k) * length, n * length)  # noqa: E731
     whole = rows(kernel)
-    top = float(linalg.eigvalsh(whole, subset_by_index=(n * length - 1, n * length - 1))[0])
+    top = 2 * n / dynamics.largest_stable_step(kernel)
     ridge = max(top / steps, floor)
     weights = linalg.solve(whole + ridge * np.eye(n * length), y.reshape(-1), assume_a="pos")
     return (rows(cross) @ weights).reshape(-1, length)
@@ -202,39 +185,39 @@ def regress(
 
 def fit(
     arch: Any,
-    x: np.ndarray,
-    y: np.ndarray,
-    x_test: np.ndarray,
-    *,
+    draws: Sequence[tuple[np.ndarray, np.ndarray]],
+    settings: Ce24DynamicalSystemsSettings,
     rate: float,
-    steps: int,
-    seed: int,
-    run: int,
-) -> np.ndarray:
-    """Outputs ``[M, T]`` of a network at the last iterate of full-batch descent.
+) -> list[np.ndarray]:
+    """Held-out outputs ``[M, T]`` of each repetition, at the last iterate of full-batch descent.
 
     Its outputs at the start are taken off. A run that diverges is done again at half the rate.
     """
-    params = jax.tree.map(lambda a: a[run], draw(arch, seed, run + 1, x.shape))
+    n, steps, learned = settings.samples, settings.steps, []
+    params = draw(arch, settings.seed, len(draws), draws[0][0].shape)
     apply_fn = jax.jit(network(arch).apply_fn)
-    shift, shift_test = (np.asarray(apply_fn(params, jnp.asarray(a))) for a in (x, x_test))
-    for _ in range(_TRIES):
-        result = dynamics.train(
-            arch,
-            params,
-            x,
-            y[:, :, None] + shift,
-            optimizer=sgd(rate),
-            steps=steps,
-            x_test=x_test,
-            record=("loss", "test_outputs"),
-            at=(steps,),
-        )
-        # The loss of a sequence is half the sum over its steps.
-        if 2 * float(np.asarray(result.loss)[-1]) <= _DIVERGED * x.shape[1] * np.var(y):
-            break
-        rate /= 2
-    return (np.asarray(result.test_outputs, float)[-1] - shift_test)[:, :, 0]
+    for s, (x, y) in enumerate(draws):
+        one = jax.tree.map(lambda a, s=s: a[s], params)
+        shift, now = np.asarray(apply_fn(one, jnp.asarray(x)), float), rate
+        for _ in range(_TRIES):
+            run = dynamics.train(
+                arch,
+                one,
+                x[:n],
+                y[:n, :, None] + shift[:n],
+                optimizer=sgd(now),
+                steps=steps,
+                x_test=x[n:],
+                record=("loss", "test_outputs"),
+                at=(steps,),
+            )
+            # The loss of a sequence is half the sum over its steps.
+            loss = 2 * float(np.asarray(run.loss)[-1]) / y.shape[1]
+            if loss <= _DIVERGED * np.var(y[:n]):
+                break
+            now /= 2
+        learned.append((np.asarray(run.test_outputs, float)[-1] - shift[n:])[:, :, 0])
+    return learned
 
 
 def relative_error(outputs: np.ndarray, y: np.ndarray) -> float:
