@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ntkrnn.studies.learnability import EXPERIMENTS, learnability
+from ntkrnn.studies.learnability import ce24_dynamical_systems as dynamical
 from ntkrnn.studies.learnability import ce24_log_samples as log_samples
 from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
 
@@ -38,6 +39,42 @@ def test_a_logarithm_and_a_power_are_told_apart():
     bend = 1e-3 * np.array([1, -1, -1, 1])
     assert log_samples._advantage(counts, 1 + 0.3 * np.log(counts) + bend) > 2
     assert log_samples._advantage(counts, 0.3 * counts**0.5 + bend) < -2
+
+
+def test_regression_is_descent_in_the_directions_that_matter():
+    """Rows by a loop; the ridge is top/steps, or the error of the kernel where that is larger."""
+    rng = np.random.default_rng(1)
+    n, m, steps, k = 3, 2, 4, 50
+    features = rng.normal(size=(n + m, steps, 20))
+    whole = np.einsum("atf,bsf->abts", features, features)
+    y = rng.normal(size=(n, steps))
+    rows, others = features[:n].reshape(-1, 20), features[n:].reshape(-1, 20)
+    top = np.linalg.eigvalsh(rows @ rows.T)[-1]
+    for floor, ridge, slack in ((0.0, top / k, 1e-5), (top, top, 1e-12)):
+        found = dynamical.regress(whole[:n, :n], y, whole[n:, :n], floor, k)
+        weights = np.linalg.solve(rows.T @ rows + ridge * np.eye(20), rows.T @ y.reshape(-1))
+        # The largest eigenvalue is Lanczos', an outcome is 1/k as sensitive to it as y is large.
+        np.testing.assert_allclose(found, (others @ weights).reshape(m, steps), atol=10 * slack)
+
+
+def test_errors_are_those_over_the_best_constant():
+    y = np.array([[1.0, 3.0], [5.0, 7.0]])
+    assert dynamical.relative_error(np.full((2, 2), 4.0), y) == 1.0
+    assert dynamical.relative_error(y, y) == 0.0
+    found = dynamical.ratio(
+        "q", np.array([2.0, 8.0]), np.array([1.0, 1.0]), relation="at most", predicted=1.0
+    )
+    assert found.value == pytest.approx(4.0) and found.interval[0] * found.interval[1] == pytest.approx(
+        16
+    )
+
+
+def test_narma_needs_its_lag():
+    settings = dynamical.Ce24DynamicalSystemsSettings(length=10)
+    with pytest.raises(ValueError, match="length: got 10, expected more than 10"):
+        dynamical.measure(settings, "narma10")
+    with pytest.raises(ValueError, match="systems"):
+        dynamical.sequences(settings, "lorenz", 0)
 
 
 @pytest.mark.slow

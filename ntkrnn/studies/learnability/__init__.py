@@ -5,6 +5,7 @@ from ntkrnn.studies.learnability import (
     beyond_additive,
     ce24_certificate,
     ce24_cutoff,
+    ce24_dynamical_systems,
     ce24_linearisation,
     ce24_log_samples,
     ce24_neuron_movement,
@@ -48,6 +49,7 @@ EXPERIMENTS = {
         ce24_cutoff,
         ce24_certificate,
         ce24_log_samples,
+        ce24_dynamical_systems,
     )
 }
 """By name, in the order of the documentation."""

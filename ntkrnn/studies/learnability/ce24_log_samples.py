@@ -42,8 +42,8 @@ class Ce24LogSamplesSettings:
     """
 
     counts: tuple[int, ...] = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-    widths: tuple[int, ...] = axis((256, 512, 1024, 2048))
-    groups: int = 8
+    widths: tuple[int, ...] = (256, 512, 1024, 2048)
+    groups: int = axis(8)
     networks: int = 24
     length: int = 8
     dim: int = 8
