@@ -185,6 +185,7 @@ def test_the_sum_of_the_paper_by_adaptive_quadrature():
     np.testing.assert_allclose(got, want, rtol=0, atol=64 * EPS + 1e-12)
 
 
+@pytest.mark.slow
 def test_realised_parameters_come_to_the_target_at_the_rate_of_a_mean():
     target = theory.TransportTarget.sample(0, 2, 0.8, 1.2, alpha=0.7, nonlinearity="erf")
     x = tokens(6, 5, 2)
