@@ -220,6 +220,7 @@ def test_realised_parameters_come_to_the_target_at_the_rate_of_a_mean():
     assert fit.interval[0] <= -0.5 <= fit.interval[1] and fit.interval[1] - fit.interval[0] < 0.2
 
 
+@pytest.mark.slow
 def test_tolerance_doubles_the_points():
     target = theory.TransportTarget.sample(1, 3, alpha=0.9, samples=256, replicates=4)
     x = tokens(3, 4, 3)
@@ -418,6 +419,7 @@ def test_deviations_never_exceed_their_bounds(nonlinearity):
     assert tightest > 0.1
 
 
+@pytest.mark.slow
 def test_projected_descent_keeps_below_the_certificate():
     n, length, d, steps = 8, 4, 2, 60
     for seed, (nonlinearity, alpha, m) in enumerate(

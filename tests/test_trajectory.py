@@ -191,6 +191,7 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_being_killed_does_not_show(uninterrupted, tmp_path):
     """SIGKILL after two runs, one of them then damaged: what is resumed is the same to the bit."""
     command = [sys.executable, "-m", "ntkrnn", "trajectory", *SMALL, "--out", str(tmp_path)]
