@@ -71,7 +71,7 @@ def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
         _draw(axes, plot)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
-    small = textwrap.fill(subtitle, int(13 * width))
+    small = textwrap.fill(subtitle, int(9.5 * width))
     figure.suptitle(f"{title}\n{small}".strip(), fontsize=12)
     return figure
 
