@@ -17,6 +17,15 @@ import numpy as np
 
 def positive_integer(name: str, value: Any) -> int:
     """``value`` as an int, at least 1."""
+    return _integer(name, value, 1)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """``value`` as an int, at least 0."""
+    return _integer(name, value, 0)
+
+
+def _integer(name: str, value: Any, least: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
@@ -24,26 +33,10 @@ def positive_integer(name: str, value: Any) -> int:
     if number is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(
             f"{name}: got {value!r} of type {type(value).__name__}, expected a whole number "
-            f"of at least 1; pass for example {name}=1."
+            f"of at least {least}; pass for example {name}={least}."
         )
-    if number < 1:
-        raise ValueError(f"{name}: got {number}, expected a whole number of at least 1.")
-    return number
-
-
-def whole_number(name: str, value: Any) -> int:
-    """``value`` as an int, at least 0."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, (bool, np.bool_)):
-        raise TypeError(
-            f"{name}: got {value!r} of type {type(value).__name__}, expected a whole number of at "
-            f"least 0; pass for example {name}=0."
-        )
-    if number < 0:
-        raise ValueError(f"{name}: got {number}, expected a whole number of at least 0.")
+    if number < least:
+        raise ValueError(f"{name}: got {number}, expected a whole number of at least {least}.")
     return number
 
 

@@ -22,13 +22,14 @@ from ntkrnn.studies.learnability._form import (
     spread_or,
     stacked,
 )
-from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed, solve
+from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed
 from ntkrnn.studies.learnability._train import fit_networks, stable_rate
 from ntkrnn.studies.pieces import Piece, axis
 from ntkrnn.theory import (
     AdditiveTarget,
     PowerSeries,
     additive_schur_bound,
+    kernel_complexity,
     wshc21_network,
 )
 
@@ -114,7 +115,7 @@ def measure(settings: AdditiveLengthSettings, length: int, seed: int) -> Piece:
         middle = AdditiveTarget.sample(at, steps, 2, series=series, positions=(steps // 2,))
         form = settings.form_samples
         y = middle(tokens[:form])
-        found["form"].append(float(np.sqrt(y @ solve(kernel[:form, :form], y))))
+        found["form"].append(kernel_complexity(kernel[:form, :form], y).quadratic ** 0.5)
         # Of the raw tokens the target is a function with longer directions.
         directions = np.concatenate([np.zeros((1, 2)), middle.directions]) / norm
         found["bound"].append(
