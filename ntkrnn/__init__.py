@@ -19,7 +19,7 @@ from ntkrnn import dual
 from ntkrnn._network import Network, network
 from ntkrnn._types import Kernels, SampledKernels
 from ntkrnn._version import __version__
-from ntkrnn.architectures import Diagonal, Elman
+from ntkrnn.architectures import GRU, LSTM, Diagonal, Elman, Leaky, MinimalGRU
 from ntkrnn.empirical import (
     empirical_nngp_fn,
     empirical_ntk_fn,
@@ -44,9 +44,13 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Diagonal",
     "Elman",
     "Kernels",
+    "Leaky",
+    "MinimalGRU",
     "Network",
     "SampledKernels",
     "__version__",

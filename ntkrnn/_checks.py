@@ -58,6 +58,22 @@ def nonnegative_float(name: str, value: Any) -> Any:
     return number
 
 
+def fraction(name: str, value: Any) -> Any:
+    """``value`` as a float between 0 and 1; a scalar that is being traced passes as it is."""
+    number = nonnegative_float(name, value)
+    if isinstance(number, float) and number > 1:
+        raise ValueError(f"{name}: got {number}, expected a number between 0 and 1.")
+    return number
+
+
+def finite_float(name: str, value: Any) -> float:
+    """``value`` as a finite float of either sign."""
+    number = value if isinstance(value, (int, float, np.number)) else math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(f"{name}: got {value!r}, expected a finite number.")
+    return float(number)
+
+
 def positive_float(name: str, value: Any) -> float:
     """``value`` as a finite float above 0."""
     try:

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
-from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity
-from ntkrnn.architectures._fields import (
-    READOUTS,
-    name_of,
-    normalised_nonlinearity,
-    normalised_trainable,
-)
-
-BLOCKS = ("w", "u", "b", "v")
-
-
-class Scales(NamedTuple):
-    """The continuous fields of an architecture."""
-
-    w: Any
-    u: Any
-    b: Any
-    v: Any
+from ntkrnn._nonlinearities import Nonlinearity, scalar_function
+from ntkrnn.architectures._cell import Cell, Part
+from ntkrnn.architectures._dense import ALONE, Dense
 
 
 @dataclasses.dataclass(frozen=True)
-class Elman:
+class Elman(Dense):
     r"""An Elman network in the NTK parameterisation, described by data alone.
 
     With raw weights i.i.d. N(0, 1), input dimension ``d`` and width ``m``::
@@ -70,68 +54,18 @@ class Elman:
         True
     """
 
-    family: ClassVar[str] = "dense"
-    """What kind of code computes it: the key of the tables of cells, infinite and empirical."""
-    blocks: ClassVar[tuple[str, ...]] = BLOCKS
-    """What can be trained."""
+    limit: ClassVar[str] = "recursion"
+    kind: ClassVar[str] = "Elman"
 
-    width: int = 1024
     nonlinearity: str | Nonlinearity = "erf"
-    w_std: float = 1.0
-    u_std: float = 1.0
-    b_std: float = 0.0
-    v_std: float = 1.0
-    depth: int = 1
-    readout: str = "last"
-    out_dim: int = 1
-    bidirectional: bool = False
-    trainable: tuple[str, ...] = BLOCKS
-
-    def __post_init__(self) -> None:
-        """Normalise and validate every field."""
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        for name in ("width", "depth", "out_dim"):
-            put(name, _checks.positive_integer(name, getattr(self, name)))
-        for name in ("w_std", "u_std", "b_std", "v_std"):
-            put(name, _checks.nonnegative_float(name, getattr(self, name)))
-        put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
-        put("readout", _checks.choice("readout", self.readout, READOUTS))
-        put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))
-        put("trainable", normalised_trainable(self.trainable, BLOCKS))
 
     @property
-    def scales(self) -> Scales:
-        """The scales, apart from what decides the shape of the computation."""
-        return Scales(self.w_std, self.u_std, self.b_std, self.v_std)
-
-    def with_scales(self, scales: Any) -> Elman:
-        """The same architecture with other scales."""
-        w, u, b, v = scales
-        return dataclasses.replace(self, w_std=w, u_std=u, b_std=b, v_std=v)
+    def parts(self) -> tuple[Part, ...]:
+        """One pre-activation."""
+        return ALONE
 
     @property
-    def form(self) -> Elman:
-        """The architecture with all scales 1: what a compiled function depends on."""
-        return self.with_scales(Scales(1.0, 1.0, 1.0, 1.0))
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """``("forward",)``, or ``("forward", "backward")`` when bidirectional."""
-        return ("forward", "backward") if self.bidirectional else ("forward",)
-
-    @property
-    def state_size(self) -> int:
-        """Number of channels that a layer hands on: ``m``, or ``2 m`` when bidirectional."""
-        return self.width * len(self.directions)
-
-    @property
-    def readout_variance(self) -> Any:
-        """Variance of what multiplies each feature in an output: ``v_std^2/m``."""
-        return self.v_std**2 / self.state_size
-
-    @property
-    def title(self) -> str:
-        """The kind of network, in a line of a figure."""
-        kind = "bidirectional Elman network" if self.bidirectional else "Elman network"
-        depth = f", depth {self.depth}" if self.depth > 1 else ""
-        return f"{kind} ({name_of(self.nonlinearity)}{depth})"
+    def cell(self) -> Cell:
+        """``s_t = phi(h_t)``."""
+        phi = scalar_function(self.nonlinearity)
+        return Cell(self.gates_with(), lambda pre, carry: (phi(pre[0]),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity, check_name
@@ -53,3 +54,30 @@ def normalised_trainable(value: Any, blocks: tuple[str, ...]) -> tuple[str, ...]
 def name_of(nonlinearity: str | Nonlinearity) -> str:
     """What a nonlinearity is called."""
     return nonlinearity if isinstance(nonlinearity, str) else nonlinearity.name
+
+
+def per_gate(
+    name: str, value: Any, gates: tuple[str, ...], check: Callable[[str, Any], Any], every: bool = False
+) -> Any:
+    """A number for all gates, or a tuple of one for each; always a tuple with ``every``.
+
+    Args:
+        name: of the field.
+        value: what came; a mapping by the names of gates stands for the tuple.
+        gates: their names.
+        check: ``(name, number) -> number``.
+        every: whether a single number is written out for every gate.
+    """
+    if isinstance(value, dict):
+        if set(value) != set(gates):
+            raise ValueError(
+                f"{name}: got values for the gates {sorted(map(str, value))}, expected {list(gates)}."
+            )
+        value = tuple(value[gate] for gate in gates)
+    if not isinstance(value, (tuple, list)):
+        number = check(name, value)
+        return (number,) * len(gates) if every else number
+    if len(value) != len(gates) or (len(gates) == 1 and not every):
+        expected = "a number" if len(gates) == 1 else f"a number or {len(gates)}, for {list(gates)}"
+        raise ValueError(f"{name}: got {len(value)} values, expected {expected}.")
+    return tuple(check(f"{name}[{i}]", number) for i, number in enumerate(value))

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from ntkrnn.architectures._dense import Dense, LeakyScales, Scales
 from ntkrnn.architectures._diagonal import Diagonal, DiagonalScales
-from ntkrnn.architectures._elman import Elman, Scales
+from ntkrnn.architectures._elman import Elman
+from ntkrnn.architectures._gru import GRU
+from ntkrnn.architectures._leaky import Leaky
+from ntkrnn.architectures._lstm import LSTM
+from ntkrnn.architectures._minimal_gru import MinimalGRU
 
-Architecture: TypeAlias = Elman | Diagonal
+Architecture: TypeAlias = Dense | Diagonal
 """Any of them."""
 
-AnyScales: TypeAlias = Scales | DiagonalScales
+AnyScales: TypeAlias = Scales | LeakyScales | DiagonalScales
 """The continuous fields of any of them."""
 
-ARCHITECTURES: dict[str, type[Architecture]] = {"elman": Elman, "diagonal": Diagonal}
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    "elman": Elman,
+    "diagonal": Diagonal,
+    "leaky": Leaky,
+    "lstm": LSTM,
+    "gru": GRU,
+    "minimal-gru": MinimalGRU,
+}
 """By the name that the command line has for them."""
 
 
