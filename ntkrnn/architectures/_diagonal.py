@@ -66,7 +66,9 @@ class Diagonal:
     """
 
     family: ClassVar[str] = "diagonal"
-    """What kind of code computes it: the key of the tables of cells, infinite and empirical."""
+    """What kind of code computes finite networks: the key of the tables of cells and empirical."""
+    limit: ClassVar[str] = "neurons"
+    """What kind of code computes the kernels of infinite width: the key of the table of infinite."""
     blocks: ClassVar[tuple[str, ...]] = BLOCKS
     """What can be trained."""
     depth: ClassVar[int] = 1

@@ -13,7 +13,7 @@ from ntkrnn.architectures._fields import normalised_nonlinearity, per_gate
 
 @dataclasses.dataclass(frozen=True)
 class Gated(Dense):
-    """The fields of :class:`ntkrnn.LSTM`, which documents them, the means of the biases without default."""
+    """The fields of :class:`ntkrnn.LSTM`, which documents them."""
 
     gate_nonlinearity: str | Nonlinearity = "sigmoid"
     b_mean: Any = 0.0

@@ -20,11 +20,13 @@ class GRU(Gated):
     With pre-activations as in :class:`ntkrnn.LSTM`, r and z with both matrices, and ``reset="after"``
     (as flax and cuDNN have it)::
 
-        n_t = phi(a^n_t + gate(a^r_t) a^m_t),   a^m_t = (w_std/sqrt m) W_m h_{t-1} + b_std b_m + b_mean_m
+        n_t   = phi(a^n_t + gate(a^r_t) a^m_t)
+        a^m_t = (w_std/sqrt m) W_m h_{t-1} + b_std b_m + b_mean_m
 
     where ``a^n`` reads the input alone; with ``reset="before"`` (as it was published)::
 
-        n_t = phi((w_std/sqrt m) W_n (gate(a^r_t) h_{t-1}) + (u_std/sqrt d) U_n x_t + b_std b_n + b_mean_n)
+        n_t   = phi(a^n_t)
+        a^n_t = (w_std/sqrt m) W_n (gate(a^r_t) h_{t-1}) + (u_std/sqrt d) U_n x_t + b_std b_n + b_mean_n
 
     and in both ``h_t = (1 - gate(a^z_t)) n_t + gate(a^z_t) h_{t-1}``. The parameters are w [3, m, m] in
     the order (r, z, m) or (r, z, n), u [3, m, d] in the order (r, z, n), and b [4, m] in the order

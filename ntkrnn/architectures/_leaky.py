@@ -15,8 +15,8 @@ from ntkrnn.architectures._dense import ALONE, Dense, LeakyScales
 class Leaky(Dense):
     r"""A leaky (leaky-integrator) network: an Elman network whose states move part of the way.
 
-    ``s_t = (1 - rate) s_{t-1} + rate phi(h_t)``, ``h_t`` as in :class:`ntkrnn.Elman`. Its infinite-width
-    kernels have a closed form, a double exponential filter over time.
+    ``s_t = (1 - rate) s_{t-1} + rate phi(h_t)``, ``h_t`` as in :class:`ntkrnn.Elman`. Its kernels at
+    infinite width have a closed form, a double exponential filter over time.
 
     Args:
         rate: how far a state moves in a step, between 0 and 1; 1 is the Elman network. It may be

@@ -15,8 +15,8 @@ class MinimalGRU(Gated):
     r"""A minimal gated unit in the NTK parameterisation: a GRU with one gate.
 
     ``n_t = phi(a^n_t + gate(a^f_t) a^m_t)`` and ``h_t = (1 - gate(a^f_t)) n_t + gate(a^f_t) h_{t-1}``,
-    where ``a^f`` has both matrices, ``a^n`` reads the input and ``a^m`` the state. The parameters are
-    w [2, m, m] in the order (f, m), u [2, m, d] in the order (f, n) and b [3, m] in the order (f, n, m).
+    where ``a^f`` has both matrices, ``a^n`` reads the input and ``a^m`` the state. Parameters: w
+    [2, m, m] in the order (f, m), u [2, m, d] in the order (f, n), b [3, m] in the order (f, n, m).
 
     Args:
         b_mean: by default 1 for f, as in flax. The other fields are those of :class:`ntkrnn.LSTM`.

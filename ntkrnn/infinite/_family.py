@@ -1,4 +1,4 @@
-"""The infinite-width kernels of every family of architectures, in one table."""
+"""What computes the kernels of infinite width, for every kind of architecture, in one table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ntkrnn.architectures import Architecture
 from ntkrnn.infinite._kernel_fn import dense_kernel_fn
 from ntkrnn.infinite._neurons import diagonal_kernel_fn
 
-FAMILIES: dict[str, Callable[..., Callable[..., Any]]] = {
-    "dense": dense_kernel_fn,
-    "diagonal": diagonal_kernel_fn,
+LIMITS: dict[str, Callable[..., Callable[..., Any]]] = {
+    "recursion": dense_kernel_fn,
+    "neurons": diagonal_kernel_fn,
 }
-"""By the ``family`` of an architecture."""
+"""By the ``limit`` of an architecture."""
 
 
 def kernel_fn_of(arch: Architecture) -> Callable[..., Any]:
     """The ``kernel_fn`` of an architecture, see :func:`ntkrnn.network`."""
-    return FAMILIES[arch.family](arch)
+    return LIMITS[arch.limit](arch)
