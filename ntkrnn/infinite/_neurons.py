@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,23 +22,21 @@ from ntkrnn.architectures import Diagonal
 from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
 from ntkrnn.infinite._get import canonical_get, result_type
 from ntkrnn.infinite._nodes import METHODS, QUADRATURE_CHANNELS, Plan, plan_of, replicates_of
+from ntkrnn.infinite._replicates import (
+    AccuracyWarning,
+    Running,
+    check_tolerance,
+    checked_replicates,
+    nothing,
+    relative_error,
+    spread,
+    with_another,
+)
 
 GETS = SampledKernels._fields
 SAMPLES, REPLICATES = 2048, 8
 MOST_SAMPLES = 2**18
 """Points of a replicate at which a tolerance is given up."""
-
-
-class AccuracyWarning(UserWarning):
-    """A sampled kernel is not as accurate as was asked for."""
-
-
-class _Running(NamedTuple):
-    """Mean over replicates and sum of squared deviations from it, for each kernel."""
-
-    count: Any
-    mean: tuple[Array, ...]
-    squares: tuple[Array, ...]
 
 
 @functools.partial(jax.jit, static_argnames=("form", "groups", "symmetric"))
@@ -69,33 +67,11 @@ def _expectations(
     return tuple(kernel[..., 0, 0] for kernel in found)
 
 
-@jax.jit
-def _with_another(running: _Running, new: tuple[Array, ...]) -> _Running:
-    """Welford's update: no difference of large sums."""
-    count = running.count + 1
-    shift = [a - b for a, b in zip(new, running.mean, strict=True)]
-    mean = [b + s / count for b, s in zip(running.mean, shift, strict=True)]
-    left = [a - b for a, b in zip(new, mean, strict=True)]
-    squares = [q + s * r for q, s, r in zip(running.squares, shift, left, strict=True)]
-    return _Running(count, tuple(mean), tuple(squares))
-
-
-def _root(square: Array) -> Array:
-    """Square root with derivative 0 at 0."""
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
-
-
-def _nothing(like: tuple[Any, ...]) -> _Running:
-    zero = tuple(jnp.zeros(a.shape, a.dtype) for a in like)
-    return _Running(jnp.zeros((), zero[0].dtype), zero, zero)
-
-
 Compute = Callable[[Array, Array], tuple[Array, ...]]
 """``(points [S, d], weights [S])`` to their share of the kernels."""
 
 
-def _streamed(plan: Plan, compute: Compute, dtype: Any) -> _Running:
+def _streamed(plan: Plan, compute: Compute, dtype: Any) -> Running:
     """Replicates and blocks of points one after the other, by one program for any number of them."""
     running: Any = None
     for blocks in replicates_of(plan, dtype == jnp.float64):
@@ -103,11 +79,11 @@ def _streamed(plan: Plan, compute: Compute, dtype: Any) -> _Running:
         for points, weights in blocks():
             some = compute(jnp.asarray(points, dtype), jnp.asarray(weights, dtype))
             replicate = some if replicate is None else jax.tree.map(jnp.add, replicate, some)
-        running = _with_another(_nothing(replicate) if running is None else running, replicate)
+        running = with_another(nothing(replicate) if running is None else running, replicate)
     return running
 
 
-def _scanned(plan: Plan, compute: Compute, dtype: Any) -> _Running:
+def _scanned(plan: Plan, compute: Compute, dtype: Any) -> Running:
     """All in somebody's program, as a loop over replicates."""
     drawn = [list(blocks()) for blocks in replicates_of(plan, dtype == jnp.float64)]
     points, weights = (
@@ -115,28 +91,17 @@ def _scanned(plan: Plan, compute: Compute, dtype: Any) -> _Running:
         for k in (0, 1)
     )
 
-    def add(running: _Running, replicate: tuple[Array, Array]) -> tuple[_Running, None]:
-        return _with_another(running, compute(*replicate)), None
+    def add(running: Running, replicate: tuple[Array, Array]) -> tuple[Running, None]:
+        return with_another(running, compute(*replicate)), None
 
     shapes = jax.eval_shape(compute, points[0], weights[0])
-    return jax.lax.scan(add, _nothing(shapes), (points, weights))[0]
+    return jax.lax.scan(add, nothing(shapes), (points, weights))[0]
 
 
 def _estimate(plan: Plan, compute: Compute, dtype: Any, tracing: bool) -> Any:
     """``(kernels, standard errors)``."""
     running = (_scanned if tracing else _streamed)(plan, compute, dtype)
-    spread = [_root(q / (plan.replicates - 1)) for q in running.squares]
-    return running.mean, tuple(plan.error_factor * s for s in spread)
-
-
-def _relative_error(kernels: tuple[Array, ...], errors: tuple[Array, ...]) -> float:
-    """The largest standard error, in units of the largest entry of its kernel."""
-    found = [
-        float(jnp.max(error) / jnp.max(jnp.abs(kernel)))
-        for kernel, error in zip(kernels, errors, strict=True)
-        if bool(jnp.any(kernel))
-    ]
-    return max(found, default=0.0)
+    return running.mean, tuple(plan.error_factor * s for s in spread(running))
 
 
 def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
@@ -223,12 +188,12 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         given = [a for a in (*sides, arch.alpha) if a is not None]
         tracing = _checks.inside_a_trace() or any(_checks.concrete_values(a) is None for a in given)
         if tolerance is not None:
-            _check_tolerance(tolerance, tracing)
+            check_tolerance(tolerance, tracing)
         while True:
             kernels, errors = _estimate(plan, compute, x1.dtype, tracing)
             if tolerance is None:
                 break
-            error = _relative_error(kernels, errors)
+            error = relative_error(kernels, errors)
             if error <= tolerance:
                 break
             finer = plan_of(plan.method, plan.d, 2 * samples, replicates, seed)
@@ -253,13 +218,8 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
 
 def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan:
     samples = _checks.positive_integer("samples", samples)
-    replicates = _checks.positive_integer("replicates", replicates)
+    replicates = checked_replicates(replicates)
     seed = _checks.whole_number("seed", seed)
-    if replicates < 2:
-        raise ValueError(
-            "replicates: got 1, expected at least 2, whose spread is the standard error; pass for "
-            "example replicates=8."
-        )
     if method is not None:
         method = _checks.choice("method", method, METHODS)
     if method == "quadrature" and d > QUADRATURE_CHANNELS:
@@ -268,13 +228,3 @@ def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan
             f"{QUADRATURE_CHANNELS}; pass method='qmc' or leave it out."
         )
     return plan_of(method, d, samples, replicates, seed)
-
-
-def _check_tolerance(tolerance: Any, tracing: bool) -> None:
-    if not _checks.nonnegative_float("tolerance", tolerance) > 0:
-        raise ValueError(f"tolerance: got {tolerance}, expected a number above 0, or None.")
-    if tracing:
-        raise ValueError(
-            f"tolerance: got {tolerance} while JAX is tracing, where no error is known; pass samples "
-            "instead, or call kernel_fn outside of jax.jit and jax.grad."
-        )
