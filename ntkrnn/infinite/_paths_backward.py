@@ -24,7 +24,6 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, STATE, Dense
 from ntkrnn.infinite._paths_forward import Paths
 from ntkrnn.infinite._paths_groups import groups_of
-from ntkrnn.infinite._paths_noise import signs
 from ntkrnn.infinite._paths_process import Factor, draw, grow, nothing
 from ntkrnn.infinite._paths_time import (
     at_step,
@@ -63,7 +62,9 @@ class _Loop(NamedTuple):
     """Of each group the sum over gates of ``E delta delta'``, ``[T, P, T, P]``, up to the step."""
 
 
-def backward(arch: Dense, paths: Paths, back: Reversed, steps: Array, key: Array) -> tuple[Array, ...]:
+def backward(
+    arch: Dense, paths: Paths, back: Reversed, steps: Array, signs: Array
+) -> tuple[Array, ...]:
     """``sum_gates E delta delta'`` of each group of gates, ``[T, P, T, P]`` in reversed time.
 
     Args:
@@ -71,7 +72,7 @@ def backward(arch: Dense, paths: Paths, back: Reversed, steps: Array, key: Array
         paths: the layer forwards.
         back: what it is run backwards with.
         steps: how many steps there are in the longest sequence.
-        key: a JAX random key.
+        signs: ``[sources T P, S]`` of them, see :mod:`ntkrnn.infinite._paths_noise`.
 
     Cost: ``S (P T)^2 (gates + 1)/2`` multiply-adds, ``O((P T)^3)`` for the factors.
     """
@@ -79,8 +80,8 @@ def backward(arch: Dense, paths: Paths, back: Reversed, steps: Array, key: Array
     capacity, count = back.inside.shape
     samples, dtype = paths.carries[0].shape[-1], paths.carries[0].dtype
     sources = (STATE,) if cell.inner is None else (STATE, INNER)
-    noise = signs(key, len(sources) * capacity * count, samples, dtype)
-    noise = dict(zip(sources, noise.reshape(len(sources), capacity, count, samples), strict=True))
+    shape = (len(sources), capacity, count, samples)
+    noise: dict[str, Array] = dict(zip(sources, signs.astype(dtype).reshape(shape), strict=True))
     left_out = None if back.exact is None or cell.factor is None else cell.factor.gate
     kept = [tuple(gate for gate in group.gates if gate != left_out) for group in groups]
     every_path = count == paths.carries[0].shape[1]

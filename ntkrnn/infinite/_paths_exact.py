@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
-from ntkrnn.architectures import Factor
 from ntkrnn.dual import nonlinearity, pair_function, truncation_error
 
 LARGEST_ERROR = 1e-4
@@ -54,11 +53,10 @@ def exact_gate(spec: str | Nonlinearity, mean: float) -> ExactGate:
     )
 
 
-def can_integrate(factor: Factor | None, mean: float, variance: float) -> bool:
-    """Whether there is such a gate, and its expectations are accurate up to a variance."""
-    if factor is None:
-        return False
+@functools.lru_cache(maxsize=256)
+def can_integrate(spec: str | Nonlinearity, mean: float, octave: int) -> bool:
+    """Whether the expectations of a gate are accurate up to the variance ``2 ** octave``."""
     try:
-        return truncation_error(_shifted(factor.nonlinearity, mean), variance) <= LARGEST_ERROR
+        return truncation_error(_shifted(spec, mean), 2.0**octave) <= LARGEST_ERROR
     except ValueError:  # not smooth enough for an expansion
         return False

@@ -109,7 +109,7 @@ def forward(
             if group.source != INNER:
                 loop, found, covariances[k] = sample(k, t, p, loop)
                 values |= found
-        if cell.inner is not None:
+        if cell.inner is not None and loop.inner is not None:
             q = cell.inner(tuple(values[k] for k in range(cell.outer_gates)), before)
             inner = put(loop.inner, t, jnp.where(inside, q, 0))
             row = mean_products(at_step(inner, t), inner[:p])
@@ -121,7 +121,7 @@ def forward(
         new = cell.update(tuple(values[k] for k in range(len(cell.gates))), before)
         new = tuple(jnp.where(inside, c, 0) for c in new)
         carries = tuple(put(old, t, c) for old, c in zip(loop.carries, new, strict=True))
-        if out is None or loop.rest is None:
+        if out is None or expectation is None or loop.rest is None:
             row, rest = mean_products(new[0], carries[0][:p]), None
         else:
             held, means, variances = loop.rest

@@ -15,9 +15,9 @@ class Group(NamedTuple):
     gates: tuple[int, ...]
     source: str | None
     """What the recurrent matrices multiply."""
-    squares: tuple[Any, Any, Any]
+    squares: tuple[Any, ...]
     """Squares of the scales of w, u and b, 0 for those that are not there."""
-    trained: tuple[Any, Any, Any]
+    trained: tuple[Any, ...]
     """The same of those that are trained."""
 
 
@@ -41,7 +41,7 @@ def groups_of(arch: Dense) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def covariance_of(squares: tuple[Any, Any, Any], source: str | None, paths: Any, below: Array) -> Array:
+def covariance_of(squares: tuple[Any, ...], source: str | None, paths: Any, below: Array) -> Array:
     """``w^2 E z z' + u^2 below + b^2`` ``[T, N, T, N]`` of gates, from what is known of all steps."""
     w, u, b = squares
     total = u * below + b

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
@@ -76,9 +75,8 @@ def kernels_of_samples(
     lengths: Array,
     steps: Array,
     noise: Array,
-    key: Array,
+    signs: Array | None,
     integrate: bool,
-    tangent: bool = True,
 ) -> tuple[Array, ...]:
     """NNGP and, if wanted, tangent kernel ``[P, P]`` of all outputs of all sequences.
 
@@ -88,9 +86,8 @@ def kernels_of_samples(
         lengths: ``[N]``, 0 for rows that are there to fill up.
         steps: the largest length.
         noise: ``[gates, T, N, S]``, see :mod:`ntkrnn.infinite._paths_noise`.
-        key: of the noise backwards.
+        signs: ``[layers directions, sources T P, S]``, the noise backwards; None for no tangent kernel.
         integrate: whether a gate that can be integrated exactly is.
-        tangent: whether the tangent kernel is wanted.
     """
     capacity, directions = x.shape[1], arch.directions
     sequence, _ = paths_of(arch.readout, capacity, lengths)
@@ -103,7 +100,7 @@ def kernels_of_samples(
         seen = order.reverse_of_own.of(layers[-1][direction].paths.covariance[STATE])
         read = order.read.astype(x.dtype)
         nngp = nngp + share * jnp.einsum("tp,tpsq,sq->pq", read, seen, read, precision="highest")
-    if not tangent:
+    if signs is None:
         return (nngp,)
 
     theta = nngp if "v" in arch.trainable else jnp.zeros_like(nngp)
@@ -121,8 +118,8 @@ def kernels_of_samples(
             if integrate and arch.cell.factor is not None:
                 exact = order.reverse_of_own.of(_exact(arch, layer))
             back = Reversed(outside, order.reverse_of_own.inside, sequence, exact)
-            own_key = jax.random.fold_in(key, depth * len(directions) + index)
-            found = backward(arch, layer.paths, back, steps, own_key)
+            own = signs[depth * len(directions) + index]
+            found = backward(arch, layer.paths, back, steps, own)
             for group, deltas in zip(groups_of(arch), found, strict=True):
                 trained = covariance_of(
                     group.trained, group.source, layer.paths.covariance, layer.below

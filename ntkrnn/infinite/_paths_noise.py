@@ -8,15 +8,17 @@ exact take their own error out of that:
   is linear in the noise has the covariance that it should have, to the last digit;
 - backwards the noise enters linearly, so that nothing but its covariance matters: signs +-1 out of
   the columns of a Hadamard matrix have the smallest fourth moment, and are orthogonal as a set.
+
+Random numbers come from NumPy: the same on every device, and nothing to compile.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn._types import Array
 
@@ -25,14 +27,25 @@ SAMPLES_PER_COORDINATE = 4
 """Samples for each coordinate of the noise from which whitening it leaves enough of it random."""
 
 
-@functools.partial(jax.jit, static_argnames=("gates", "steps", "n", "samples", "kind", "dtype"))
+@jax.jit
+def _whitened(z: Array) -> Array:
+    """``[gates, n, S]`` with ``z z^T = S`` for every gate."""
+
+    def white(one: Array) -> Array:
+        gram = jax.lax.dot_general(one, one, (((1,), (1,)), ((), ())), precision="highest")
+        root = jnp.linalg.cholesky(gram / one.shape[1])
+        return jax.scipy.linalg.solve_triangular(root, one, lower=True)
+
+    return jax.lax.map(white, z)
+
+
 def forward_noise(
-    key: Array, gates: int, steps: int, n: int, samples: int, kind: str, dtype: Any
+    random: np.random.Generator, gates: int, steps: int, n: int, samples: int, kind: str, dtype: Any
 ) -> Array:
-    """Standard normals ``[gates, T, N, S]``, functions of the key and of (gate, t, i) until whitened.
+    """Standard normals ``[gates, T, N, S]``.
 
     Args:
-        key: a JAX random key.
+        random: where they come from.
         gates: number of gates.
         steps: T.
         n: N.
@@ -43,40 +56,32 @@ def forward_noise(
     Cost: gates S (N T)^2 multiply-adds for "whitened".
     """
     half = samples if kind == "plain" else samples // 2
-    of = lambda *shape: jnp.arange(shape[0], dtype=jnp.uint32)  # noqa: E731
-
-    def along(axis_size: int, inner: Any) -> Any:
-        return lambda k: jax.vmap(lambda i: inner(jax.random.fold_in(k, i)))(of(axis_size))
-
-    draw = along(gates, along(steps, along(n, lambda k: jax.random.normal(k, (half,), dtype))))
-    z = draw(key)
-    if kind == "plain":
-        return z
+    z = jnp.asarray(random.standard_normal((gates, steps * n, half), np.dtype(dtype)))
     if kind == "whitened":
-        flat = z.reshape(gates, steps * n, half)
-
-        def white(one: Array) -> Array:
-            gram = jax.lax.dot_general(one, one, (((1,), (1,)), ((), ())), precision="highest")
-            root = jnp.linalg.cholesky(gram / half)
-            return jax.scipy.linalg.solve_triangular(root, one, lower=True)
-
-        z = jax.lax.map(white, flat).reshape(z.shape)
-    return jnp.concatenate([z, -z], axis=-1)
+        z = _whitened(z)
+    if kind != "plain":
+        z = jnp.concatenate([z, -z], axis=-1)
+    return z.reshape(gates, steps, n, samples)
 
 
-def signs(key: Array, count: int, samples: int, dtype: Any) -> Array:
-    """``[count, S]`` of +-1 with mean 0, orthogonal as a set while ``count`` is below S.
+def backward_noise(random: np.random.Generator, sets: int, count: int, samples: int) -> Array:
+    """``[sets, count, S]`` of +-1, each orthogonal as a set and of mean 0 while ``count`` is below S.
 
     Args:
-        key: a JAX random key.
+        random: where they come from.
+        sets: how many.
         count: number of coordinates.
         samples: S, a power of 2.
-        dtype: floating dtype.
     """
     if count >= samples:
-        return jax.random.rademacher(key, (count, samples), dtype)
-    columns_key, rows_key = jax.random.split(key)
-    columns = 1 + jax.random.permutation(columns_key, jnp.arange(samples - 1, dtype=jnp.uint32))
-    rows = jax.random.permutation(rows_key, jnp.arange(samples, dtype=jnp.uint32))
-    parity = jax.lax.population_count(columns[:count, None] & rows[None, :]) & 1
-    return 1 - 2 * parity.astype(dtype)
+        flips = random.integers(0, 2, (sets, count, samples), np.int8)
+        return jnp.asarray(1 - 2 * flips)
+    found = np.empty((sets, count, samples), np.int8)
+    for one in found:
+        columns = 1 + random.permutation(samples - 1)[:count].astype(np.uint32)
+        rows = random.permutation(samples).astype(np.uint32)
+        bits = columns[:, None] & rows[None, :]
+        for shift in (16, 8, 4, 2, 1):
+            bits ^= bits >> np.uint32(shift)
+        one[:] = 1 - 2 * (bits & 1).astype(np.int8)
+    return jnp.asarray(found)

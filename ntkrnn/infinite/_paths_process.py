@@ -12,7 +12,7 @@ are no exceptions, and nothing is added to a diagonal.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ class Factor(NamedTuple):
     """M, its generalised inverse."""
 
 
-def nothing(steps: int, n: int, dtype: object) -> Factor:
+def nothing(steps: int, n: int, dtype: Any) -> Factor:
     """A process of which no step is known."""
     zero = jnp.zeros((steps, n, steps, n), dtype)
     return Factor(zero, zero)

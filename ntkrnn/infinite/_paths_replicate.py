@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from ntkrnn.gram import bucket
 from ntkrnn.infinite._blocks import Block
 from ntkrnn.infinite._paths_exact import can_integrate
 from ntkrnn.infinite._paths_layers import kernels_of_samples
-from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, forward_noise
+from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, backward_noise, forward_noise
 from ntkrnn.infinite._replicates import Running, nothing, with_another
 
 FEWEST_SAMPLES = 2048
@@ -46,29 +47,31 @@ class Sides(NamedTuple):
     symmetric: bool
 
 
-@functools.partial(jax.jit, static_argnames=("form", "integrate", "tangent"))
+@functools.partial(jax.jit, static_argnames=("form", "integrate"))
 def _program(
     form: Dense,
     scales: Any,
     x: Array,
     lengths: Array,
     noise: Array,
-    key: Array,
+    signs: Array | None,
     integrate: bool,
-    tangent: bool,
 ) -> tuple[Array, ...]:
     arch, steps = form.with_scales(scales), jnp.max(lengths)
-    return kernels_of_samples(arch, x, lengths, steps, noise, key, integrate, tangent)
+    return kernels_of_samples(arch, x, lengths, steps, noise, signs, integrate)
 
 
-def _variance_bound(arch: Dense, x: np.ndarray) -> float:
-    """What no pre-activation variance exceeds, infinite if the states may grow."""
+def _can_integrate(arch: Dense, sides: Sides) -> bool:
+    """Whether there is a gate to integrate, and no variance exceeds what its expansion is made for."""
+    factor = arch.cell.factor
     functions = [getattr(arch, f, "tanh") for f in ("nonlinearity", "gate_nonlinearity")]
-    if not all(f in BOUNDED for f in functions):
-        return float("inf")
-    drive = max(1.0, float(np.square(x, dtype=np.float64).mean(-1).max()))
+    if factor is None or not all(f in BOUNDED for f in functions):
+        return False
+    squares = [np.square(x, dtype=np.float64).mean(-1).max() for x in (sides.x1, sides.x2)]
     w, u, b = (max(s) if isinstance(s, tuple) else s for s in arch.scales[:3])
-    return w**2 + u**2 * drive + b**2
+    bound = w**2 + u**2 * max(1.0, *squares) + b**2
+    octave = max(0, math.ceil(math.log2(bound))) if bound > 0 else 0
+    return can_integrate(factor.nonlinearity, arch.cell.gates[factor.gate].mean, octave)
 
 
 def sides_of(x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool) -> Sides:
@@ -87,53 +90,63 @@ def _block_input(sides: Sides, block: Block) -> tuple[np.ndarray, np.ndarray]:
     """The sequences of a block, in the sizes of a bucket; what fills up has length 0."""
     x = np.concatenate([sides.x1[block.one], sides.x2[block.two]])
     lengths = np.concatenate([sides.lengths1[block.one], sides.lengths2[block.two]])
-    n, steps = bucket(x.shape[0]) - x.shape[0], bucket(x.shape[1]) - x.shape[1]
-    return np.pad(x, ((0, n), (0, steps), (0, 0))), np.pad(lengths, (0, n))
+    n, steps = (bucket(size + -size % 4) for size in x.shape[:2])
+    more, later = n - x.shape[0], steps - x.shape[1]
+    return np.pad(x, ((0, more), (0, later), (0, 0))), np.pad(lengths, (0, more))
+
+
+def _noise(
+    arch: Dense, random: np.random.Generator, shape: tuple[int, ...], options: Options, tangent: bool
+) -> tuple[Array, Array | None]:
+    """What drives a block of sequences ``[N, T, d]`` forwards, and backwards."""
+    n, steps = shape[:2]
+    samples = options.samples or max(FEWEST_SAMPLES, SAMPLES_PER_COORDINATE * n * steps)
+    samples = 1 << (samples - 1).bit_length()
+    enough = samples >= SAMPLES_PER_COORDINATE * n * steps
+    kind = options.kind or ("whitened" if enough else "antithetic")
+    dtype = jnp.result_type(float)
+    forth = forward_noise(random, len(arch.cell.gates), steps, n, samples, kind, dtype)
+    if not tangent:
+        return forth, None
+    sources = 1 if arch.cell.inner is None else 2
+    outputs = steps if arch.readout == "sequence" else 1
+    sets = arch.depth * len(arch.directions)
+    return forth, backward_noise(random, sets, sources * steps * n * outputs, samples)
+
+
+def _enter(out: np.ndarray, kernel: np.ndarray, block: Block, symmetric: bool) -> None:
+    """The kernel of all sequences of a block where it belongs."""
+    n1, n = len(block.one), len(block.one) + len(block.two)
+    if block.diagonal:
+        out[np.ix_(block.one, block.one)] = kernel[:n1, :n1]
+    out[np.ix_(block.one, block.two)] = kernel[:n1, n1:n]
+    if symmetric:
+        out[np.ix_(block.two, block.one)] = kernel[n1:n, :n1]
 
 
 def _replicate(
-    arch: Dense, sides: Sides, blocks: list[Block], options: Options, tangent: bool, key: Array
+    arch: Dense, sides: Sides, blocks: list[Block], options: Options, tangent: bool, seed: list[int]
 ) -> list[Array]:
     """Both kernels, ``[N1, N2]`` or ``[N1, N2, T, T]``, from one set of samples for all blocks."""
     form = dataclasses.replace(arch.form, width=2, out_dim=1)
-    forth, back = jax.random.split(key)
-    steps = sides.x1.shape[1] if arch.readout == "sequence" else None
-    shape = (len(sides.x1), len(sides.x2)) + ((steps, steps) if steps else ())
+    integrate = options.integrate and _can_integrate(arch, sides)
+    steps = sides.x1.shape[1]
+    times = (steps, steps) if arch.readout == "sequence" else ()
+    shape = (len(sides.x1), len(sides.x2), *times)
     found = [np.empty(shape, sides.x1.dtype) for _ in range(1 + tangent)]
-    noise: Any = None
+    drawn: dict[tuple[int, ...], Any] = {}
     for block in blocks:
         x, lengths = _block_input(sides, block)
-        coordinates = x.shape[0] * x.shape[1]
-        samples = options.samples or max(FEWEST_SAMPLES, SAMPLES_PER_COORDINATE * coordinates)
-        samples = 1 << (samples - 1).bit_length()
-        enough = samples >= SAMPLES_PER_COORDINATE * coordinates
-        kind = options.kind or ("whitened" if enough else "antithetic")
-        factor = arch.cell.factor
-        integrate = (
-            options.integrate
-            and factor is not None
-            and can_integrate(
-                factor, arch.cell.gates[factor.gate].mean, _variance_bound(arch, sides.x1)
-            )
-        )
-        size = (len(arch.cell.gates), x.shape[1], x.shape[0], samples, kind)
-        if noise is None or noise[0] != size:
-            noise = (size, forward_noise(forth, *size, x.dtype))
-        kernels = _program(
-            form, arch.scales, jnp.asarray(x), jnp.asarray(lengths), noise[1], back, integrate, tangent
-        )
-        n1, n = len(block.one), len(block.one) + len(block.two)
+        if x.shape not in drawn:  # common random numbers for all blocks of a size
+            random = np.random.default_rng(seed)
+            drawn = {x.shape: _noise(arch, random, x.shape, options, tangent)}
+        kernels = _program(form, arch.scales, x, lengths, *drawn[x.shape], integrate)
         for out, kernel in zip(found, kernels, strict=True):
             kernel = np.asarray(0.5 * (kernel + kernel.T))
-            if steps:
-                t = x.shape[1]
-                kernel = kernel.reshape(len(x), t, len(x), t).transpose(0, 2, 1, 3)[..., :steps, :steps]
-            if block.diagonal:
-                out[np.ix_(block.one, block.one)] = kernel[:n1, :n1]
-            out[np.ix_(block.one, block.two)] = kernel[:n1, n1:n]
-            if sides.symmetric:
-                turned = kernel[n1:n, :n1]
-                out[np.ix_(block.two, block.one)] = turned
+            if times:
+                n, t = x.shape[:2]
+                kernel = kernel.reshape(n, t, n, t).transpose(0, 2, 1, 3)[..., :steps, :steps]
+            _enter(out, kernel, block, sides.symmetric)
     return [jnp.asarray(out) for out in found]
 
 
@@ -141,9 +154,11 @@ def estimates(
     arch: Dense, sides: Sides, blocks: list[Block], options: Options, tangent: bool, key: Array
 ) -> Iterator[Running]:
     """What is known after each replicate."""
+    data = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)
+    words = [int(word) for word in np.asarray(data).ravel()]
     running: Any = None
     for replicate in range(MOST_REPLICATES):
-        own = jax.random.fold_in(key, replicate)
-        new = tuple(_replicate(arch, sides, blocks, options, tangent, own))
+        seed = [*words, replicate]
+        new = tuple(_replicate(arch, sides, blocks, options, tangent, seed))
         running = with_another(nothing(new) if running is None else running, new)
         yield running

@@ -146,7 +146,7 @@ def _kernels(
     if arch.readout == "sequence":
         pad = ((0, 0), (0, 0), (0, steps1 - longest), (0, steps2 - longest))
         kernels, errors = (tuple(jnp.pad(a, pad) for a in part) for part in (kernels, errors))
-    found = dict(zip(("nngp", "ntk"), kernels, strict=False))
+    found: dict[str, Any] = dict(zip(("nngp", "ntk"), kernels, strict=False))
     found |= dict(zip(("nngp_error", "ntk_error"), errors, strict=False))
     if isinstance(get, str):
         return found[get]
