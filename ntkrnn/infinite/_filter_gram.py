@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import LeakyScales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import BLOCK_BYTES, Tiling, blocks, bucket, choose, fill
+from ntkrnn.gram import BLOCK_BYTES, Tiling, blocks, bucket, fill
 from ntkrnn.infinite._diagonal import Pair, Plan, close, open_
 from ntkrnn.infinite._filter_moments import Moments, covariance, turned
 from ntkrnn.infinite._filter_plane import Line, states, sweep
@@ -45,18 +45,13 @@ class FilterSides(NamedTuple):
     """Largest pre-activation variance of any valid step."""
 
 
-def tiling_of(
-    n1: int, n2: int, t2: int, itemsize: int, platform: str, triangle: bool, tile: int | None
-) -> Tiling:
-    """Tiles of which a row of the plane, ``[T2, rows, columns]``, is one block; one at a time."""
-    found = choose(n1, n2, t2, itemsize, platform, triangle, tile)
-    if tile is None:
-        pairs = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize // bucket(t2)
-        size = _SMALLEST_TILE
-        while (2 * size) ** 2 <= pairs:
-            size *= 2
-        found = found._replace(rows=min(found.rows, size), columns=min(found.columns, size))
-    return found._replace(lanes=1)
+def rows_at_once(tiling: Tiling, t2: int, itemsize: int, platform: str, tile: int | None) -> Tiling:
+    """One tile at a time, so small that a row of its plane, ``[T2, rows, columns]``, is one block."""
+    size = tile or _SMALLEST_TILE
+    pairs = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize // bucket(t2)
+    while tile is None and (2 * size) ** 2 <= pairs:
+        size *= 2
+    return Tiling(min(tiling.rows, size), min(tiling.columns, size), 1)
 
 
 def _plan(settings: Settings, scale: LeakyScales, dtype: Any) -> Plan:
@@ -187,9 +182,7 @@ def _empty(one: Side, two: Side, direction: str) -> Array:
     return close(Pair(zero, zero))
 
 
-def _average_of_states(
-    plan: Plan, layer: int, one: Side, two: Side, stored: Array | None
-) -> Array:
+def _average_of_states(plan: Plan, layer: int, one: Side, two: Side, stored: Array | None) -> Array:
     """What a layer of two directions hands on, in the order of time."""
 
     def keep(plane: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
@@ -235,9 +228,7 @@ def _read(
         "mean": (total, empty[0, 0]),
         "sequence": (keep, empty),
     }[readout]
-    found = open_(
-        sweep(plan, layers, direction, one.rows, two.rows, one.steps, stored, visit, start)
-    )
+    found = open_(sweep(plan, layers, direction, one.rows, two.rows, one.steps, stored, visit, start))
     if readout == "sequence":
         moments1, moments2 = (
             Moments(*(a[:, None] for a in moments1)),

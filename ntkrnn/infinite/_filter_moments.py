@@ -5,12 +5,14 @@ A state is a filter of what the nonlinearity makes of its pre-activations,
 so that a state is held where there is no step. With ``F_{t,k}`` the weight of ``phi_k`` in ``s_t``, the
 covariance of two states follows from the half squared distances ``D_{k,l}`` of what is filtered::
 
-    weight_t = sum_k F_{t,k},   drive_t = sum_k F_{t,k} E phi_k^2/2,   G_{t,s} = sum_{k,l} F_{t,k} F'_{s,l} D_{k,l}
+    weight_t = sum_k F_{t,k},   drive_t = sum_k F_{t,k} E phi_k^2/2
+    G_{t,s}  = sum_{k,l} F_{t,k} F'_{s,l} D_{k,l}
     K_{t,s}  = weight'_s drive_t + weight_t drive'_s - G_{t,s}
     E (s_t - s'_s)^2/2 = G_{t,s} - spread_t - spread'_s + (weight_t - weight'_s)(drive_t - drive'_s)
 
-where ``spread_t`` is ``G_{t,t}/2`` of a sequence with itself. At rate 1 the spread is 0 and the distance of
-the states is that of ``phi``; below it, it is a difference of numbers of the size of the spread.
+where ``spread_t`` is ``G_{t,t}/2`` of a sequence with itself. At rate 1 the spread is 0 and the
+distance of the states is that of ``phi``; below it, it is a difference of numbers of the size of the
+spread.
 
 All arrays are time-major, ``[T, N]``.
 """
@@ -27,7 +29,7 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import Features, Stepper
 
-NOISE = 16
+NOISE = 8
 """Distances of states below so many roundings of their spreads are taken as 0, see :func:`distance`."""
 
 
@@ -39,7 +41,7 @@ class Moments(NamedTuple):
     drive: Array
     """Half the filtered second moment of ``phi``."""
     spread: Array
-    """A quarter of the mean squared difference between what is filtered."""
+    """Half the filtered half squared distance between what is filtered, ``G_{t,t}/2``."""
 
 
 def half_variance(own: Moments) -> Array:

@@ -1,13 +1,15 @@
 """What each side of a plane of leaky states brings to it: moments of every layer, packed as rows.
 
-The rows ``[R, N]`` of a step, layer and direction are: in the first layer the input channels, scaled by
-``u_std/sqrt(2d)``; the gain; half of the variance that comes through trainable blocks; the three moments
-before the step and the three after it; the features of the nonlinearity. Each direction has its steps
-in its own order, so that nothing that follows knows of directions. One more array has the valid steps.
+The rows ``[R, N]`` of a step, layer and direction are: in the first layer the input channels, scaled
+by ``u_std/sqrt(2d)``; the gain; half of the variance that comes through trainable blocks; the three
+moments before the step and the three after it; the features of the nonlinearity. Each direction has
+its steps in its own order, so that its recursion runs forwards like any other.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -103,40 +105,45 @@ def pack(
 def _pack(
     form: Leaky, scale: LeakyScales, passed: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
 ) -> Packed:
+    def ordered(a: Array, direction: str, axes: tuple[int, ...] = (0,)) -> Array:
+        """From the order of time to that of a direction, or back."""
+        for axis in axes if direction == "backward" else ():
+            a = turned(a, steps, axis)
+        return a
+
+    def joined(a: Array, axes: tuple[int, ...] = (0,)) -> Array:
+        """All directions side by side, as more sequences: one recursion serves them."""
+        return jnp.concatenate([ordered(a, d, axes) for d in form.directions], axis=len(axes))
+
+    def parted(a: Array, axes: tuple[int, ...] = (0,)) -> list[Array]:
+        parts = jnp.split(a, len(form.directions), axis=a.ndim - 1)
+        return [ordered(part, d, axes) for part, d in zip(parts, form.directions, strict=True)]
+
+    inputs, inside = joined(x), joined(valid)
+    gain = jnp.where(inside, scale.rate, 0).astype(x.dtype)
     # The scale of the inputs is in x; a layer above has it by itself.
-    unit = scale._replace(u=jnp.ones((), x.dtype))
-    rows, tracks = {}, {}
-    largest = jnp.zeros(valid.shape, x.dtype)
-    planes, variance = None, None
+    fed = Fed(2 * jnp.sum(jnp.square(inputs), axis=-1), _between(inputs))
+    now = scale._replace(u=jnp.ones((), x.dtype))
+    rows, top, largest = {}, {}, jnp.zeros(valid.shape, x.dtype)
     for layer in range(form.depth):
-        kept, halves, tracks = [], [], {}
-        for direction in form.directions:
-            back = direction == "backward"
-
-            def ordered(a: Array, axis: int = 0, back: bool = back) -> Array:
-                return turned(a, steps, axis) if back else a
-
-            gain = (scale.rate * ordered(valid).astype(x.dtype)).astype(x.dtype)
-            top = layer == form.depth - 1
-            if planes is None or variance is None:
-                inputs = ordered(x)
-                fed = Fed(2 * jnp.sum(jnp.square(inputs), axis=-1), _between(inputs))
-                track, plane = own_plane(form, unit, passed, fed, gain, not top)
-                rows[layer, direction] = _packed(layout, inputs, track)
-            else:
-                below = ordered(ordered(planes), axis=1)
-                fed = Fed(ordered(variance), lambda t, below=below: below[t])
-                track, plane = own_plane(form, scale, passed, fed, gain, not top)
-                rows[layer, direction] = _packed(layout, None, track)
-            largest = jnp.maximum(largest, jnp.where(valid, ordered(track.features[0]), 0))
-            tracks[direction] = track
-            halves.append(ordered(track.half_variances))
-            kept.append(None if plane is None else ordered(ordered(plane), axis=1))
-        variance = 2 * add_up(halves) / len(halves)
-        planes = None if kept[0] is None else add_up(kept) / len(kept)
-    return Packed(rows, tracks, largest)
+        track, plane = own_plane(form, now, passed, fed, gain, layer < form.depth - 1)
+        q = jnp.where(inside, track.features[0], 0)
+        largest = functools.reduce(jnp.maximum, parted(q), largest)
+        tops = [jnp.split(a, len(form.directions), axis=1) for a in jax.tree.leaves(track)]
+        for k, direction in enumerate(form.directions):
+            own = jax.tree.unflatten(jax.tree.structure(track), [parts[k] for parts in tops])
+            mine = ordered(x, direction) if layer == 0 else None
+            rows[layer, direction], top[direction] = _packed(layout, mine, own), own
+        if plane is not None:
+            variance, between = (
+                add_up(parts) / len(form.directions)
+                for parts in (parted(2 * track.half_variances), parted(plane, (0, 1)))
+            )
+            below = joined(between, (0, 1))
+            fed, now = Fed(joined(variance), lambda t, below=below: below[t]), scale
+    return Packed(rows, top, largest)
 
 
-def _between(x: Array) -> Any:
+def _between(x: Array) -> Callable[[Array], Array]:
     """``t -> [T, N]`` half squared distances of the inputs, summed from differences."""
     return lambda t: jnp.sum(jnp.square(x[t][None] - x), axis=-1)

@@ -24,7 +24,6 @@ from ntkrnn.gram import bucket, choose, schedule
 from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._gram import Data, Settings
 
-
 AnyScale = Scales | LeakyScales
 
 
@@ -77,8 +76,9 @@ def prepare(
     last = form.readout == "last" and not filtered
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
     shifts, triangle = None if last else t2, problem.symmetric
-    cut = _filter_gram.tiling_of if filtered else choose
-    tiling = cut(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
+    tiling = choose(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
+    if filtered:
+        tiling = _filter_gram.rows_at_once(tiling, t2, x1.dtype.itemsize, platform, problem.tile)
     pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, triangle)
     up = (lambda size: size) if exact else bucket
     # "last" runs along one diagonal of both sides.
