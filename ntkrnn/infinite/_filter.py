@@ -57,5 +57,5 @@ def leaky_kernel_fn(arch: Leaky) -> Callable[..., Any]:
         >>> leaky_kernel_fn(ntkrnn.Leaky(rate=0.3))(x).ntk.shape
         (5, 5)
     """
-    *stds, rate = arch.scales
-    return exact_kernel_fn(arch, LeakyScales(*(std**2 for std in stds), rate))
+    w, u, b, v, rate = arch.scales
+    return exact_kernel_fn(arch, LeakyScales(w**2, u**2, b**2, v**2, rate))

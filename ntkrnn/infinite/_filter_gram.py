@@ -9,17 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.architectures import LeakyScales
+from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import BLOCK_BYTES, Tiling, blocks, bucket, fill
+from ntkrnn.gram import blocks, fill
 from ntkrnn.infinite._diagonal import Pair, Plan, close, open_
 from ntkrnn.infinite._filter_moments import Moments, covariance, turned
 from ntkrnn.infinite._filter_plane import Line, states, sweep
 from ntkrnn.infinite._filter_rows import Member, pack
 from ntkrnn.infinite._gram import Data, Settings, root, time_major
 from ntkrnn.infinite._rows import Layout, Rows, across
-
-_SMALLEST_TILE = 8
 
 
 class Side(NamedTuple):
@@ -45,27 +43,19 @@ class FilterSides(NamedTuple):
     """Largest pre-activation variance of any valid step."""
 
 
-def rows_at_once(tiling: Tiling, t2: int, itemsize: int, platform: str, tile: int | None) -> Tiling:
-    """One tile at a time, so small that a row of its plane, ``[T2, rows, columns]``, is one block."""
-    size = tile or _SMALLEST_TILE
-    pairs = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize // bucket(t2)
-    while tile is None and (2 * size) ** 2 <= pairs:
-        size *= 2
-    return Tiling(min(tiling.rows, size), min(tiling.columns, size), 1)
-
-
 def _plan(settings: Settings, scale: LeakyScales, dtype: Any) -> Plan:
     passed = stepper(settings.form.nonlinearity)
     layout = Layout.of(passed, dtype, settings.channels, restarts=False, ragged=False)
     return Plan(settings.form, scale, passed, layout)
 
 
-def _side(settings: Settings, plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
+def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
     """Rows and moments of one side, and its largest pre-activation variance."""
-    form, readout = settings.form, settings.form.readout
+    form, scale, readout = plan.form, plan.scale, plan.form.readout
+    assert isinstance(form, Leaky) and isinstance(scale, LeakyScales)
     x, valid = time_major(data)
-    width = root(plan.scale.u / (2 * x.shape[2])).astype(x.dtype)
-    packed = pack(form, plan.scale, plan.stepper, plan.layout, width * x, valid, data.steps)
+    width = root(scale.u / (2 * x.shape[2])).astype(x.dtype)
+    packed = pack(form, scale, plan.stepper, plan.layout, width * x, valid, data.steps)
 
     def cut(a: Array) -> Array:
         return a.reshape(*a.shape[:-1], -1, size)
@@ -93,10 +83,10 @@ def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> Filte
     Cost: O((N1 T1^2 + N2 T2^2) L) evaluations of the nonlinearity.
     """
     plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
-    left, largest = _side(settings, plan, one, tiling.rows)
+    left, largest = _side(plan, one, tiling.rows)
     right = left
     if not settings.triangle:
-        right, largest2 = _side(settings, plan, two, tiling.columns)
+        right, largest2 = _side(plan, two, tiling.columns)
         largest = jnp.maximum(largest, largest2)
     return FilterSides(left, right, largest)
 
@@ -236,8 +226,10 @@ def _read(
         )
         inside = (across(valid1, 1)[:, None] > 0.5) & (across(valid2, 2)[None] > 0.5)
         pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
-        whole = [_ordered(jnp.where(inside, a, 0), one, two, direction) for a in pair]
-        return Pair(*(jnp.transpose(a, (2, 3, 0, 1)) for a in whole))
+        pair = Pair(*(jnp.where(inside, a, 0) for a in pair))
+        if direction == "backward":
+            pair = Pair(*(turned(turned(a, one.steps), two.steps, axis=1) for a in pair))
+        return Pair(*(jnp.transpose(a, (2, 3, 0, 1)) for a in pair))
     pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
     if readout == "last":
         return pair

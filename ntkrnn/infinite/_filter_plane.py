@@ -21,10 +21,31 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
+from ntkrnn.architectures import Elman, Leaky
+from ntkrnn.gram import BLOCK_BYTES, Tiling, bucket
 from ntkrnn.infinite._diagonal import Below, Pair, Plan, close, open_, through
 from ntkrnn.infinite._filter_moments import distance
 from ntkrnn.infinite._filter_rows import Member, view
 from ntkrnn.infinite._rows import Key, Rows, input_distance
+
+_SMALLEST_TILE = 8
+_PLANE_BLOCKS = 64
+
+
+def small(
+    tiling: Tiling, form: Elman | Leaky, t1: int, t2: int, itemsize: int, platform: str
+) -> Tiling:
+    """Tiles, one at a time, so small that a row ``[T2, rows, columns]`` is one block.
+
+    Where the whole plane is kept, it is no larger than :data:`_PLANE_BLOCKS` blocks.
+    """
+    block = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
+    pairs, size = block // bucket(t2), _SMALLEST_TILE
+    if form.readout == "sequence" or (form.bidirectional and form.depth > 1):
+        pairs, size = min(pairs, _PLANE_BLOCKS * block // (bucket(t1) * bucket(t2))), 1
+    while (2 * size) ** 2 <= pairs:
+        size *= 2
+    return Tiling(min(tiling.rows, size), min(tiling.columns, size), 1)
 
 
 class Line(NamedTuple):

@@ -73,6 +73,7 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
         ragged: whether sequences differ in length.
     """
     form, scale, layout = plan.form, plan.scale, plan.layout
+    assert isinstance(form, Elman) and isinstance(scale, Scales)  # the filter has a side of its own
     width = root(scale.u / (2 * data.x.shape[2]))
 
     def rows(x: Array, valid: Array) -> tuple[Rows, Track]:

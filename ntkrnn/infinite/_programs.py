@@ -22,6 +22,7 @@ from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import bucket, choose, schedule
 from ntkrnn.infinite import _filter_gram, _gram
+from ntkrnn.infinite._filter_plane import small
 from ntkrnn.infinite._gram import Data, Settings
 
 AnyScale = Scales | LeakyScales
@@ -77,8 +78,8 @@ def prepare(
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
     shifts, triangle = None if last else t2, problem.symmetric
     tiling = choose(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
-    if filtered:
-        tiling = _filter_gram.rows_at_once(tiling, t2, x1.dtype.itemsize, platform, problem.tile)
+    if filtered and problem.tile is None:
+        tiling = small(tiling, form, t1, t2, x1.dtype.itemsize, platform)
     pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, triangle)
     up = (lambda size: size) if exact else bucket
     # "last" runs along one diagonal of both sides.
