@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import Stepper
 from ntkrnn.infinite._rows import VALID, Key, LayerRows, Layout, input_distance, view
 
@@ -50,8 +50,8 @@ class Below(NamedTuple):
 class Plan(NamedTuple):
     """What to compute, apart from the data."""
 
-    form: Elman
-    scale: Scales
+    form: Elman | Leaky
+    scale: Scales | LeakyScales
     """Squares of the scales."""
     stepper: Stepper
     layout: Layout
@@ -89,20 +89,13 @@ def open_(state: Array) -> Pair:
     return Pair(state.real, state.imag)
 
 
-def _advance(plan: Plan, below: Below, state: Pair, one: LayerRows, two: LayerRows) -> Array:
-    """One step of one layer."""
+def through(plan: Plan, below: Below, before: Pair, one: LayerRows, two: LayerRows) -> Array:
+    """From the states of the previous steps to what the nonlinearity makes of the pre-activations."""
     w, trainable = plan.scale.w, plan.form.trainable
-    distance, ntk = state
-    if one.alive is not None:
-        assert one.previous is not None and two.alive is not None and two.previous is not None
-        # 1 or 0: products instead of a choice keep the loop one loop.
-        on = one.alive * two.alive
-        distance = on * distance + (1 - on) * (one.previous + two.previous)
-        ntk = on * ntk
-    recurrent = w * distance
+    recurrent = w * before.distance
     pre_activation = recurrent + below.distance
     distance, kdot = plan.stepper.advance(pre_activation, one.features, two.features)
-    psi = one.trained + two.trained + w * ntk
+    psi = one.trained + two.trained + w * before.ntk
     if "w" in trainable and "u" in trainable:
         psi = psi - pre_activation
     elif "w" in trainable:
@@ -112,6 +105,18 @@ def _advance(plan: Plan, below: Below, state: Pair, one: LayerRows, two: LayerRo
     if below.ntk is not None:
         psi = psi + below.ntk
     return close(Pair(distance, kdot * psi))
+
+
+def _advance(plan: Plan, below: Below, state: Pair, one: LayerRows, two: LayerRows) -> Array:
+    """One step of one layer."""
+    distance, ntk = state
+    if one.alive is not None:
+        assert one.previous is not None and two.alive is not None and two.previous is not None
+        # 1 or 0: products instead of a choice keep the loop one loop.
+        on = one.alive * two.alive
+        distance = on * distance + (1 - on) * (one.previous + two.previous)
+        ntk = on * ntk
+    return through(plan, below, Pair(distance, ntk), one, two)
 
 
 def _scaled(plan: Plan, pair: Pair) -> Below:

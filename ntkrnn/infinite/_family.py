@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ntkrnn.architectures import Architecture
+from ntkrnn.infinite._filter import leaky_kernel_fn
 from ntkrnn.infinite._kernel_fn import dense_kernel_fn
 from ntkrnn.infinite._neurons import diagonal_kernel_fn
 from ntkrnn.infinite._sampled import sampled_kernel_fn
 
 LIMITS: dict[str, Callable[..., Callable[..., Any]]] = {
     "recursion": dense_kernel_fn,
+    "filter": leaky_kernel_fn,
     "neurons": diagonal_kernel_fn,
     "sampled": sampled_kernel_fn,
 }

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import Elman, Leaky, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import Tiling, blocks, fill
 from ntkrnn.infinite import _readouts
@@ -32,7 +32,7 @@ class Data(NamedTuple):
 class Settings(NamedTuple):
     """What a compiled program is made for."""
 
-    form: Elman
+    form: Elman | Leaky
     tiling: Tiling
     triangle: bool
     """Whether both sides are the same."""
@@ -56,7 +56,7 @@ def _aligned(x: Array, valid: Array, steps: Any) -> tuple[Array, Array]:
     return jnp.where(inside[:, :, None], moved, 0), inside
 
 
-def _root(square: Any) -> Any:
+def root(square: Any) -> Any:
     """Square root of a scale, with derivative 0 at 0."""
     positive = square > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
@@ -73,7 +73,8 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
         ragged: whether sequences differ in length.
     """
     form, scale, layout = plan.form, plan.scale, plan.layout
-    width = _root(scale.u / (2 * data.x.shape[2]))
+    assert isinstance(form, Elman) and isinstance(scale, Scales)  # the filter has a side of its own
+    width = root(scale.u / (2 * data.x.shape[2]))
 
     def rows(x: Array, valid: Array) -> tuple[Rows, Track]:
         tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)

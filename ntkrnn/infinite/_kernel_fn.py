@@ -1,4 +1,4 @@
-"""The ``kernel_fn`` of dense cells: checks, compilation, and what to return."""
+"""The ``kernel_fn`` of exact limits: checks, compilation, and what to return."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, Kernels
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.dual import has_closed_form, truncation_error
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._programs import Problem, chosen_devices, compiled, prepare, traced
+from ntkrnn.infinite._programs import AnyScale, Problem, chosen_devices, compiled, prepare, traced
 from ntkrnn.infinite._variances import squared_scales
 
 GETS = Kernels._fields
@@ -25,7 +25,7 @@ TOLERATED_ERROR = 1e-6
 """Largest relative error of an expanded nonlinearity that passes without a warning."""
 
 
-def _warn_if_inaccurate(form: Elman, variance: Array) -> None:
+def _warn_if_inaccurate(form: Elman | Leaky, variance: Array) -> None:
     """Say so when an expanded nonlinearity is used beyond the variance that it was expanded for."""
     spec = form.nonlinearity
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
@@ -51,10 +51,19 @@ def dense_kernel_fn(arch: Elman) -> Callable[..., Any]:
 
     Its documentation is that of :func:`ntkrnn.network`.
     """
+    return exact_kernel_fn(arch, squared_scales(arch))
+
+
+def exact_kernel_fn(arch: Elman | Leaky, scale: AnyScale) -> Callable[..., Any]:
+    """Build the ``kernel_fn`` of an architecture whose limit is computed in tiles, exactly.
+
+    Args:
+        arch: the architecture.
+        scale: its scales, squared where their squares are used.
+    """
     # The limit does not depend on the width, and the scales are arguments of the compiled function:
     # one compilation serves every width and every scale.
     form = dataclasses.replace(arch.form, width=1, out_dim=1)
-    scale = squared_scales(arch)
 
     def kernel_fn(
         x1: Any,

@@ -18,19 +18,35 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ntkrnn._compile import wide_registers
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import bucket, choose, schedule
-from ntkrnn.infinite._gram import Data, Settings, Sides, sides, tiles
+from ntkrnn.infinite import _filter_gram, _gram
+from ntkrnn.infinite._filter_plane import small
+from ntkrnn.infinite._gram import Data, Settings
+
+AnyScale = Scales | LeakyScales
 
 
 class Problem(NamedTuple):
     """What is asked for."""
 
-    form: Elman
+    form: Elman | Leaky
     symmetric: bool
     tile: int | None
     """Sequences per side of a tile, None to choose."""
+
+
+def sides(settings: Settings, scale: Any, one: Data, two: Data) -> Any:
+    """What depends on one sequence alone, by the engine of the architecture."""
+    engine = _filter_gram if settings.form.limit == "filter" else _gram
+    return engine.sides(settings, scale, one, two)
+
+
+def tiles(settings: Settings, scale: Any, both: Any, pairs: Array, span: Any) -> tuple[Array, Array]:
+    """The tiles of some groups, by the engine of the architecture."""
+    engine = _filter_gram if settings.form.limit == "filter" else _gram
+    return engine.tiles(settings, scale, both, pairs, span)
 
 
 class Prepared(NamedTuple):
@@ -57,10 +73,13 @@ def prepare(
         platform: what the tiles are for.
         exact: pad to whole tiles only, and keep sizes as plain ints; else to buckets.
     """
-    form, last = problem.form, problem.form.readout == "last"
+    form, filtered = problem.form, problem.form.limit == "filter"
+    last = form.readout == "last" and not filtered
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
     shifts, triangle = None if last else t2, problem.symmetric
     tiling = choose(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
+    if filtered and problem.tile is None:
+        tiling = small(tiling, form, t1, t2, x1.dtype.itemsize, platform)
     pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, triangle)
     up = (lambda size: size) if exact else bucket
     # "last" runs along one diagonal of both sides.
@@ -91,7 +110,7 @@ def _pad(x: Any, lengths: Any, size: int, steps: int) -> tuple[Any, Any]:
     return x, xp.pad(lengths, (0, size - n))
 
 
-def traced(problem: Problem, scale: Scales, x1: Any, x2: Any, *lengths: Any) -> tuple[Array, ...]:
+def traced(problem: Problem, scale: AnyScale, x1: Any, x2: Any, *lengths: Any) -> tuple[Array, ...]:
     """The kernels inside a program that somebody else compiles or differentiates."""
     work = prepare(problem, x1, x2, *lengths, platform=jax.default_backend(), exact=True)
     both = sides(work.settings, scale, work.one, work.two)
@@ -113,17 +132,17 @@ _prepared = jax.jit(sides, static_argnames="settings")
 
 
 def _one_device(
-    settings: Settings, scale: Scales, both: Sides, pairs: Array, groups: Any
+    settings: Settings, scale: AnyScale, both: Any, pairs: Array, groups: Any
 ) -> tuple[Array, Array]:
     return tiles(settings, scale, both, pairs, (0, groups))
 
 
 def _many_devices(
-    settings: Settings, mesh: Mesh, scale: Scales, both: Sides, pairs: Array, groups: Any
+    settings: Settings, mesh: Mesh, scale: AnyScale, both: Any, pairs: Array, groups: Any
 ) -> tuple[Array, Array]:
     count = mesh.size
 
-    def share(scale: Scales, both: Sides, pairs: Array, groups: Any) -> tuple[Array, Array]:
+    def share(scale: AnyScale, both: Any, pairs: Array, groups: Any) -> tuple[Array, Array]:
         rank = jax.lax.axis_index("tiles")
         span = (groups * rank // count, groups * (rank + 1) // count)
         return jax.lax.psum(tiles(settings, scale, both, pairs, span), "tiles")
@@ -161,7 +180,7 @@ def chosen_devices(devices: Sequence[Any] | None, x: Array) -> list[Any]:
 
 
 def compiled(
-    scale: Scales, work: Prepared, x1: Any, x2: Any, devices: list[Any]
+    scale: AnyScale, work: Prepared, x1: Any, x2: Any, devices: list[Any]
 ) -> tuple[tuple[Array, ...], Array]:
     """The kernels by a program of our own, and the largest pre-activation variance."""
     devices = devices[: work.groups]  # no more than there is work for

@@ -1,0 +1,238 @@
+"""The Gram matrix of leaky networks: both sides prepared, every tile filled in."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn._types import Array, add_up
+from ntkrnn.architectures import Leaky, LeakyScales
+from ntkrnn.dual import stepper
+from ntkrnn.gram import blocks, fill
+from ntkrnn.infinite._diagonal import Pair, Plan, close, open_
+from ntkrnn.infinite._filter_moments import Moments, covariance, turned
+from ntkrnn.infinite._filter_plane import Line, states, sweep
+from ntkrnn.infinite._filter_rows import Member, pack
+from ntkrnn.infinite._gram import Data, Settings, root, time_major
+from ntkrnn.infinite._rows import Layout, Rows, across
+
+
+class Side(NamedTuple):
+    """One side of a Gram matrix, in blocks of sequences."""
+
+    rows: Rows
+    """``[T, blocks, R, B]`` for each layer and direction."""
+    moments: dict[str, Moments]
+    """Of the top layer by direction: ``[blocks, B]`` at the end of the run ("last") or summed over the
+    valid steps ("mean"), ``[T, blocks, B]`` after every step ("sequence")."""
+    valid: dict[str, Array]
+    """``[T, blocks, B]``: 1 at valid steps, in the order of the direction."""
+    steps: Any
+    """The number of time steps before padding."""
+
+
+class FilterSides(NamedTuple):
+    """Everything that the tiles are computed from."""
+
+    one: Side
+    two: Side
+    largest: Array
+    """Largest pre-activation variance of any valid step."""
+
+
+def _plan(settings: Settings, scale: LeakyScales, dtype: Any) -> Plan:
+    passed = stepper(settings.form.nonlinearity)
+    layout = Layout.of(passed, dtype, settings.channels, restarts=False, ragged=False)
+    return Plan(settings.form, scale, passed, layout)
+
+
+def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
+    """Rows and moments of one side, and its largest pre-activation variance."""
+    form, scale, readout = plan.form, plan.scale, plan.form.readout
+    assert isinstance(form, Leaky) and isinstance(scale, LeakyScales)
+    x, valid = time_major(data)
+    width = root(scale.u / (2 * x.shape[2])).astype(x.dtype)
+    packed = pack(form, scale, plan.stepper, plan.layout, width * x, valid, data.steps)
+
+    def cut(a: Array) -> Array:
+        return a.reshape(*a.shape[:-1], -1, size)
+
+    inside = valid.astype(x.dtype)
+    orders = {d: turned(inside, data.steps) if d == "backward" else inside for d in form.directions}
+
+    def read(direction: str) -> Moments:
+        # The gain is 0 in the padding: the last state is held to the end of the array.
+        moments = [a[1:] for a in packed.top[direction].moments]
+        if readout == "last":
+            moments = [a[-1] for a in moments]
+        elif readout == "mean":
+            moments = [jnp.sum(orders[direction] * a, axis=0) for a in moments]
+        return Moments(*(cut(a) for a in moments))
+
+    moments = {d: read(d) for d in form.directions}
+    valids = {d: cut(a) for d, a in orders.items()}
+    return Side(blocks(packed.rows, size), moments, valids, data.steps), jnp.max(packed.largest)
+
+
+def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> FilterSides:
+    """What depends on one sequence alone, for both sides.
+
+    Cost: O((N1 T1^2 + N2 T2^2) L) evaluations of the nonlinearity.
+    """
+    plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
+    left, largest = _side(plan, one, tiling.rows)
+    right = left
+    if not settings.triangle:
+        right, largest2 = _side(plan, two, tiling.columns)
+        largest = jnp.maximum(largest, largest2)
+    return FilterSides(left, right, largest)
+
+
+def tiles(
+    settings: Settings, scale: LeakyScales, both: FilterSides, pairs: Array, span: tuple[Any, Any]
+) -> tuple[Array, Array]:
+    """NNGP and NTK in the tiles of some groups, 0 in the others.
+
+    Args:
+        settings: the architecture and what the program is made for.
+        scale: squares of the scales, and the rate.
+        both: what :func:`sides` returns.
+        pairs: ``[groups, 1, 2]``, see :func:`ntkrnn.gram.schedule`.
+        span: first group and one past the last.
+
+    Returns:
+        Two matrices of the padded sizes.
+
+    Cost: O(N1 N2 L T1 T2); beside the matrices and both sides, memory for a few rows of one tile, or
+    for its plane if it is read out or feeds two directions.
+    """
+    one, two = both.one, both.two
+    shapes = [next(iter(side.valid.values())).shape for side in (one, two)]
+    dtype = next(iter(one.valid.values())).dtype
+    plan = _plan(settings, scale, dtype)
+    shape = tuple(math.prod(s[1:]) for s in shapes)
+    if settings.form.readout == "sequence":
+        shape = (*shape, *(s[0] for s in shapes))
+
+    def compute(i: Array, j: Array) -> tuple[Array, ...]:
+        nngp, ntk = _tile(plan, _block(one, i[0]), _block(two, j[0]))
+        return nngp[None], ntk[None]
+
+    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
+    return nngp, ntk
+
+
+def _block(side: Side, index: Array) -> Side:
+    """One block of sequences."""
+
+    def take(a: Array, axis: int) -> Array:
+        return jax.lax.dynamic_index_in_dim(a, index, axis, keepdims=False)
+
+    return Side(
+        {key: take(a, 1) for key, a in side.rows.items()},
+        jax.tree.map(lambda a: take(a, a.ndim - 2), side.moments),
+        {d: take(a, 1) for d, a in side.valid.items()},
+        side.steps,
+    )
+
+
+def _tile(plan: Plan, one: Side, two: Side) -> tuple[Array, Array]:
+    """NNGP and NTK of the outputs for one block of pairs."""
+    form, stored = plan.form, None
+    layers = range(form.depth)
+    if form.bidirectional:
+        for layer in layers[:-1]:
+            stored = _average_of_states(plan, layer, one, two, stored)
+        layers = layers[-1:]
+    kernels = []
+    for direction in form.directions:
+        fed = _ordered(stored, one, two, direction)
+        found = _read(plan, layers, direction, one, two, fed)
+        v = plan.scale.v
+        ntk = found.ntk + found.distance if "v" in form.trainable else found.ntk
+        kernels.append((v * found.distance, v * ntk))
+    nngp, ntk = (add_up(parts) / len(parts) for parts in zip(*kernels, strict=True))
+    return nngp, ntk
+
+
+def _ordered(plane: Array | None, one: Side, two: Side, direction: str) -> Array | None:
+    """A plane ``[T1, T2, ...]`` from the order of time to that of a direction, or back."""
+    if plane is None or direction == "forward":
+        return plane
+    return turned(turned(plane, one.steps), two.steps, axis=1)
+
+
+def _empty(one: Side, two: Side, direction: str) -> Array:
+    """``[T1, T2, B1, B2]``"""
+    (t1, b1), (t2, b2) = one.valid[direction].shape, two.valid[direction].shape
+    zero = jnp.zeros((t1, t2, b1, b2), one.valid[direction].dtype)
+    return close(Pair(zero, zero))
+
+
+def _average_of_states(plan: Plan, layer: int, one: Side, two: Side, stored: Array | None) -> Array:
+    """What a layer of two directions hands on, in the order of time."""
+
+    def keep(plane: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
+        return plane.at[t].set(close(states(line, left, right)))
+
+    planes = []
+    for direction in plan.form.directions:
+        fed, empty = _ordered(stored, one, two, direction), _empty(one, two, direction)
+        plane = sweep(
+            plan, range(layer, layer + 1), direction, one.rows, two.rows, one.steps, fed, keep, empty
+        )
+        planes.append(_ordered(plane, one, two, direction))
+    return add_up(planes) / len(planes)
+
+
+def _read(
+    plan: Plan, layers: range, direction: str, one: Side, two: Side, stored: Array | None
+) -> Pair:
+    """Covariance and tangent kernel of what the readout sees in one direction."""
+    readout = plan.form.readout
+    valid1, valid2 = one.valid[direction], two.valid[direction]
+    moments1 = Moments(*(across(a, 1) for a in one.moments[direction]))
+    moments2 = Moments(*(across(a, 2) for a in two.moments[direction]))
+
+    def end(value: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
+        del value, t, left, right
+        return line.end
+
+    def total(value: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
+        del left, right
+        here, row = across(valid1[t], 1), line.after
+        there = across(valid2, 2)
+        real, imag = (jnp.sum(there * part, axis=0) for part in (row.real, row.imag))
+        return value + jax.lax.complex(here * real, here * imag)
+
+    def keep(value: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
+        del left, right
+        return value.at[t].set(line.after)
+
+    empty = _empty(one, two, direction)
+    visit, start = {
+        "last": (end, empty[0, 0]),
+        "mean": (total, empty[0, 0]),
+        "sequence": (keep, empty),
+    }[readout]
+    found = open_(sweep(plan, layers, direction, one.rows, two.rows, one.steps, stored, visit, start))
+    if readout == "sequence":
+        moments1, moments2 = (
+            Moments(*(a[:, None] for a in moments1)),
+            Moments(*(a[None] for a in moments2)),
+        )
+        inside = (across(valid1, 1)[:, None] > 0.5) & (across(valid2, 2)[None] > 0.5)
+        pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
+        pair = Pair(*(jnp.where(inside, a, 0) for a in pair))
+        if direction == "backward":
+            pair = Pair(*(turned(turned(a, one.steps), two.steps, axis=1) for a in pair))
+        return Pair(*(jnp.transpose(a, (2, 3, 0, 1)) for a in pair))
+    pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
+    if readout == "last":
+        return pair
+    # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
+    count1, count2 = (jnp.maximum(jnp.sum(a, axis=0), 1) for a in (valid1, valid2))
+    return Pair(*(a / (across(count1, 1) * across(count2, 2)) for a in pair))
