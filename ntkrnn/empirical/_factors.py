@@ -19,12 +19,13 @@ from ntkrnn.architectures import ONE, Cell, Dense, Term
 from ntkrnn.cells import UNROLL, Steps, pullback, run
 from ntkrnn.empirical._axes import TRACED, Roles
 
-COLUMNS_FROM = 1024
-"""Width from which the recurrent matrix no longer fits a core's cache, and is streamed."""
+COLUMNS_FROM = 1024**2
+"""Entries from which the recurrent matrices no longer fit a core's cache, and are streamed."""
 
 WRITTEN_OUT = 32
-"""Steps of all layers and directions up to which there is no loop: that saves the product with the
-zero state and the last one backwards, and compiles in less than a second more."""
+"""Steps of all layers, directions and gates up to which there is no loop: that saves the product with
+the zero state and the last one backwards, and compiles in less than a second more. Beyond, the
+elementwise functions of several gates, which XLA fuses across steps and repeats, cost more."""
 
 
 class GateFactors(NamedTuple):
@@ -120,9 +121,10 @@ def factors(
     Cost: O(N T m^2) per output of a sequence (O outputs for "last" and "mean", T O for "sequence").
     """
     n, steps = x.shape[:2]
-    few = steps * arch.depth * len(arch.directions) <= WRITTEN_OUT
+    few = steps * arch.depth * len(arch.directions) * len(arch.cell.gates) <= WRITTEN_OUT
     options = (precision, steps if few else UNROLL)
-    trace = run(arch, params, x, lengths, arch.width >= COLUMNS_FROM, *options)
+    columns = len(arch.part_names["w"]) * arch.width**2 >= COLUMNS_FROM
+    trace = run(arch, params, x, lengths, columns, *options)
     if not set(arch.trainable) - {"v"}:
         return Factors((), trace.features)
 
