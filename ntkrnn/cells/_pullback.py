@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, Lengths, Params, add_up
 from ntkrnn.architectures import INNER, INPUT, STATE, Cell, Dense
 from ntkrnn.cells._matrices import reading, scaled_back, stacked
-from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of
+from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of, steps_to_a_turn
 
 
 def _ends(
@@ -81,7 +81,8 @@ def _unroll_back(
     inputs = (steps.pre_activations, carry, tops, inside)
     zero = jnp.zeros_like(steps.pre_activations[0][0])
     start = (zero if end is None else end, *(zero for _ in steps.rest))
-    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=unroll)[1]
+    turns = steps_to_a_turn(cell, unroll)
+    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=turns)[1]
 
 
 def pullback(

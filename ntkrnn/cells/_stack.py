@@ -22,6 +22,15 @@ UNROLL = 2
 """Steps to a turn of the loop: two save a copy of the state a turn; more gain nothing."""
 
 
+def steps_to_a_turn(cell: Cell, unroll: int) -> int:
+    """Of the loop over time: fewer for several gates.
+
+    What is elementwise in a carry XLA fuses across the steps of a turn, and repeats: more steps would
+    then cost time, and compile for seconds.
+    """
+    return max(1, unroll // len(cell.gates))
+
+
 class Steps(NamedTuple):
     """What one layer in one direction left behind, time first."""
 
@@ -120,7 +129,8 @@ def _unroll(
     turn = functools.partial(jnp.swapaxes, axis1=1, axis2=2) if columns else lambda a: a
     start = (turn(jnp.zeros_like(drives[0][:1]))[0],) * cell.carries
     inputs = (tuple(turn(drive) for drive in drives), inside)
-    kept = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=unroll)[1]
+    turns = steps_to_a_turn(cell, unroll)
+    kept = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=turns)[1]
     carries, pre, between = jax.tree.map(turn, kept)
 
     def before(a: Array) -> Array:
@@ -171,7 +181,7 @@ def run(
         lengths: ``[N]`` valid steps, or None for all.
         columns: keep the states of a step as columns; for what is not differentiated afterwards.
         precision: of the matrix products; JAX's default if None.
-        unroll: steps to a turn of the loop.
+        unroll: steps to a turn of the loop, for a cell of one gate.
 
     Cost: O(N T (m^2 + m d)) per layer, direction and gate.
     """

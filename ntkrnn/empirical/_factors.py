@@ -23,9 +23,8 @@ COLUMNS_FROM = 1024**2
 """Entries from which the recurrent matrices no longer fit a core's cache, and are streamed."""
 
 WRITTEN_OUT = 32
-"""Steps of all layers, directions and gates up to which there is no loop: that saves the product with
-the zero state and the last one backwards, and compiles in less than a second more. Beyond, the
-elementwise functions of several gates, which XLA fuses across steps and repeats, cost more."""
+"""Steps of all layers and directions up to which there is no loop, for a cell of one gate: that saves
+the product with the zero state and the last one backwards, and compiles in less than a second more."""
 
 
 class GateFactors(NamedTuple):
@@ -121,8 +120,8 @@ def factors(
     Cost: O(N T m^2) per output of a sequence (O outputs for "last" and "mean", T O for "sequence").
     """
     n, steps = x.shape[:2]
-    few = steps * arch.depth * len(arch.directions) * len(arch.cell.gates) <= WRITTEN_OUT
-    options = (precision, steps if few else UNROLL)
+    few = steps * arch.depth * len(arch.directions) <= WRITTEN_OUT
+    options = (precision, steps if few and len(arch.cell.gates) == 1 else UNROLL)
     columns = len(arch.part_names["w"]) * arch.width**2 >= COLUMNS_FROM
     trace = run(arch, params, x, lengths, columns, *options)
     if not set(arch.trainable) - {"v"}:
