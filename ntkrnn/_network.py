@@ -10,6 +10,7 @@ from ntkrnn._types import Outputs, Params
 from ntkrnn.architectures import Architecture, check_architecture
 from ntkrnn.cells import apply, fitting_input, init_params
 from ntkrnn.infinite import kernel_fn_of
+from ntkrnn.infinite._family import LIMITS
 
 
 class Network(NamedTuple):
@@ -25,7 +26,9 @@ def network(arch: Architecture) -> Network:
 
     ``init_fn(key, input_shape) -> (output_shape, params)``
         ``input_shape`` is (N, T, d), N and T may be -1. Raw weights i.i.d. N(0, 1) in a plain pytree
-        ``{"cells": [{"forward": {"w": [m, m], "u": [m, d], "b": [m]}, ...}, ...], "v": [O, m]}``; for
+        ``{"cells": [{"forward": {"w": [m, m], "u": [m, d], "b": [m]}, ...}, ...], "v": [O, m]}``. A
+        block that several gates have is stacked, w [G, m, m], u [G, m, d], b [G, m], in the order that
+        :class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU` and :class:`ntkrnn.MinimalGRU` say. For
         :class:`ntkrnn.Diagonal` ``{"w": [m], "u": [m, d], "c": [O, m]}``, drawn as it says.
 
     ``apply_fn(params, x, lengths=None) -> y``
@@ -108,4 +111,19 @@ def network(arch: Architecture) -> Network:
         _checks.finite("x", x, lengths)
         return apply(arch, params, x, lengths)
 
-    return Network(init_fn, apply_fn, kernel_fn_of(arch))
+    return Network(init_fn, apply_fn, _kernel_fn(arch))
+
+
+def _kernel_fn(arch: Architecture) -> Callable[..., Any]:
+    """That of the architecture, or a function that says that there is none."""
+    if arch.limit in LIMITS:
+        return kernel_fn_of(arch)
+
+    def kernel_fn(*args: Any, **options: Any) -> Any:
+        del args, options
+        raise NotImplementedError(
+            f"kernel_fn: there are no infinite-width kernels of the {arch.title}; average "
+            "ntkrnn.empirical_ntk_fn(arch) over wide networks."
+        )
+
+    return kernel_fn

@@ -33,7 +33,31 @@ TABLE = {
     "diagonal-erf-sequence-only-u": ntkrnn.Diagonal(
         width=16, nonlinearity="erf", trainable=("u",), out_dim=2
     ),
+    "lstm": ntkrnn.LSTM(width=24),
+    "lstm-deep-mean-bias": ntkrnn.LSTM(width=24, depth=2, readout="mean", b_std=0.3, w_std=1.2),
+    "lstm-per-gate-bidirectional": ntkrnn.LSTM(
+        width=24,
+        bidirectional=True,
+        w_std={"i": 1.2, "f": 0.6, "g": 0.9, "o": 1.5},
+        u_std=(0.7, 1.1, 1.3, 0.8),
+        b_std=(0.2, 0.4, 0.1, 0.3),
+        trainable=("w", "b", "v"),
+    ),
+    "gru-after-sequence": ntkrnn.GRU(width=24, readout="sequence", b_std=0.2, v_std=0.8),
+    "gru-before": ntkrnn.GRU(
+        width=24, reset="before", nonlinearity="erf", depth=2, b_std=0.2, out_dim=2
+    ),
+    "leaky-integrator-mean": ntkrnn.Leaky(
+        width=24, rate=0.3, nonlinearity="relu", b_std=0.2, readout="mean"
+    ),
+    "minimal-gru": ntkrnn.MinimalGRU(width=24, b_std=0.3, trainable=("w", "u")),
 }
 
 DENSE = {name: arch for name, arch in TABLE.items() if arch.family == "dense"}
 """Those whose neurons meet in matrices."""
+
+WITH_LIMIT = {name for name, arch in TABLE.items() if arch.limit in ("recursion", "neurons")}
+"""Those that ``kernel_fn`` has kernels of infinite width of."""
+
+SAMPLED = {name for name, arch in TABLE.items() if arch.limit in ("neurons", "sampled")}
+"""Those whose kernels of infinite width come with standard errors."""

@@ -30,11 +30,21 @@ SLOW_ROWS = {
             "erf-sequence",
             "erf-bidirectional",
             "diagonal-tanh-sequence",
+            "gru-before",
         )
     ),
     # The others have a peer in the quick suite, or differ in the nonlinearity alone.
     "test_equals_the_jacobian_product": lambda row: (
-        row not in ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "erf-three-outputs")
+        row
+        not in (
+            "relu-bias",
+            "erf-mean",
+            "erf-sequence",
+            "leaky-only-w",
+            "erf-three-outputs",
+            "lstm-per-gate-bidirectional",
+            "gru-before",
+        )
         and not row.startswith("diagonal")
     ),
 }
@@ -47,10 +57,15 @@ LONG_ROWS = (
     "abs-u-b-mean-deep",
     "diagonal-identity-mean-unpaired",
     "diagonal-erf-sequence-only-u",
+    "lstm-deep-mean-bias",
+    "lstm-per-gate-bidirectional",
+    "gru-after-sequence",
+    "leaky-integrator-mean",
+    "minimal-gru",
 )
 # In float64 the quick suite takes a part of the table that holds every readout, both directions,
 # depth, and a kinked and a smooth nonlinearity; test_infinite_reference has an expanded one.
-FLOAT64_ROWS = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "diagonal-sin-last")
+FLOAT64_ROWS = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "diagonal-sin-last", "lstm")
 # Statistics and messages, which a longer float does not change.
 FLOAT32_IS_ENOUGH = (
     "test_finite_networks_have_the_limit_s_mean_and_covariance",

@@ -13,7 +13,8 @@ import pytest
 from architectures import TABLE
 
 import ntkrnn
-from ntkrnn import Diagonal, Elman, dual
+from ntkrnn import GRU, LSTM, Diagonal, Elman, Leaky, dual
+from ntkrnn.architectures import ARCHITECTURES
 
 PACKAGE = Path(ntkrnn.__file__).parent
 ALL = ("w", "u", "b", "v")
@@ -30,7 +31,8 @@ def own():
 
 
 @pytest.mark.parametrize(
-    ("kind", "field"), [(kind, f.name) for kind in (Elman, Diagonal) for f in dataclasses.fields(kind)]
+    ("kind", "field"),
+    [(kind, f.name) for kind in ARCHITECTURES.values() for f in dataclasses.fields(kind)],
 )
 def test_no_field_can_be_assigned(kind, field):
     arch = kind()
@@ -52,7 +54,7 @@ def test_equal_by_value_and_usable_as_a_key(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_repr_evaluates_to_the_same_architecture(name):
-    assert eval(repr(TABLE[name]), {"Elman": Elman, "Diagonal": Diagonal}) == TABLE[name]
+    assert eval(repr(TABLE[name]), vars(ntkrnn)) == TABLE[name]
 
 
 def test_repr_names_every_field_and_its_value():
@@ -206,7 +208,21 @@ INVALID_OF_DIAGONAL = [
     ("nonlinearity", "tan", ValueError, "'tan'", "Did you mean 'tanh'"),
     ("out_dim", 0, ValueError, "0", COUNT),
 ]
-EVERY_INVALID = [(Elman, *row) for row in INVALID] + [(Diagonal, *row) for row in INVALID_OF_DIAGONAL]
+INVALID_OF_CELLS = [
+    (LSTM, "w_std", (1, 1, 1), ValueError, "3 values", r"a number or 4, for \['i', 'f', 'g', 'o'\]"),
+    (LSTM, "b_mean", {"i": 0, "f": 1}, ValueError, r"\['f', 'i'\]", r"\['i', 'f', 'g', 'o'\]"),
+    (LSTM, "b_mean", "1", ValueError, "'1'", "a finite number"),
+    (GRU, "reset", "never", ValueError, "'never'", "'after', 'before'"),
+    (GRU, "b_std", (1, 1, 1), ValueError, "3 values", r"a number or 4, for \['r', 'z', 'n', 'm'\]"),
+    (Leaky, "rate", 1.5, ValueError, "1.5", "between 0 and 1"),
+    (Leaky, "rate", -0.1, ValueError, "-0.1", "at least 0"),
+    (Elman, "w_std", (1.0,), ValueError, "1 values", "a number"),
+]
+EVERY_INVALID = [
+    *((Elman, *row) for row in INVALID),
+    *((Diagonal, *row) for row in INVALID_OF_DIAGONAL),
+    *INVALID_OF_CELLS,
+]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +234,7 @@ def test_an_invalid_field_is_refused_by_name(kind, field, value, error, came, ex
     with pytest.raises(error) as caught:
         kind(**{field: value})
     message = str(caught.value)
-    assert message.startswith(f"{field}: got "), message
+    assert re.match(rf"{field}(\[\d\])?: got ", message), message
     assert re.search(came, message), message
     assert re.search(expected, message), message
     last = traceback.extract_tb(caught.value.__traceback__)[-1]

@@ -37,7 +37,9 @@ EXTRA = {
     ),
 }
 CASES = {
-    name: arch for name, arch in {**DENSE, **EXTRA}.items() if arch.nonlinearity in reference.DUALS
+    name: arch
+    for name, arch in {**DENSE, **EXTRA}.items()
+    if arch.limit == "recursion" and arch.nonlinearity in reference.DUALS
 }
 
 

@@ -3,6 +3,7 @@
 from ntkrnn.bench._ceilings import ceilings
 from ntkrnn.bench._diagonal import diagonal_rows
 from ntkrnn.bench._finite import finite_rows
+from ntkrnn.bench._gated import gated_rows
 from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
@@ -13,7 +14,8 @@ from ntkrnn.bench._training import training_rows
 
 def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """Every row of the benchmark."""
-    finite = [*finite_rows(quick, all_peers), *diagonal_rows(quick, all_peers)]
+    kinds = (finite_rows, gated_rows, diagonal_rows)
+    finite = [row for of_kind in kinds for row in of_kind(quick, all_peers)]
     return [*infinite_rows(quick), *finite, *training_rows(quick)]
 
 

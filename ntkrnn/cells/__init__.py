@@ -1,11 +1,10 @@
 """Finite networks: one cell step, unrolled over a batch of sequences, stacked, read out.
 
-A dense cell is described once. Finite networks, their backward pass and the empirical kernels read
-that one description. A diagonal network has no matrix between its neurons, and code of its own. What
-either offers stands in one table, :data:`ntkrnn.cells._family.FAMILIES`.
+A dense cell is described once, by its architecture. Finite networks, their backward pass and the
+empirical kernels read that one description. A diagonal network has no matrix between its neurons, and
+code of its own. What either offers stands in one table, :data:`ntkrnn.cells._family.FAMILIES`.
 """
 
-from ntkrnn.cells._cell import Cell, Gate, Term, cell_of
 from ntkrnn.cells._family import (
     apply,
     features,
@@ -22,16 +21,12 @@ from ntkrnn.cells._stack import UNROLL, Steps, Trace
 
 __all__ = [
     "UNROLL",
-    "Cell",
-    "Gate",
     "Neurons",
     "Reading",
     "Side",
     "Steps",
-    "Term",
     "Trace",
     "apply",
-    "cell_of",
     "features",
     "fitting_input",
     "gradient",

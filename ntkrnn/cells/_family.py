@@ -42,7 +42,7 @@ FAMILIES = {
         _diagonal.gradient,
     ),
 }
-"""By the ``family`` of an architecture. Cells with dense matrices are all described by ``cell_of``."""
+"""By the ``family`` of an architecture. Those with dense matrices all say what their ``cell`` is."""
 
 
 def parameter_shapes(arch: Architecture, channels: int) -> Params:

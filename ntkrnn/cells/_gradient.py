@@ -14,33 +14,53 @@ from typing import Any
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
-from ntkrnn.architectures import Elman
-from ntkrnn.cells._cell import Cell, cell_of
+from ntkrnn.architectures import INNER, INPUT, ONE, STATE, Cell, Dense, Term
+from ntkrnn.cells._matrices import by_columns, reading, share_a_scale
 from ntkrnn.cells._pullback import pullback
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, run
 
 
+def _by_matrices(
+    source: Array, terms: dict[int, Term], deltas: tuple[Array, ...], precision: Any
+) -> Array:
+    """``[G, m, columns]``: derivatives by the matrices that multiply a source, one product for all."""
+    found = [deltas[gate] for gate in terms]
+    joined = found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)
+    flat = [a.reshape(-1, a.shape[-1]) for a in (joined, source)]
+    product = jnp.einsum("km,kc->mc", *flat, precision=precision)
+    product = product.reshape(len(found), -1, source.shape[-1])
+    stds = [term.std for term in terms.values()]
+    if share_a_scale(list(terms.values())):
+        return by_columns(stds[0], source.shape[-1]) * product
+    each = jnp.stack([jnp.asarray(std, product.dtype) for std in stds])
+    return by_columns(each, source.shape[-1])[:, None, None] * product
+
+
 def _by_block(cell: Cell, steps: Steps, deltas: tuple[Array, ...], wanted: Any, precision: Any) -> dict:
     """Derivatives by the blocks of one layer and direction."""
-    found: dict[str, Any] = dict.fromkeys(("w", "u", "b"))
-    for gate, delta in zip(cell.gates, deltas, strict=True):
-        for term in gate.terms:
-            if term.block not in wanted:
-                continue
-            if term.source == "one":
-                value = term.std * jnp.sum(delta, axis=(0, 1))
-            else:
-                source = steps.sources[term.source]
-                flat = [a.reshape(-1, a.shape[-1]) for a in (delta, source)]
-                product = jnp.einsum("km,kc->mc", *flat, precision=precision)
-                value = term.std / math.sqrt(source.shape[-1]) * product
-            before = found[term.block]
-            found[term.block] = value if before is None else before + value
-    return found
+    found: dict[str, list[Array]] = {block: [] for block in ("w", "u", "b")}
+    for source in (STATE, INNER, INPUT, ONE):
+        terms = reading(cell, source)
+        block = next((term.block for term in terms.values()), None)
+        if block not in wanted:
+            continue
+        if source == ONE:
+            sums = [term.std * jnp.sum(deltas[gate], axis=(0, 1)) for gate, term in terms.items()]
+            found[block].append(jnp.stack(sums))
+        else:
+            found[block].append(_by_matrices(steps.sources[source], terms, deltas, precision))
+
+    def whole(parts: list[Array]) -> Array | None:
+        if not parts:
+            return None
+        joined = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+        return joined[0] if len(joined) == 1 else joined  # one gate has no axis of gates
+
+    return {block: whole(parts) for block, parts in found.items()}
 
 
 def parameter_gradient(
-    arch: Elman,
+    arch: Dense,
     params: Params,
     trace: Trace,
     lengths: Lengths | None,
@@ -65,7 +85,7 @@ def parameter_gradient(
     Cost: O(N T m^2) per layer and direction, twice that of the forward pass.
     """
     deltas = pullback(arch, params, trace, lengths, cotangent, precision, unroll)
-    cell, wanted = cell_of(arch), arch.trainable
+    cell, wanted = arch.cell, arch.trainable
     cells = [
         {d: _by_block(cell, layer[d], parts[d], wanted, precision) for d in arch.directions}
         for layer, parts in zip(trace.layers, deltas, strict=True)
@@ -79,7 +99,7 @@ def parameter_gradient(
 
 
 def gradient(
-    arch: Elman,
+    arch: Dense,
     params: Params,
     x: Sequences,
     lengths: Lengths | None,

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Params
-from ntkrnn.architectures import Elman
+from ntkrnn.architectures import Dense
 
 
-def parameter_shapes(arch: Elman, channels: int) -> Params:
+def parameter_shapes(arch: Dense, channels: int) -> Params:
     """Shape of every block, in the structure of the parameters.
 
     Args:
@@ -21,22 +21,29 @@ def parameter_shapes(arch: Elman, channels: int) -> Params:
     Returns:
         ``{"cells": [{"forward": {"w": (m, m), "u": (m, d), "b": (m,)}, ...}, ...], "v": (O, m)}``;
         above the first layer d is the state size of the layer below, and with ``bidirectional`` each
-        layer also has ``"backward"`` and v has ``2 m`` columns.
+        layer also has ``"backward"`` and v has ``2 m`` columns. A block that several gates have is
+        stacked, w (G, m, m), u (G, m, d), b (G, m), in the order of ``arch.part_names``.
 
     Example:
+        >>> from ntkrnn.architectures import GRU, Elman
         >>> parameter_shapes(Elman(width=4), 3)["cells"][0]["forward"]["u"]
         (4, 3)
+        >>> parameter_shapes(GRU(width=4), 3)["cells"][0]["forward"]["b"]
+        (4, 4)
     """
     m = arch.width
     layers = []
+    # One gate has no axis of gates.
+    gates = {block: (len(named),) if len(named) > 1 else () for block, named in arch.part_names.items()}
     for layer in range(arch.depth):
         columns = channels if layer == 0 else arch.state_size
-        blocks = {"w": (m, m), "u": (m, columns), "b": (m,)}
+        one = {"w": (m, m), "u": (m, columns), "b": (m,)}
+        blocks = {block: (*gates[block], *shape) for block, shape in one.items()}
         layers.append({direction: dict(blocks) for direction in arch.directions})
     return {"cells": layers, "v": (arch.out_dim, arch.state_size)}
 
 
-def init_params(arch: Elman, key: Array, channels: int, dtype: Any = None) -> Params:
+def init_params(arch: Dense, key: Array, channels: int, dtype: Any = None) -> Params:
     """Draw every raw weight from N(0, 1), each block with its own key.
 
     Args:
@@ -58,4 +65,4 @@ def init_params(arch: Elman, key: Array, channels: int, dtype: Any = None) -> Pa
 
 def channels(params: Params) -> int:
     """The input channels d that parameters were drawn for."""
-    return params["cells"][0]["forward"]["u"].shape[1]
+    return params["cells"][0]["forward"]["u"].shape[-1]

@@ -8,20 +8,22 @@ only, and is itself plain JAX that can be differentiated.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Params, add_up
-from ntkrnn.architectures import Elman
-from ntkrnn.cells._cell import Cell, cell_of
-from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of
+from ntkrnn.architectures import INNER, INPUT, STATE, Cell, Dense
+from ntkrnn.cells._matrices import reading, scaled_back, stacked
+from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of, steps_to_a_turn
 
 
 def _ends(
-    arch: Elman, part: Array, direction: str, steps: int, lengths: Lengths | None
+    arch: Dense, part: Array, direction: str, steps: int, lengths: Lengths | None
 ) -> tuple[Array | None, Array | None]:
     """Derivative by the states that a readout reads: by the last one run, and by all, [T, N, m]."""
     if arch.readout == "sequence":
@@ -33,6 +35,10 @@ def _ends(
         return part, None
     at_end = jnp.arange(steps, dtype=jnp.int32)[:, None] == lengths[None, :] - 1
     return None, jnp.where(at_end[:, :, None], part[None], 0)
+
+
+def _by_rows(deltas: Array, matrix: Array, precision: Any) -> Array:
+    return jnp.einsum("tnm,mc->tnc", deltas, matrix, precision=precision)
 
 
 def _unroll_back(
@@ -47,30 +53,40 @@ def _unroll_back(
     unroll: int,
 ) -> tuple[Array, ...]:
     """One ``[T, N, m]`` for each gate, from the derivatives by the states."""
+    terms = {source: reading(cell, source) for source in (STATE, INNER)}
+    matrices = {source: stacked(params, found) for source, found in terms.items() if found}
+    dot = functools.partial(jax.lax.dot, precision=precision)
 
-    def step(by_state: Array, inputs: Any) -> tuple[Array, tuple[Array, ...]]:
-        pre_activations, previous, top, valid = inputs
+    def multiplied(deltas: Sequence[Array], source: str) -> Array:
+        return scaled_back(deltas, terms[source], matrices[source], dot)
+
+    def step(by_carry: tuple[Array, ...], inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        pre, carry, top, valid = inputs
         if top is not None:
-            by_state = by_state + top
+            by_carry = (by_carry[0] + top, *by_carry[1:])
         if valid is not None:
-            by_state = jnp.where(valid[:, None], by_state, 0)
-        _, elementwise = jax.vjp(cell.update, pre_activations, previous)
-        deltas, before = elementwise(by_state)
-        for gate, delta in zip(cell.gates, deltas, strict=True):
-            for term in gate.terms:
-                if term.source == "state":
-                    w = params[term.block]
-                    product = jax.lax.dot(delta, w, precision=precision)
-                    before = before + term.std / math.sqrt(w.shape[1]) * product
-        return before, deltas
+            by_carry = tuple(jnp.where(valid[:, None], part, 0) for part in by_carry)
+        _, elementwise = jax.vjp(cell.update, pre, carry)
+        deltas, before = elementwise(by_carry)
+        if cell.inner is not None:
+            outer = cell.outer_gates
+            _, elementwise = jax.vjp(cell.inner, pre[:outer], carry)
+            found = elementwise(multiplied(deltas, INNER))
+            more, before = jax.tree.map(jnp.add, (deltas[:outer], before), found)
+            deltas = (*more, *deltas[outer:])
+        state = before[0] + multiplied(deltas, STATE)
+        return (state, *before[1:]), deltas
 
-    inputs = (steps.pre_activations, steps.sources["state"], tops, inside)
-    start = jnp.zeros_like(steps.pre_activations[0][0]) if end is None else end
-    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=unroll)[1]
+    carry = (steps.sources[STATE], *steps.rest)
+    inputs = (steps.pre_activations, carry, tops, inside)
+    zero = jnp.zeros_like(steps.pre_activations[0][0])
+    start = (zero if end is None else end, *(zero for _ in steps.rest))
+    turns = steps_to_a_turn(cell, unroll)
+    return jax.lax.scan(step, start, inputs, reverse=not reverse, unroll=turns)[1]
 
 
 def pullback(
-    arch: Elman,
+    arch: Dense,
     params: Params,
     trace: Trace,
     lengths: Lengths | None,
@@ -95,7 +111,7 @@ def pullback(
 
     Cost: O(N T m^2) per layer and direction.
     """
-    cell = cell_of(arch)
+    cell = arch.cell
     first = next(iter(trace.layers[-1].values()))
     steps = first.sources["input"].shape[0]
     inside = inside_of(steps, lengths)
@@ -115,14 +131,9 @@ def pullback(
         found.append(deltas)
         if depth == 0:
             break
+        readers, dot = reading(cell, INPUT), functools.partial(_by_rows, precision=precision)
         below = add_up(
-            term.std
-            / math.sqrt(arch.state_size)
-            * jnp.einsum("tnm,mc->tnc", delta, blocks[d][term.block], precision=precision)
-            for d in arch.directions
-            for gate, delta in zip(cell.gates, deltas[d], strict=True)
-            for term in gate.terms
-            if term.source == "input"
+            scaled_back(deltas[d], readers, stacked(blocks[d], readers), dot) for d in arch.directions
         )
         halves = jnp.split(below, len(arch.directions), axis=-1)
         ends = {d: (None, half) for d, half in zip(arch.directions, halves, strict=True)}

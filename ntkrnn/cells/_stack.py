@@ -15,20 +15,32 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Params, Sequences
-from ntkrnn.architectures import Elman
-from ntkrnn.cells._cell import Cell, cell_of
+from ntkrnn.architectures import INNER, INPUT, ONE, STATE, Cell, Dense
+from ntkrnn.cells._matrices import by_columns, of_gate, reading, stacked
 
 UNROLL = 2
 """Steps to a turn of the loop: two save a copy of the state a turn; more gain nothing."""
+
+
+def steps_to_a_turn(cell: Cell, unroll: int) -> int:
+    """Of the loop over time: fewer for several gates.
+
+    What is elementwise in a carry XLA fuses across the steps of a turn, and repeats: more steps would
+    then cost time, and compile for seconds.
+    """
+    return max(1, unroll // len(cell.gates))
 
 
 class Steps(NamedTuple):
     """What one layer in one direction left behind, time first."""
 
     pre_activations: tuple[Array, ...]
-    """One ``[T, N, m]`` for each gate."""
+    """One ``[T, N, m]`` for each gate, the mean of its bias included."""
     sources: dict[str, Array]
-    """``"state"`` and ``"input"``: the vectors that the matrices multiplied, ``[T, N, .]``."""
+    """``"state"``, ``"input"`` and, in a cell that has it, ``"inner"``: the vectors that the matrices
+    multiplied, ``[T, N, .]``."""
+    rest: tuple[Array, ...] = ()
+    """``[T, N, m]``: what the cell carried into each step beside the state."""
 
 
 class Trace(NamedTuple):
@@ -50,18 +62,21 @@ def inside_of(steps: int, lengths: Lengths | None) -> Array | None:
 
 
 def _input_drive(cell: Cell, params: Params, x: Array, precision: Any) -> tuple[Array, ...]:
-    """``[T, N, m]``: the part of every pre-activation that does not depend on the state."""
+    """``[T, N, m]`` for each gate: the part of its pre-activation that does not depend on the state."""
+    readers = reading(cell, INPUT)
+    product = jnp.einsum("tnc,mc->tnm", x, stacked(params, readers), precision=precision)
+    products = dict(zip(readers, jnp.split(product, len(readers), axis=-1), strict=True))
     drives = []
-    for gate in cell.gates:
+    for index, gate in enumerate(cell.gates):
         drive = jnp.zeros((), x.dtype)
         for term in gate.terms:
-            if term.source == "input":
-                scale = term.std / math.sqrt(x.shape[-1])
-                product = jnp.einsum("tnc,mc->tnm", x, params[term.block], precision=precision)
-                drive = drive + scale * product
-            elif term.source == "one":
-                drive = drive + term.std * params[term.block][None, None, :]
-        drives.append(drive)
+            if term.source == INPUT:
+                drive = drive + by_columns(term.std, x.shape[-1]) * products[index]
+            elif term.source == ONE:
+                drive = drive + term.std * of_gate(params, term)[None, None, :]
+        if gate.mean:
+            drive = drive + gate.mean
+        drives.append(jnp.broadcast_to(drive, (*x.shape[:2], drive.shape[-1])))
     return tuple(drives)
 
 
@@ -77,7 +92,7 @@ def _unroll(
 ) -> tuple[Array, Steps]:
     """States ``[T, N, m]``, and what they were made of.
 
-    Outside the valid steps the state is held at zero, so that a backward run starts from zero at the
+    Outside the valid steps the carry is held at zero, so that a backward run starts from zero at the
     last valid step and nothing flows out of the padding.
 
     With ``columns`` the loop works on ``[m, N]``: a wide matrix then streams through ``W S`` at the
@@ -86,34 +101,50 @@ def _unroll(
     """
     drives = _input_drive(cell, params, x, precision)
     dims = (((1,), (0 if columns else 1,)), ((), ()))
+    matrices = {s: stacked(params, t) for s in (STATE, INNER) if (t := reading(cell, s))}
 
-    def step(state: Array, inputs: tuple[tuple[Array, ...], Any]) -> tuple[Array, Any]:
-        drives, valid = inputs
-        pre_activations = []
-        for gate, drive in zip(cell.gates, drives, strict=True):
-            for term in gate.terms:
-                if term.source == "state":
-                    w = params[term.block]
-                    sides = (w, state) if columns else (state, w)
-                    product = jax.lax.dot_general(*sides, dims, precision=precision)
-                    drive = drive + term.std / math.sqrt(w.shape[1]) * product
-            pre_activations.append(drive)
-        new = cell.update(tuple(pre_activations), state)
+    def multiplied(pre: tuple[Array, ...], source: str, vector: Array) -> tuple[Array, ...]:
+        """With what the matrices make of a vector: one product for the gates that multiply it."""
+        w, terms = matrices[source], reading(cell, source)
+        sides = (w, vector) if columns else (vector, w)
+        product = jax.lax.dot_general(*sides, dims, precision=precision)
+        parts = jnp.split(product, len(terms), axis=0 if columns else 1)
+        found = list(pre)
+        for (gate, term), part in zip(terms.items(), parts, strict=True):
+            found[gate] = pre[gate] + by_columns(term.std, w.shape[1]) * part
+        return tuple(found)
+
+    def step(carry: tuple[Array, ...], inputs: tuple[tuple[Array, ...], Any]) -> tuple[Any, Any]:
+        pre, valid = inputs
+        pre, between = multiplied(pre, STATE, carry[0]), None
+        if cell.inner is not None:
+            between = cell.inner(pre[: cell.outer_gates], carry)
+            pre = multiplied(pre, INNER, between)
+        new = cell.update(pre, carry)
         if valid is not None:
-            new = jnp.where(valid[None, :] if columns else valid[:, None], new, 0)
-        return new, (new, tuple(pre_activations))
+            valid = valid[None, :] if columns else valid[:, None]
+            new = tuple(jnp.where(valid, part, 0) for part in new)
+        return new, (new, pre, between)
 
     turn = functools.partial(jnp.swapaxes, axis1=1, axis2=2) if columns else lambda a: a
-    start = turn(jnp.zeros_like(drives[0][:1]))[0]
+    start = (turn(jnp.zeros_like(drives[0][:1]))[0],) * cell.carries
     inputs = (tuple(turn(drive) for drive in drives), inside)
-    _, (states, pre) = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=unroll)
-    states, pre = turn(states), tuple(turn(h) for h in pre)
-    zero = jnp.zeros_like(states[:1])
-    previous = (states[1:], zero) if reverse else (zero, states[:-1])
-    return states, Steps(pre, {"state": jnp.concatenate(previous), "input": x})
+    turns = steps_to_a_turn(cell, unroll)
+    kept = jax.lax.scan(step, start, inputs, reverse=reverse, unroll=turns)[1]
+    carries, pre, between = jax.tree.map(turn, kept)
+
+    def before(a: Array) -> Array:
+        zero = jnp.zeros_like(a[:1])
+        return jnp.concatenate((a[1:], zero) if reverse else (zero, a[:-1]))
+
+    state, *rest = (before(carry) for carry in carries)
+    sources = {STATE: state, INPUT: x}
+    if between is not None:
+        sources[INNER] = between
+    return carries[0], Steps(pre, sources, tuple(rest))
 
 
-def _read(arch: Elman, tops: dict[str, Array], lengths: Lengths | None) -> Array:
+def _read(arch: Dense, tops: dict[str, Array], lengths: Lengths | None) -> Array:
     """Features of the readout from the top states of each direction."""
     if arch.readout == "last":
         ends = []
@@ -133,7 +164,7 @@ def _read(arch: Elman, tops: dict[str, Array], lengths: Lengths | None) -> Array
 
 
 def run(
-    arch: Elman,
+    arch: Dense,
     params: Params,
     x: Sequences,
     lengths: Lengths | None,
@@ -150,11 +181,11 @@ def run(
         lengths: ``[N]`` valid steps, or None for all.
         columns: keep the states of a step as columns; for what is not differentiated afterwards.
         precision: of the matrix products; JAX's default if None.
-        unroll: steps to a turn of the loop.
+        unroll: steps to a turn of the loop, for a cell of one gate.
 
-    Cost: O(N T (m^2 + m d)) per layer and direction.
+    Cost: O(N T (m^2 + m d)) per layer, direction and gate.
     """
-    cell = cell_of(arch)
+    cell = arch.cell
     inside = inside_of(x.shape[1], lengths)
     below = jnp.swapaxes(x, 0, 1)
     if inside is not None:

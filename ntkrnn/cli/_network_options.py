@@ -46,7 +46,7 @@ Kind = Annotated[
         "--architecture",
         metavar="NAME",
         rich_help_panel=NET,
-        help="elman, or diagonal: every neuron remembers itself alone.",
+        help="elman, leaky, lstm, gru, minimal-gru, or diagonal: every neuron remembers itself alone.",
     ),
 ]
 Nonlinearity = Annotated[
@@ -54,8 +54,17 @@ Nonlinearity = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=NET,
-        show_default="erf; diagonal: tanh",
+        show_default="erf; diagonal, lstm, gru, minimal-gru: tanh",
         help="erf, relu, tanh, sin, ...",
+    ),
+]
+GateNonlinearity = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=NET,
+        show_default="sigmoid",
+        help="Of the gates of lstm, gru and minimal-gru.",
     ),
 ]
 Readout = Annotated[
@@ -73,13 +82,13 @@ Depth = Annotated[
         metavar="INT",
         rich_help_panel=NET,
         show_default="1",
-        help="Number of recurrent layers of an Elman network.",
+        help="Number of recurrent layers; not for diagonal.",
     ),
 ]
 Bidirectional = Annotated[
     bool,
     typer.Option(
-        "--bidirectional", rich_help_panel=NET, help="Read both ways in time; Elman networks only."
+        "--bidirectional", rich_help_panel=NET, help="Read both ways in time; not for diagonal."
     ),
 ]
 
@@ -88,11 +97,21 @@ def _scale(what: str, default: str) -> Any:
     return typer.Option(metavar="FLOAT", rich_help_panel=NET, show_default=default, help=what)
 
 
-WStd = Annotated[float | None, _scale("Recurrent weights' scale, Elman.", "1.0")]
-UStd = Annotated[float | None, _scale("Input weights' scale, Elman.", "1.0")]
-BStd = Annotated[float | None, _scale("Biases' scale, Elman.", "0.0")]
-VStd = Annotated[float | None, _scale("Readout weights' scale, Elman.", "1.0")]
+WStd = Annotated[float | None, _scale("Recurrent weights' scale; not for diagonal.", "1.0")]
+UStd = Annotated[float | None, _scale("Input weights' scale; not for diagonal.", "1.0")]
+BStd = Annotated[float | None, _scale("Biases' scale; not for diagonal.", "0.0")]
+VStd = Annotated[float | None, _scale("Readout weights' scale; not for diagonal.", "1.0")]
 Alpha = Annotated[float | None, _scale("Size of the recurrent weights at the start, diagonal.", "0.5")]
+Rate = Annotated[float | None, _scale("How far a state moves in a step, 0 to 1, leaky.", "0.5")]
+Reset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        rich_help_panel=NET,
+        show_default="after",
+        help="after or before the recurrent matrix of the candidate, gru.",
+    ),
+]
 Trainable = Annotated[
     str | None,
     typer.Option(

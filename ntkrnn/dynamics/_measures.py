@@ -21,10 +21,11 @@ class Movement(NamedTuple):
     frobenius: Params
     """``||theta_k - theta_0||_F`` of each block."""
     neuron: Params | None
-    """``max_i`` of the norm of what belongs to neuron i: rows of w and u, entries of b, columns of v.
-    None for a function."""
+    """``max_i`` of the norm of what belongs to neuron i: rows of w and u, entries of b, of all gates
+    together, and columns of v. None for a function."""
     spectral: Params | None
-    """``||W_k - W_0||_2`` of each recurrent matrix, if it was asked for."""
+    """``||W_k - W_0||_2`` of each recurrent matrix, if it was asked for; one for each gate, ``[G]``,
+    where a block has several."""
 
 
 # LAPACK's calls for a batch wait for the threads of XLA's pool, which on a CPU hangs for ever where two
@@ -45,14 +46,16 @@ def movement(arch: Architecture | None, start: Params, now: Params, spectral: bo
         return Movement(frobenius, None, None)
 
     def largest(path: Any, a: Array) -> Array:
-        square = jnp.square(a)
-        if a.ndim == 2:
-            square = jnp.sum(square, axis=0 if path[-1].key == "v" else 1)
-        return jnp.sqrt(jnp.max(square))
+        # Neurons run along the rows of matrices, but along the columns of v and in vectors.
+        own = a.ndim - 1 if a.ndim == 1 or path[-1].key in ("v", "b") else a.ndim - 2
+        others = tuple(axis for axis in range(a.ndim) if axis != own)
+        return jnp.sqrt(jnp.max(jnp.sum(jnp.square(a), axis=others)))
 
     def norm(path: Any, a: Array) -> Array | None:
         if path[-1].key != "w":
             return None
+        if a.ndim == 3:  # one for each gate
+            return jax.vmap(_spectral_norm)(a)
         # A vector is the diagonal of a matrix.
         return jnp.max(jnp.abs(a)) if a.ndim == 1 else _spectral_norm(a)
 

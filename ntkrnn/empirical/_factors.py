@@ -15,23 +15,23 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Params, Sequences
-from ntkrnn.architectures import Elman
-from ntkrnn.cells import UNROLL, Gate, Steps, cell_of, pullback, run
+from ntkrnn.architectures import ONE, Cell, Dense, Term
+from ntkrnn.cells import UNROLL, Steps, pullback, run
 from ntkrnn.empirical._axes import TRACED, Roles
 
-COLUMNS_FROM = 1024
-"""Width from which the recurrent matrix no longer fits a core's cache, and is streamed."""
+COLUMNS_FROM = 1024**2
+"""Entries from which the recurrent matrices no longer fit a core's cache, and are streamed."""
 
 WRITTEN_OUT = 32
-"""Steps of all layers and directions up to which there is no loop: that saves the product with the
-zero state and the last one backwards, and compiles in less than a second more."""
+"""Steps of all layers and directions up to which there is no loop, for a cell of one gate: that saves
+the product with the zero state and the last one backwards, and compiles in less than a second more."""
 
 
 class GateFactors(NamedTuple):
-    """One gate of one layer and direction."""
+    """Gates of one layer and direction whose matrices multiply the same, scaled the same."""
 
     deltas: Array
-    """``[N, K, T, F]``: K outputs kept apart, F = (outputs traced) * m."""
+    """``[N, K, T, F]``: K outputs kept apart, F = (gates) * (outputs traced) * m."""
     source: Array
     """``[N, T, c]``: what every trainable block of the gate multiplies, scaled, side by side: the
     Gram matrices of the blocks add up."""
@@ -41,12 +41,12 @@ class Factors(NamedTuple):
     """Everything that the tangent kernel needs to know of one side."""
 
     gates: tuple[GateFactors, ...]
-    """Gates with a trainable block."""
+    """Gates with a trainable block; those that can share a Gram matrix of sources do."""
     features: Array
     """``[N, m]`` or ``[N, T, m]``, what the readout matrix multiplies."""
 
 
-def _basis(arch: Elman, steps: int, dtype: Any) -> Array:
+def _basis(arch: Dense, steps: int, dtype: Any) -> Array:
     """One cotangent for each output of a sequence: ``[O, O]`` or ``[T O, T, O]``."""
     if arch.readout != "sequence":
         return jnp.eye(arch.out_dim, dtype=dtype)
@@ -71,23 +71,44 @@ def _arrange_deltas(delta: Array, roles: Roles, outputs: int) -> Array:
     return delta.reshape(n, kept, steps, traced * width)
 
 
-def _source(gate: Gate, steps: Steps, trainable: tuple[str, ...]) -> Array | None:
-    """``[N, T, c]``, or None for a gate without a trainable block."""
-    parts = []
-    for term in gate.terms:
-        if term.block not in trainable:
+def _alike(terms: tuple[Term, ...], others: tuple[Term, ...]) -> bool:
+    """Whether two gates multiply the same, with scales that are one number for both."""
+    return len(terms) == len(others) and all(
+        a.block == b.block and a.source == b.source and a.std is b.std
+        for a, b in zip(terms, others, strict=True)
+    )
+
+
+def _shared(cell: Cell, trainable: tuple[str, ...]) -> list[tuple[tuple[Term, ...], list[int]]]:
+    """``(trainable terms, gates that have them)``, without the gates that have none."""
+    found: list[tuple[tuple[Term, ...], list[int]]] = []
+    for index, gate in enumerate(cell.gates):
+        terms = tuple(term for term in gate.terms if term.block in trainable)
+        if not terms:
             continue
-        if term.source == "one":
+        gates = next((gates for others, gates in found if _alike(terms, others)), None)
+        if gates is None:
+            found.append((terms, [index]))
+        else:
+            gates.append(index)
+    return found
+
+
+def _source(terms: tuple[Term, ...], steps: Steps) -> Array:
+    """``[N, T, c]``."""
+    parts = []
+    for term in terms:
+        if term.source == ONE:
             shape = (*steps.sources["input"].shape[:2], 1)
             parts.append(jnp.full(shape, term.std, steps.sources["input"].dtype))
         else:
             vector = steps.sources[term.source]
             parts.append(term.std / math.sqrt(vector.shape[-1]) * vector)
-    return jnp.swapaxes(jnp.concatenate(parts, axis=-1), 0, 1) if parts else None
+    return jnp.swapaxes(jnp.concatenate(parts, axis=-1), 0, 1)
 
 
 def factors(
-    arch: Elman,
+    arch: Dense,
     params: Params,
     x: Sequences,
     lengths: Lengths | None,
@@ -100,8 +121,9 @@ def factors(
     """
     n, steps = x.shape[:2]
     few = steps * arch.depth * len(arch.directions) <= WRITTEN_OUT
-    options = (precision, steps if few else UNROLL)
-    trace = run(arch, params, x, lengths, arch.width >= COLUMNS_FROM, *options)
+    options = (precision, steps if few and len(arch.cell.gates) == 1 else UNROLL)
+    columns = len(arch.part_names["w"]) * arch.width**2 >= COLUMNS_FROM
+    trace = run(arch, params, x, lengths, columns, *options)
     if not set(arch.trainable) - {"v"}:
         return Factors((), trace.features)
 
@@ -117,8 +139,8 @@ def factors(
     gates = []
     for layer, by_gate in zip(trace.layers, deltas, strict=True):
         for direction in arch.directions:
-            for gate, delta in zip(cell_of(arch).gates, by_gate[direction], strict=True):
-                source = _source(gate, layer[direction], arch.trainable)
-                if source is not None:
-                    gates.append(GateFactors(_arrange_deltas(delta, roles, arch.out_dim), source))
+            for terms, indices in _shared(arch.cell, arch.trainable):
+                own = [_arrange_deltas(by_gate[direction][i], roles, arch.out_dim) for i in indices]
+                joined = own[0] if len(own) == 1 else jnp.concatenate(own, axis=-1)
+                gates.append(GateFactors(joined, _source(terms, layer[direction])))
     return Factors(tuple(gates), trace.features)

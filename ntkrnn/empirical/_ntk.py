@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._types import Gram
-from ntkrnn.architectures import Architecture, Elman, Scales
+from ntkrnn.architectures import AnyScales, Architecture, Dense
 from ntkrnn.empirical._any_network import any_network_ntk_fn
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._diagonal import diagonal_ntk
@@ -37,8 +37,8 @@ def _cheaper(left: GateFactors, right: GateFactors, symmetric: bool) -> str:
 
 @functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision", "route"))
 def _compiled(
-    form: Elman,
-    scales: Scales,
+    form: Dense,
+    scales: AnyScales,
     roles: Roles,
     params: Any,
     x1: Any,
@@ -72,7 +72,7 @@ def _compiled(
 
 
 def _dense_ntk(
-    arch: Elman,
+    arch: Dense,
     roles: Roles,
     params: Any,
     sides: tuple[Any, ...],

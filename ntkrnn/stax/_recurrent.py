@@ -38,7 +38,7 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
         steps.
 
     Raises:
-        TypeError: if ``arch`` is not an architecture.
+        TypeError: if ``arch`` is not an :class:`ntkrnn.Elman`.
         ImportError: if neural-tangents is missing, with the remedy.
         ValueError: for inputs of the wrong rank, or a mask with a gap inside a sequence.
 
@@ -59,10 +59,11 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
         (3, 3)
     """
     check_architecture(arch)
-    if arch.family != "dense":
+    if not isinstance(arch, Elman):
         raise TypeError(
             f"arch: got {arch}, expected an ntkrnn.Elman; layers of neural-tangents hand on kernels by "
-            "recursion, which diagonal networks do not have. Use ntkrnn.network(arch).kernel_fn."
+            "recursion over pairs of steps, which only Elman networks have. Use "
+            "ntkrnn.network(arch).kernel_fn."
         )
     return _layer()(arch)
 

@@ -12,10 +12,11 @@ from ntkrnn.data import Dataset
 def architecture_record(arch: Architecture, width: int) -> dict[str, Any]:
     """An architecture as JSON holds it; one record stands for all widths, and carries ``width``."""
     record = dataclasses.asdict(dataclasses.replace(arch, width=width))
-    if isinstance(record["nonlinearity"], dict):
-        # A function has no JSON form; its name is all that a file can say of it.
-        fn = record["nonlinearity"]["fn"]
-        record["nonlinearity"]["fn"] = None if fn is None else record["nonlinearity"]["name"]
+    for field in ("nonlinearity", "gate_nonlinearity"):
+        spec = record.get(field)
+        if isinstance(spec, dict):
+            # A function has no JSON form; its name is all that a file can say of it.
+            spec["fn"] = None if spec["fn"] is None else spec["name"]
     return record
 
 
