@@ -133,6 +133,14 @@ def compare_command(
     console.print(_table(result))
     console.print(_slope_line("NTK ", result.ntk_fit), highlight=False, soft_wrap=True)
     console.print(_slope_line("NNGP", result.nngp_fit), highlight=False, soft_wrap=True)
+    if any(result.limit_errors):
+        nngp, ntk = result.limit_errors
+        console.print(
+            f"The limit is sampled: its standard error, {ntk:.2%} (NTK) and {nngp:.2%} (NNGP), is part "
+            "of every error above.",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)

@@ -26,6 +26,8 @@ class Curve(NamedTuple):
     errors: np.ndarray
     """``[W, S]``, positive."""
     fit: Slope
+    limit_error: float = 0.0
+    """Standard error of what the errors are measured from, if it has one; a dotted line."""
 
 
 class KernelRow(NamedTuple):
@@ -207,6 +209,14 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float
         label=f"{curve.name}: slope {_number(curve.fit.slope)}, "
         f"{100 * curve.fit.confidence:g}% interval [{bounds}]",
     )
+    if curve.limit_error > 0:
+        axes.axhline(
+            curve.limit_error,
+            linestyle=":",
+            color=colour,
+            linewidth=1.3,
+            label=f"standard error of the sampled {curve.name} limit: {curve.limit_error:.2%}",
+        )
 
 
 def _label_widths(axes: Axes, widths: np.ndarray) -> None:

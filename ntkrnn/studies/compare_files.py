@@ -81,6 +81,8 @@ def summary(result: CompareResult) -> dict[str, Any]:
         "slope_predicted": PREDICTED_SLOPE,
         "ntk_errors": result.ntk_errors,
         "nngp_errors": result.nngp_errors,
+        "nngp_limit_error": result.limit_errors[0],
+        "ntk_limit_error": result.limit_errors[1],
         "seconds": result.seconds,
         "seconds_per_width": result.seconds_per_width,
     }
@@ -110,8 +112,8 @@ def _error_figure(result: CompareResult) -> Any:
     widths = np.array(result.settings.widths)
     return error_against_width(
         [
-            Curve("NTK", widths, result.ntk_errors, result.ntk_fit),
-            Curve("NNGP", widths, result.nngp_errors, result.nngp_fit),
+            Curve("NTK", widths, result.ntk_errors, result.ntk_fit, result.limit_errors[1]),
+            Curve("NNGP", widths, result.nngp_errors, result.nngp_fit, result.limit_errors[0]),
         ],
         title="Finite-width kernels approach the infinite-width kernel",
         subtitle=f"{network_in_words(result.settings.architecture)}, {result.settings.seeds} seeds\n"

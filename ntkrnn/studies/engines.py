@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from ntkrnn._types import Gram, Lengths, Params, Sequences
+from ntkrnn._types import Gram, Lengths, Params, SampledKernels, Sequences
 from ntkrnn.architectures import Architecture
 
 ENGINES = ("ntkrnn", "neural-tangents")
@@ -18,8 +18,9 @@ class Engine(NamedTuple):
     """Two functions that compute the kernels of all pairs of rows of ``x``."""
 
     name: str
-    infinite: Callable[[Architecture, Sequences, Lengths | None], Pair]
-    """``infinite(arch, x, lengths) -> (nngp, ntk)``, called once, not under ``jax.jit``."""
+    infinite: Callable[[Architecture, Sequences, Lengths | None], Pair | SampledKernels]
+    """``infinite(arch, x, lengths) -> (nngp, ntk)``, called once, not under ``jax.jit``; with the
+    standard errors of both behind them if they are sampled."""
     finite: Callable[[Architecture, Params, Sequences, Lengths | None], Pair]
     """``finite(arch, params, x, lengths) -> (nngp, ntk)``, called under ``jax.jit``."""
 
