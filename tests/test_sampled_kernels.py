@@ -26,7 +26,9 @@ def sequences(seed, n=3, steps=4, d=2):
 
 
 def test_whitened_noise_has_the_moments_of_a_normal_as_a_set():
-    z = np.asarray(forward_noise(np.random.default_rng(0), 2, 3, 4, 256, "whitened", DTYPE), np.float64)
+    z = np.asarray(
+        forward_noise(np.random.default_rng(0), 2, 3, 4, 256, "white pairs", DTYPE), np.float64
+    )
     for gate in z.reshape(2, 12, 256):
         # A Cholesky factor and a triangular solve of 12 rows, of condition below 2.
         np.testing.assert_allclose(gate @ gate.T / 256, np.eye(12), atol=100 * EPS)

@@ -15,7 +15,7 @@ MOST_NODES = 1024
 """Of a rule in one dimension, beyond which rounding is all that is left."""
 BLOCK = 4096
 """Points that are made, and held, at a time."""
-_HALF_STEP = 2.0**-31  # SciPy's Sobol points are multiples of 2^-30, 0 among them
+HALF_STEP = 2.0**-31  # SciPy's Sobol points are multiples of 2^-30, 0 among them
 
 
 class Plan(NamedTuple):
@@ -63,21 +63,27 @@ def replicates_of(plan: Plan, double: bool) -> list[Blocks]:
     return [make(plan, r, double) for r in range(plan.replicates)]
 
 
+def sobol_engine(d: int, random: np.random.Generator) -> Any:
+    """SciPy's scrambled Sobol sequence in d dimensions."""
+    from scipy.stats.qmc import Sobol
+
+    # SciPy 1.15 renamed the argument.
+    name = "rng" if "rng" in inspect.signature(Sobol).parameters else "seed"
+    named: Any = {name: random}
+    return Sobol(d, scramble=True, **named)
+
+
 def _sobol(plan: Plan, replicate: int, double: bool) -> Blocks:
     """A scramble of the Sobol sequence through the inverse of the normal distribution function."""
     del double
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         from scipy.special import ndtri
-        from scipy.stats.qmc import Sobol
 
-        # SciPy 1.15 renamed the argument.
-        name = "rng" if "rng" in inspect.signature(Sobol).parameters else "seed"
-        random: Any = {name: np.random.default_rng([plan.seed, replicate])}
-        engine = Sobol(plan.d, scramble=True, **random)
+        engine = sobol_engine(plan.d, np.random.default_rng([plan.seed, replicate]))
         size = min(BLOCK, plan.samples)
         for _ in range(plan.samples // size):
-            points = ndtri(engine.random(size) + _HALF_STEP)
+            points = ndtri(engine.random(size) + HALF_STEP)
             yield points, np.full(size, 1 / plan.samples)
 
     return blocks

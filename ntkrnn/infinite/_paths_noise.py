@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._types import Array
+from ntkrnn.infinite._nodes import HALF_STEP, sobol_engine
 
-KINDS = ("plain", "antithetic", "whitened")
+KINDS = ("plain", "pairs", "white", "white pairs", "sobol")
 SAMPLES_PER_COORDINATE = 4
 """Samples for each coordinate of the noise from which whitening it leaves enough of it random."""
 
@@ -39,6 +40,15 @@ def _whitened(z: Array) -> Array:
     return jax.lax.map(white, z)
 
 
+def _sobol(random: np.random.Generator, gates: int, steps: int, n: int, samples: int) -> np.ndarray:
+    """Points of a scrambled Sobol net, the first steps in its first dimensions."""
+    from scipy.special import ndtri
+
+    points = sobol_engine(steps * n * gates, random).random(samples)
+    z = ndtri(points + HALF_STEP).reshape(samples, steps, n, gates)
+    return np.moveaxis(z, (0, 3), (3, 0))
+
+
 def forward_noise(
     random: np.random.Generator, gates: int, steps: int, n: int, samples: int, kind: str, dtype: Any
 ) -> Array:
@@ -50,16 +60,18 @@ def forward_noise(
         steps: T.
         n: N.
         samples: S, even.
-        kind: one of :data:`KINDS`, each of which has what the one before it has.
+        kind: one of :data:`KINDS`; "sobol" is a scrambled net in as many dimensions, for comparison.
         dtype: floating dtype.
 
-    Cost: gates S (N T)^2 multiply-adds for "whitened".
+    Cost: gates S (N T)^2 multiply-adds for those that are white.
     """
-    half = samples if kind == "plain" else samples // 2
-    z = jnp.asarray(random.standard_normal((gates, steps * n, half), np.dtype(dtype)))
-    if kind == "whitened":
+    if kind == "sobol":
+        return jnp.asarray(_sobol(random, gates, steps, n, samples), dtype)
+    drawn = samples // 2 if "pairs" in kind else samples
+    z = jnp.asarray(random.standard_normal((gates, steps * n, drawn), np.dtype(dtype)))
+    if "white" in kind:
         z = _whitened(z)
-    if kind != "plain":
+    if "pairs" in kind:
         z = jnp.concatenate([z, -z], axis=-1)
     return z.reshape(gates, steps, n, samples)
 

@@ -28,7 +28,7 @@ BOUNDED = ("tanh", "erf", "sin", "cos", "sigmoid", "sign", "step")
 """Nonlinearities with values between -1 and 1."""
 
 
-class Options(NamedTuple):
+class SampleOptions(NamedTuple):
     """How the samples are drawn; all but the first are there to be measured."""
 
     samples: int | None = None
@@ -96,14 +96,18 @@ def _block_input(sides: Sides, block: Block) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _noise(
-    arch: Dense, random: np.random.Generator, shape: tuple[int, ...], options: Options, tangent: bool
+    arch: Dense,
+    random: np.random.Generator,
+    shape: tuple[int, ...],
+    options: SampleOptions,
+    tangent: bool,
 ) -> tuple[Array, Array | None]:
     """What drives a block of sequences ``[N, T, d]`` forwards, and backwards."""
     n, steps = shape[:2]
     samples = options.samples or max(FEWEST_SAMPLES, SAMPLES_PER_COORDINATE * n * steps)
     samples = 1 << (samples - 1).bit_length()
     enough = samples >= SAMPLES_PER_COORDINATE * n * steps
-    kind = options.kind or ("whitened" if enough else "antithetic")
+    kind = options.kind or ("white pairs" if enough else "plain")
     dtype = jnp.result_type(float)
     forth = forward_noise(random, len(arch.cell.gates), steps, n, samples, kind, dtype)
     if not tangent:
@@ -125,7 +129,12 @@ def _enter(out: np.ndarray, kernel: np.ndarray, block: Block, symmetric: bool) -
 
 
 def _replicate(
-    arch: Dense, sides: Sides, blocks: list[Block], options: Options, tangent: bool, seed: list[int]
+    arch: Dense,
+    sides: Sides,
+    blocks: list[Block],
+    options: SampleOptions,
+    tangent: bool,
+    seed: list[int],
 ) -> list[Array]:
     """Both kernels, ``[N1, N2]`` or ``[N1, N2, T, T]``, from one set of samples for all blocks."""
     form = dataclasses.replace(arch.form, width=2, out_dim=1)
@@ -151,7 +160,7 @@ def _replicate(
 
 
 def estimates(
-    arch: Dense, sides: Sides, blocks: list[Block], options: Options, tangent: bool, key: Array
+    arch: Dense, sides: Sides, blocks: list[Block], options: SampleOptions, tangent: bool, key: Array
 ) -> Iterator[Running]:
     """What is known after each replicate."""
     data = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)

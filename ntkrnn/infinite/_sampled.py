@@ -16,7 +16,7 @@ from ntkrnn._types import SampledKernels
 from ntkrnn.architectures import Dense
 from ntkrnn.infinite._blocks import blocks_of, size_of
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._paths_replicate import MOST_REPLICATES, Options, estimates, sides_of
+from ntkrnn.infinite._paths_replicate import MOST_REPLICATES, SampleOptions, estimates, sides_of
 from ntkrnn.infinite._replicates import (
     AccuracyWarning,
     check_tolerance,
@@ -27,9 +27,10 @@ from ntkrnn.infinite._replicates import (
 
 GETS = SampledKernels._fields
 REPLICATES = 8
+DEFAULT = SampleOptions()
 
 
-def sampled_kernel_fn(arch: Dense) -> Callable[..., Any]:
+def sampled_kernel_fn(arch: Dense, options: SampleOptions = DEFAULT) -> Callable[..., Any]:
     r"""Build the ``kernel_fn`` of a cell by sampling the law of one neuron, whatever the cell.
 
     ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, samples=None, replicates=8,
@@ -47,6 +48,7 @@ def sampled_kernel_fn(arch: Dense) -> Callable[..., Any]:
     Args:
         arch: an architecture with matrices between its neurons, :class:`ntkrnn.LSTM` for example; for
             :class:`ntkrnn.Elman` and :class:`ntkrnn.Leaky` a second route to their kernels.
+        options: how samples are drawn, for measurements; leave it out.
 
     Returns:
         ``kernel_fn``. ``x1``, ``x2``, the lengths and the shapes are those of :func:`ntkrnn.network`.
@@ -84,12 +86,12 @@ def sampled_kernel_fn(arch: Dense) -> Callable[..., Any]:
         >>> kernels.ntk.shape, bool((kernels.ntk_error < 0.05 * kernels.ntk.max()).all())
         ((3, 3), True)
     """
-    return functools.partial(_kernels, arch, Options())
+    return functools.partial(_kernels, arch, options)
 
 
 def _kernels(
     arch: Dense,
-    options: Options,
+    options: SampleOptions,
     x1: Any,
     x2: Any = None,
     get: Any = None,
