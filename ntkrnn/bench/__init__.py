@@ -8,6 +8,7 @@ from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
 from ntkrnn.bench._run import Result, measure, record, table
+from ntkrnn.bench._sampling import Sampling, costs_figure, sampling
 from ntkrnn.bench._scaling import Scaling, scaling, scaling_figure
 from ntkrnn.bench._training import training_rows
 
@@ -22,12 +23,15 @@ def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
 __all__ = [
     "Result",
     "Row",
+    "Sampling",
     "Scaling",
     "ceilings",
+    "costs_figure",
     "measure",
     "memory",
     "record",
     "rows",
+    "sampling",
     "scaling",
     "scaling_figure",
     "table",

@@ -7,6 +7,7 @@ each has the error ``e sqrt(s/budget)`` after a budget of seconds: ``e^2 s`` is 
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ class Cost(NamedTuple):
     sampled: tuple[float, float]
     """NNGP, NTK."""
     networks: tuple[float, float]
-    """By averaging networks, the best width for each."""
+    """By averaging networks, the best width for each; infinite if every width is biased by more."""
 
 
 def _data(n: int, steps: int) -> jax.Array:
@@ -145,8 +146,6 @@ def costs(quick: bool = False) -> list[Cost]:
 def seconds_to_error(quick: bool = False) -> dict[str, float]:
     """Wall time of an LSTM's kernels to 1%, from a fresh program: compilation included."""
     n, steps = (4, 4) if quick else (64, 16)
-    import time
-
     x, norm = _data(n, steps), np.linalg.norm
     start, replicates = time.perf_counter(), 4
     while True:
@@ -169,6 +168,53 @@ def seconds_to_error(quick: bool = False) -> dict[str, float]:
         "seconds": seconds,
         "target": 60.0,
     }
+
+
+class Sampling(NamedTuple):
+    """Everything about the cost of sampled kernels."""
+
+    ways: list[Way]
+    costs: list[Cost]
+    to_error: dict[str, float]
+
+    def lines(self) -> list[str]:
+        """A line for each finding."""
+        found = [
+            f"{way.cell}, {way.name}: relative error of a replicate {way.nngp_error:.4f} (NNGP) "
+            f"{way.ntk_error:.4f} (NTK) in {way.seconds:.3f} s; {way.nngp_gain:.1f} and "
+            f"{way.ntk_gain:.1f} times as cheap as plain samples"
+            for way in self.ways
+        ]
+        for cost in self.costs:
+            (nngp, ntk), networks = cost.sampled, cost.networks
+            found.append(
+                f"LSTM, N={cost.n} T={cost.steps}, error {ERROR:.0%}: sampled in {nngp:.2f} s (NNGP) "
+                f"{ntk:.2f} s (NTK), averages of networks (width {cost.width} for the NTK) take "
+                f"{networks[0] / nngp:.1f} and {networks[1] / ntk:.1f} times as long"
+            )
+        one = self.to_error
+        found.append(
+            f"LSTM, N={one['N']} T={one['T']} d={one['d']}: errors {one['nngp_error']:.2%} (NNGP) "
+            f"{one['ntk_error']:.2%} (NTK) in {one['seconds']:.1f} s, compilation and search for the "
+            f"number of replicates included (target: {ERROR:.0%} below {one['target']:.0f} s)"
+        )
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """What the JSON file holds."""
+        return {
+            "ways": [way._asdict() for way in self.ways],
+            "costs": [
+                {**c._asdict(), "networks": [t if np.isfinite(t) else None for t in c.networks]}
+                for c in self.costs
+            ],
+            "to_error": self.to_error,
+        }
+
+
+def sampling(quick: bool = False) -> Sampling:
+    """Measure all of it."""
+    return Sampling(ways(quick), costs(quick), seconds_to_error(quick))
 
 
 def costs_figure(found: list[Cost], device: str) -> Figure:

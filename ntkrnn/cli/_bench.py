@@ -31,18 +31,23 @@ def bench_command(
     rows = bench.rows(quick, all_peers)
     chosen = [row for row in rows if only in row.name]
     with user_errors(ValueError, OSError):
-        if not chosen:
-            names = ", ".join(row.name for row in rows)
+        if not chosen and only != "sampling":
+            names = ", ".join([*(row.name for row in rows), "sampling"])
             raise ValueError(f"--only: got {only!r}, expected part of one of {names}.")
         out_dir.mkdir(parents=True, exist_ok=True)
-    results, extra = [], {}
+    results, extra, sampling = [], {}, None
     with progress_bar("rows") as bar:
-        task = bar.add_task("", total=len(chosen) + (0 if only else 3))
+        task = bar.add_task("", total=len(chosen) + (only == "sampling" if only else 4))
         for row in chosen:
             bar.update(task, description=f"{row.name}")
             results.append(bench.measure(row))
             bar.advance(task)
         curves = []
+        if only in ("", "sampling"):
+            bar.update(task, description="sampling")
+            sampling = bench.sampling(quick)
+            extra["sampling"] = sampling.record()
+            bar.advance(task)
         if not only:
             bar.update(task, description="memory")
             extra["memory"] = bench.memory(quick)
@@ -57,10 +62,16 @@ def bench_command(
     console = out()
     if not console.is_terminal:  # in a file nothing has to fit a screen
         console.width = max(console.width, 170)
-    console.print(bench.table(results))
+    if results:
+        console.print(bench.table(results))
+    for line in [] if sampling is None else sampling.lines():
+        console.print(line, highlight=False, soft_wrap=True)
     _say(extra, console)
     with user_errors(OSError):
         files = [write_json(out_dir / "bench.json", bench.record(results, {"quick": quick, **extra}))]
+        if sampling is not None:
+            figure = bench.costs_figure(sampling.costs, jax.devices()[0].device_kind)
+            files.append(write_figure(out_dir / "sampling.png", figure))
         if curves:
             figure = bench.scaling_figure(curves, jax.devices()[0].device_kind)
             files.append(write_figure(out_dir / "scaling.png", figure))

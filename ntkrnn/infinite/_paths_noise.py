@@ -3,9 +3,10 @@
 What is estimated are second moments of functions of the noise. Sample moments of the noise that are
 exact take their own error out of that:
 
-- samples come in pairs of opposite sign, which cancels whatever is of odd order;
-- the samples of every gate are made uncorrelated and of variance 1 as a set (whitened), so that what
-  is linear in the noise has the covariance that it should have, to the last digit;
+- the samples of every gate are made uncorrelated and of variance 1 as a set (white), so that what is
+  linear in the noise has the covariance that it should have, to the last digit;
+- they come in pairs of opposite sign, which cancels whatever is of odd order: of no use alone, since
+  the squares of a pair are equal, but of some beside the whitening, which cares for the squares;
 - backwards the noise enters linearly, so that nothing but its covariance matters: signs +-1 out of
   the columns of a Hadamard matrix have the smallest fourth moment, and are orthogonal as a set.
 
