@@ -245,6 +245,27 @@ def test_compare_diagonal_networks(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "architecture"),
+    [
+        (("lstm", "--gate-nonlinearity", "erf"), ntkrnn.LSTM(gate_nonlinearity="erf")),
+        (("gru", "--reset", "before", "--depth", "2"), ntkrnn.GRU(reset="before", depth=2)),
+        (("leaky", "--rate", "0.2", "--bidirectional"), ntkrnn.Leaky(rate=0.2, bidirectional=True)),
+        (("minimal-gru", "--w-std", "1.5"), ntkrnn.MinimalGRU(w_std=1.5)),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+@pytest.mark.parametrize("command", ["compare", "trajectory"])
+def test_cells_by_name(monkeypatch, tmp_path, command, options, architecture):
+    def stop(settings, *arguments, **named):
+        assert settings.architecture == architecture
+        raise StudyError("stopped here")
+
+    monkeypatch.setattr(f"ntkrnn.cli._{command}.{command}", stop)
+    result = call(command, "--architecture", *options, "--out", str(tmp_path), expect=2)
+    assert "error: stopped here" in plain(result.stderr)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--alpha", "1"], "--alpha: got 1.0 with --architecture elman"),
@@ -253,7 +274,17 @@ def test_compare_diagonal_networks(tmp_path):
         (["--architecture", "diagonal", "--alpha", "-1"], "alpha: got -1.0"),
         (["--architecture", "diagonal", "--trainable", "v"], "'v' is not a block"),
         (["--architecture", "diagonal", "--widths", "5,8"], "width: got 5, expected an even number"),
-        (["--architecture", "lstm"], "--architecture: got 'lstm', expected one of elman, diagonal"),
+        (["--architecture", "rnn"], "--architecture: got 'rnn', expected one of elman, diagonal"),
+        (["--rate", "0.5"], "--rate: got 0.5 with --architecture elman"),
+        (
+            ["--architecture", "leaky", "--rate", "2"],
+            "rate: got 2.0, expected a number between 0 and 1",
+        ),
+        (["--architecture", "lstm", "--rate", "0.5"], "--rate: got 0.5 with --architecture lstm"),
+        (["--architecture", "lstm", "--reset", "after"], "--reset: got after with --architecture lstm"),
+        (["--architecture", "gru", "--reset", "never"], "reset: got 'never'"),
+        (["--architecture", "leaky", "--gate-nonlinearity", "erf"], "--gate-nonlinearity: got erf"),
+        (["--architecture", "gru", "--alpha", "1"], "--alpha: got 1.0 with --architecture gru"),
     ],
 )
 def test_options_of_another_architecture_are_one_message(tmp_path, options, message):
