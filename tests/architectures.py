@@ -56,7 +56,7 @@ TABLE = {
 DENSE = {name: arch for name, arch in TABLE.items() if arch.family == "dense"}
 """Those whose neurons meet in matrices."""
 
-WITH_LIMIT = {name for name, arch in TABLE.items() if arch.limit in ("recursion", "neurons")}
+WITH_LIMIT = {name for name, arch in TABLE.items() if arch.limit in ("recursion", "filter", "neurons")}
 """Those that ``kernel_fn`` has kernels of infinite width of."""
 
 SAMPLED = {name for name, arch in TABLE.items() if arch.limit in ("neurons", "sampled")}
