@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 # Of lengths without a common factor: no pair comes twice before the 56th line.
@@ -74,9 +75,9 @@ def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
     lines = -(-len(rows) // columns)
     shared = _shared_names(rows)
     width = (7.4 if columns == 1 else 4.7 * columns) + (1.5 if shared else 0.0)
-    figure = Figure(figsize=(width, (4.6 if columns == 1 else 4.3) * lines + 0.5), layout="constrained")
+    height = (4.6 if columns == 1 else 4.3) * lines + 0.5
     # Space for the label of an axis that follows another plot.
-    figure.get_layout_engine().set(w_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, plot in zip(grid, rows, strict=False):
         _draw(axes, plot)

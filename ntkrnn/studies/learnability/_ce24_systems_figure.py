@@ -27,7 +27,7 @@ def systems_figure(settings: Any, error: np.ndarray, clock: np.ndarray, path: np
                     Line(kind, places + 0.14 * (i - 0.5 * count), values, points=True)
                     for i, (kind, values) in enumerate(kinds)
                 ]
-                + [Line("best constant", places, np.ones(len(names)), True, count)],
+                + [Line("best constant", places, np.ones(len(names)), True, count + 1)],
                 log="y",
             ),
             *(

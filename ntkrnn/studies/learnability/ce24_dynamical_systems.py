@@ -193,7 +193,7 @@ def conclude(settings: Ce24DynamicalSystemsSettings, pieces: Mapping[str, Piece]
             f"error of the {LEARNERS[i]} over that of the mean of each step, where that is most",
             error[beaten[i], i], clock[beaten[i]], relation="at most", predicted=1.0,
             otherwise=f"Of {names[beaten[i]]} the step alone, without any input, tells more than was "
-            "learned: its sequences start at one state, and so many steps of descent were too few.",
+            "learned: what these networks learn keeps no count of the steps.",
         )
         for i in (0, 1)
     ]  # fmt: skip
