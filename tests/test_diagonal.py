@@ -57,6 +57,17 @@ def test_the_output_at_the_start_is_zero_to_the_last_bit(width, nonlinearity):
         assert np.any(apply_fn(moved(params), x))
 
 
+@pytest.mark.parametrize("readout", ["sequence", "mean", "last"])
+def test_it_is_zero_where_a_state_ends_in_a_product(readout):
+    """Compiled whole, a - b of two products may become one fused multiply-add, with a rounding left."""
+    arch = ntkrnn.Diagonal(width=6, nonlinearity="gelu", readout=readout)
+    init_fn, apply_fn, _ = ntkrnn.network(arch)
+    x = data(1, 3, 1)
+    for seed in range(4):
+        params = init_fn(jax.random.key(seed), x.shape)[1]
+        assert not np.any(jax.jit(apply_fn)(params, x))
+
+
 def test_weights_at_the_start():
     m, d = 4000, 3
     init_fn = ntkrnn.network(ntkrnn.Diagonal(width=m, alpha=0.7, out_dim=2)).init_fn
