@@ -95,7 +95,9 @@ def run(
     """A batch of sequences through the network; see :func:`ntkrnn.cells.run`.
 
     Mirrored halves are computed apart, by the same operations on arrays of the same shape: equal
-    neurons then have equal states to the last bit, however a product groups its columns.
+    neurons then have equal states to the last bit, however a product groups its columns. Every step
+    is a turn of one loop: steps beside it would be compiled with what surrounds them, where
+    ``w h + u x`` of two neurons may be fused in two ways.
 
     Cost: O(N T m d).
     """
@@ -118,6 +120,8 @@ def run(
             new = [jnp.where(valid[:, None], h, 0) for h in new]
         return new, (new, pre)
 
+    if len(x) % unroll or len(x) == unroll:  # steps would be left over, or the only turn unrolled
+        unroll = 1
     start = [jnp.zeros_like(drive[0]) for drive in drives]
     _, (states, pre) = jax.lax.scan(step, start, (drives, inside), unroll=unroll)
     parts = [_read(arch.readout, h, lengths) for h in states]
