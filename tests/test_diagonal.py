@@ -57,6 +57,19 @@ def test_the_output_at_the_start_is_zero_to_the_last_bit(width, nonlinearity):
         assert np.any(apply_fn(moved(params), x))
 
 
+@pytest.mark.parametrize("readout", ["sequence", "mean", "last"])
+def test_it_is_zero_where_products_may_be_fused(readout):
+    """Compiled whole, ``a b - c d`` may become one fused multiply-add, with a rounding left.
+
+    gelu ends in a product; so does the drive of one channel, in steps outside of a loop.
+    """
+    arch = ntkrnn.Diagonal(width=6, nonlinearity="gelu", readout=readout, out_dim=2)
+    init_fn, apply_fn, _ = ntkrnn.network(arch)
+    run, x = jax.jit(apply_fn), data(1, 3, 1)
+    for seed in range(8):
+        assert not np.any(run(init_fn(jax.random.key(seed), x.shape)[1], x))
+
+
 def test_weights_at_the_start():
     m, d = 4000, 3
     init_fn = ntkrnn.network(ntkrnn.Diagonal(width=m, alpha=0.7, out_dim=2)).init_fn

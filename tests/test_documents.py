@@ -4,6 +4,7 @@ import contextlib
 import doctest
 import importlib
 import io
+import json
 import pathlib
 import pkgutil
 import re
@@ -12,6 +13,7 @@ import jax
 import pytest
 
 import ntkrnn
+from ntkrnn.studies.learnability import EXPERIMENTS
 
 ROOT = pathlib.Path(__file__).parent.parent
 MODULES = sorted(
@@ -61,3 +63,35 @@ def test_examples_in_documents(name):
 def test_examples_in_docstrings(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
+
+
+def rows_of_findings(record, names):
+    """The lines of a document's table, from the stored results; bars within a cell are escaped."""
+    signs = {"equals": "=", "at most": "≤", "at least": "≥"}
+    number = lambda value: f"{value:.3g}".replace("-", "−")  # noqa: E731
+    for name in names:
+        first = f"`{name}`"
+        for one in record[name]["findings"]:
+            quantity = one["quantity"].replace("|", r"\|")
+            low, high = map(number, one["interval"])
+            margin = f" ± {number(one['margin'])}" if one["margin"] else ""
+            found = f"{number(one['value'])} ({low}, {high})"
+            predicted = f"{signs[one['relation']]} {number(one['predicted'])}{margin}"
+            yield f"| {first} | {quantity} | {found} | {predicted} | {one['verdict']} |"
+            first = ""
+
+
+def test_tables_of_findings_are_those_of_the_stored_results():
+    record = json.loads((ROOT / "benchmarks/results/learnability-2-cores.json").read_text())
+    record, shown = record["experiments"], []
+    for document in ("theory-al19-wshc21.md", "theory-ce24.md"):
+        lines = (ROOT / "docs" / document).read_text().splitlines()
+        start = 2 + lines.index(
+            "| experiment | quantity | found (95% interval) | predicted | verdict |"
+        )
+        table = lines[start : lines.index("", start)]
+        names = re.findall(r"^\| `(.*?)`", "\n".join(table), re.MULTILINE)
+        assert table == list(rows_of_findings(record, names)), document
+        shown += names
+    assert sorted(shown) == sorted(record) == sorted(EXPERIMENTS)
+    assert not any(one["quick"] for one in record.values())

@@ -105,6 +105,56 @@ def test_what_was_not_measured_leaves_a_gap(tmp_path):
     )
 
 
+def test_many_lines_are_told_apart():
+    figure = plots([Plot("", "x", "y", [Line(str(i), X, values()) for i in range(20)])], title="T")
+    looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
+    assert len(looks) == 20
+
+
+@pytest.mark.parametrize("count", [24, 25, 1000])
+def test_long_lines_keep_their_points_and_lose_some_markers(count):
+    x = np.arange(1.0, count + 1)
+    (axes,) = plots([Plot("", "x", "y", [Line("a", x, x)])], title="T").axes
+    every = axes.lines[0].get_markevery()
+    assert len(axes.lines[0].get_xdata()) == count
+    assert len(x[::every]) <= 24 and (every == 1) == (count <= 24)
+
+
+def names_of(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_long_legend_of_all_plots_stands_beside_them(count):
+    names = [str(i) for i in range(count)]
+    rows = [Plot("", "x", "y", [Line(name, X, values()) for name in names]) for _ in range(2)]
+    figure = plots(rows, title="T")
+    inside = [axes.get_legend() for axes in figure.axes]
+    if count < 5:
+        assert [names_of(legend) for legend in inside] == [names, names] and not figure.legends
+    else:
+        assert inside == [None, None] and [names_of(legend) for legend in figure.legends] == [names]
+        figure.draw_without_rendering()
+        right = max(axes.get_window_extent().x1 for axes in figure.axes)
+        assert figure.legends[0].get_window_extent().x0 > right
+    # Other names, and a plot alone, keep theirs inside.
+    rows[1] = rows[1]._replace(lines=rows[1].lines[::-1])
+    for one in (rows, rows[:1]):
+        assert all(axes.get_legend() for axes in plots(one, title="T").axes)
+
+
+def test_subtitles_break_into_lines_of_about_one_length():
+    words = [f"word{i}" for i in range(40)] + ["n = 3"]
+    figure = plots([Plot("", "x", "y", [])], title="T", subtitle=" ".join(words))
+    title, *lines = figure.get_suptitle().splitlines()
+    assert title == "T" and len(lines) == -(-len(" ".join(words)) // 70)
+    assert max(map(len, lines)) - min(map(len, lines)) <= 2 * len("word99 ")
+    assert " ".join(lines).replace("\N{NO-BREAK SPACE}", " ") == " ".join(words)
+    assert "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}3" in lines[-1]
+    long = "x" * 200  # a word that no line holds
+    assert plots([Plot("", "x", "y", [])], title="T", subtitle=long).get_suptitle() == f"T\n{long}"
+
+
 def test_no_plots_are_no_figure():
     with pytest.raises(ValueError, match="rows: got no plots"):
         plots([], title="T")

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from ntkrnn.studies.learnability import EXPERIMENTS, learnability
+from ntkrnn.studies.learnability import _ce24_learners as learners
 from ntkrnn.studies.learnability import ce24_dynamical_systems as dynamical
 from ntkrnn.studies.learnability import ce24_log_samples as log_samples
 from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
@@ -41,6 +43,18 @@ def test_a_logarithm_and_a_power_are_told_apart():
     assert log_samples._advantage(counts, 0.3 * counts**0.5 + bend) < -2
 
 
+def test_the_power_of_the_figure_is_that_of_the_finding():
+    counts = np.array([8, 64, 512, 4096])
+    needed = 0.4 + 0.07 * np.log(counts)
+    fit = log_samples._best_power(counts, needed)
+    # scipy's own least squares, from the fit to the logarithms
+    found, _ = optimize.curve_fit(lambda n, a, b: a * n**b, counts, needed, p0=(0.4, 0.1))
+    np.testing.assert_allclose(fit, found[0] * counts ** found[1], rtol=2e-3)  # a grid of 1/2000 in b
+    left = [((one - needed) ** 2).sum() for one in (fit, np.exp(np.polyval(
+        np.polyfit(np.log(counts), np.log(needed), 1), np.log(counts))))]  # fmt: skip
+    assert left[0] < left[1]
+
+
 def test_regression_is_descent_in_the_directions_that_matter():
     """Rows by a loop; the ridge is top/steps, or the error of the kernel where that is larger."""
     rng = np.random.default_rng(1)
@@ -51,7 +65,7 @@ def test_regression_is_descent_in_the_directions_that_matter():
     rows, others = features[:n].reshape(-1, 20), features[n:].reshape(-1, 20)
     top = np.linalg.eigvalsh(rows @ rows.T)[-1]
     for floor, ridge, slack in ((0.0, top / k, 1e-5), (top, top, 1e-12)):
-        found = dynamical.regress(whole[:n, :n], y, whole[n:, :n], floor, k)
+        found = learners.regress(whole[:n, :n], y, whole[n:, :n], floor, k)
         weights = np.linalg.solve(rows.T @ rows + ridge * np.eye(20), rows.T @ y.reshape(-1))
         # The largest eigenvalue is Lanczos', an outcome is 1/k as sensitive to it as y is large.
         np.testing.assert_allclose(found, (others @ weights).reshape(m, steps), atol=10 * slack)
@@ -59,8 +73,8 @@ def test_regression_is_descent_in_the_directions_that_matter():
 
 def test_errors_are_those_over_the_best_constant():
     y = np.array([[1.0, 3.0], [5.0, 7.0]])
-    assert dynamical.relative_error(np.full((2, 2), 4.0), y) == 1.0
-    assert dynamical.relative_error(y, y) == 0.0
+    assert learners.relative_error(np.full((2, 2), 4.0), y) == 1.0
+    assert learners.relative_error(y, y) == 0.0
     found = dynamical.ratio(
         "q", np.array([2.0, 8.0]), np.array([1.0, 1.0]), relation="at most", predicted=1.0
     )

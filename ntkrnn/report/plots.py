@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,10 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e")
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+# Of lengths without a common factor: no pair comes twice before the 56th line.
+_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e", "#b8428c", "#4d4d4d")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_MARKERS = 24
+_SHARED = 5
+"""Names from which on a legend that all plots share stands beside them: it would hide lines."""
+_LEGEND = {"fontsize": 8.5, "framealpha": 0.85, "edgecolor": "0.85"}
 
 
 class Line(NamedTuple):
@@ -49,10 +56,12 @@ class Plot(NamedTuple):
 def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
     """Draw each plot's lines; at most three plots stand in a row.
 
+    Several plots that name the same lines, many of them, have one legend, to their right.
+
     Args:
         rows: at least one plot.
         title: of the figure.
-        subtitle: further lines, in smaller print.
+        subtitle: a sentence below it, in lines of about one length.
 
     Returns:
         A figure, to be written with :func:`ntkrnn.report.write_figure`.
@@ -64,16 +73,46 @@ def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
         raise ValueError("rows: got no plots, expected at least one.")
     columns = min(len(rows), 3)
     lines = -(-len(rows) // columns)
-    width = 7.4 if columns == 1 else 4.7 * columns
-    figure = Figure(figsize=(width, (4.6 if columns == 1 else 4.3) * lines + 0.5), layout="constrained")
+    shared = _shared_names(rows)
+    width = (7.4 if columns == 1 else 4.7 * columns) + (1.5 if shared else 0.0)
+    height = (4.6 if columns == 1 else 4.3) * lines + 0.5
+    # Space for the label of an axis that follows another plot.
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, plot in zip(grid, rows, strict=False):
         _draw(axes, plot)
+        if any(line.name for line in plot.lines) and not shared:
+            axes.legend(**_LEGEND)
+    if shared:
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center", **_LEGEND)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
-    small = textwrap.fill(subtitle, int(9.5 * width))
-    figure.suptitle(f"{title}\n{small}".strip(), fontsize=12)
+    figure.suptitle(f"{title}\n{_lines(subtitle, int(9.5 * width))}".strip(), fontsize=12)
     return figure
+
+
+def _shared_names(rows: Sequence[Plot]) -> bool:
+    names = [[line.name for line in plot.lines] for plot in rows]
+    return len(rows) > 1 and len(names[0]) >= _SHARED and all(one == names[0] for one in names)
+
+
+def _lines(text: str, most: int) -> str:
+    """``text`` in as few lines of up to ``most`` letters as hold it, about equally long; "T = 8" stays
+    together.
+
+    Example:
+        >>> _lines("one two three four five, n = 6", 28).splitlines()
+        ['one two three', 'four five, n\xa0=\xa06']
+    """
+    text = text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    wrap = functools.partial(textwrap.wrap, text, break_long_words=False, break_on_hyphens=False)
+    found = wrap(most)
+    for shorter in range(most - 1, 0, -1):
+        closer = wrap(shorter)
+        if len(closer) > len(found) or any(len(line) > shorter for line in closer):
+            break
+        found = closer
+    return "\n".join(found)
 
 
 def _draw(axes: Axes, plot: Plot) -> None:
@@ -94,7 +133,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
         style = "none" if line.points else "-"
         axes.plot(
             x, mean, linestyle=style, marker=marker, markersize=5, color=colour, linewidth=1.6,
-            label=line.name,
+            markevery=-(-len(x) // _MOST_MARKERS), label=line.name,
         )  # fmt: skip
         if rows.shape[1] > 1:
             spread = rows.std(axis=1, ddof=1)
@@ -113,12 +152,11 @@ def _draw(axes: Axes, plot: Plot) -> None:
     if "y" in plot.log:
         low, high = axes.get_ylim()
         if high < 300 * low:  # too few powers of ten to read a value from
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            subs = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
+            axes.yaxis.set_major_locator(LogLocator(subs=subs))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if any(line.name for line in plot.lines):
-        axes.legend(fontsize=8.5, framealpha=0.85, edgecolor="0.85")

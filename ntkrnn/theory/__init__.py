@@ -33,7 +33,8 @@ from ntkrnn.theory._tokens import (
     true_tokens,
     unit_tokens,
 )
-from ntkrnn.theory._transport import TransportTarget, TransportValues
+from ntkrnn.theory._transport import TransportTarget
+from ntkrnn.theory._transport_integral import TransportValues
 from ntkrnn.theory._widths import al19_samples, al19_width, wshc21_samples
 
 __all__ = [

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity, scalar_function
+from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._types import Array, Params
 from ntkrnn.architectures import Diagonal
 from ntkrnn.infinite import (
@@ -25,22 +21,10 @@ from ntkrnn.infinite import (
     AccuracyWarning,
     Plan,
     plan_of,
-    replicates_of,
 )
 from ntkrnn.theory._random import generator
-
-Map = Callable[[Array, Array], Array]
-"""``(w [S], u [S, d])`` to ``[S]`` or ``[S, d]``."""
-_ROWS = 64
-"""Sequences that pass through the neurons at a time."""
-
-
-class TransportValues(NamedTuple):
-    """``[N, T, 1]`` each."""
-
-    value: Array
-    standard_error: Array
-    """Of the integration over the neurons."""
+from ntkrnn.theory._transport_integral import TransportValues, integrated
+from ntkrnn.theory._transport_maps import Map, checked_maps, neurons_of, smooth_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,25 +144,8 @@ class TransportTarget:
         dim = _checks.positive_integer("dim", dim)
         features = _checks.positive_integer("features", features)
         frequency = _checks.nonnegative_float("frequency", frequency)
-        rng = generator(key)
-        omega = frequency * rng.standard_normal((1 + dim, features))
-        phase = rng.uniform(0, 2 * math.pi, features)
-        mix = rng.standard_normal((features, 1 + dim)) * math.sqrt(2 / features)
-
-        def g(w: Array, u: Array) -> Array:
-            z = jnp.concatenate([w[:, None], u], axis=1)
-            wave = jnp.cos(_product(z, omega) + jnp.asarray(phase, z.dtype)[None, :])
-            return _product(wave, mix)
-
-        def v_w(w: Array, u: Array) -> Array:
-            first = g(w, u)[:, 0]
-            return rho_w * first / jnp.sqrt(1 + first**2)
-
-        def v_u(w: Array, u: Array) -> Array:
-            rest = g(w, u)[:, 1:]
-            return rho_u * rest / jnp.sqrt(1 + jnp.sum(rest**2, axis=1, keepdims=True))
-
-        return cls(v_w, v_u, rho_w, rho_u, **fields)
+        maps = smooth_maps(generator(key), dim, rho_w, rho_u, features, frequency)
+        return cls(*maps, rho_w, rho_u, **fields)
 
     def __call__(self, x: Any) -> Array:
         """``F* [N, T, 1]`` at sequences ``[N, T, d]``: targets of :func:`ntkrnn.dynamics.train`."""
@@ -207,7 +174,9 @@ class TransportTarget:
         samples = self.samples
         plan = self._plan(x.shape[2], samples)
         while True:
-            found = self._integrated(plan, x)
+            found = integrated(
+                plan, x, alpha=self.alpha, nonlinearity=self.nonlinearity, maps=self._maps
+            )
             largest = float(jnp.abs(found.value).max())
             if self.tolerance is None or largest == 0:
                 return found
@@ -247,25 +216,9 @@ class TransportTarget:
 
         Source: CE24 (arXiv 2402.12241), up to constants; theory.
         """
-        if not hasattr(params, "get") or any(params.get(b) is None for b in ("w", "u", "c")):
-            shapes = jax.tree.map(jnp.shape, params)
-            raise ValueError(
-                f"params: got {shapes}, expected {{'w': [m], 'u': [m, d], 'c': [1, m]}}, as the "
-                "init_fn of ntkrnn.network(ntkrnn.Diagonal(...)) draws them."
-            )
-        w, u, c = (params[b] for b in ("w", "u", "c"))
-        m = w.shape[0]
-        if c.shape != (1, m):
-            raise ValueError(f"params: got c of shape {c.shape}, expected (1, {m}), one output.")
-        sizes = _checks.concrete_values(jnp.abs(w))
-        eps = float(jnp.finfo(w.dtype).eps)
-        if sizes is not None and np.abs(sizes - self.alpha).max() > 4 * eps * max(self.alpha, eps):
-            raise ValueError(
-                f"params: got recurrent weights of sizes {sizes.min():g} to {sizes.max():g}, expected "
-                f"alpha={self.alpha:g}; draw them with ntkrnn.Diagonal(alpha={self.alpha:g})."
-            )
+        w, u, signs = neurons_of(params, self.alpha)
         v_w, v_u = self._maps(w, u)
-        signs = c[0] / math.sqrt(m)
+        signs = signs / math.sqrt(len(w))
         return {**params, "w": w + signs * v_w, "u": u + signs[:, None] * v_u}
 
     def _plan(self, d: int, samples: int) -> Plan:
@@ -276,72 +229,4 @@ class TransportTarget:
         return plan_of(method, d, samples, self.replicates, self.seed)
 
     def _maps(self, w: Array, u: Array) -> tuple[Array, Array]:
-        """The maps at some neurons, their shapes and bounds checked."""
-        v_w, v_u = jnp.asarray(self.v_w(w, u), w.dtype), jnp.asarray(self.v_u(w, u), w.dtype)
-        for name, v, shape in (("v_w", v_w, w.shape), ("v_u", v_u, u.shape)):
-            if v.shape != shape:
-                raise ValueError(
-                    f"{name}: got shape {v.shape} for w {w.shape} and u {u.shape}, expected {shape}."
-                )
-        sizes = (("v_w", "rho_w", jnp.abs(v_w)), ("v_u", "rho_u", jnp.linalg.norm(v_u, axis=1)))
-        for name, bound, size in sizes:
-            values, rho = _checks.concrete_values(size), getattr(self, bound)
-            if values is None:
-                continue
-            worst = int(np.argmax(np.where(np.isfinite(values), values, np.inf)))
-            if not values[worst] <= rho * (1 + 16 * float(jnp.finfo(w.dtype).eps)):
-                raise ValueError(
-                    f"{name}: got size {values[worst]:g} at w={float(w[worst]):g}, "
-                    f"u={np.asarray(u[worst])}, expected at most {bound}={rho:g}; pass a larger "
-                    f"{bound} or a bounded map."
-                )
-        return v_w, v_u
-
-    def _integrated(self, plan: Plan, x: Array) -> TransportValues:
-        found = []
-        for blocks in replicates_of(plan, x.dtype == jnp.float64):
-            total = jnp.zeros(x.shape[:2], x.dtype)
-            for points, weights in blocks():
-                u = jnp.asarray(np.concatenate([points, points]), x.dtype)
-                w = self.alpha * jnp.asarray(np.repeat([1.0, -1.0], len(points)), x.dtype)
-                half = jnp.asarray(0.5 * np.concatenate([weights, weights]), x.dtype)
-                total = total + _sum_of_neurons(self.nonlinearity, half, w, u, *self._maps(w, u), x)
-            found.append(total)
-        values = jnp.stack(found)
-        spread = jnp.std(values, axis=0, ddof=1)
-        return TransportValues(
-            jnp.mean(values, axis=0)[..., None], (plan.error_factor * spread)[..., None]
-        )
-
-
-def _product(a: Array, b: np.ndarray) -> Array:
-    return jnp.matmul(a, jnp.asarray(b, a.dtype), precision=jax.lax.Precision.HIGHEST)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _sum_of_neurons(
-    nonlinearity: str | Nonlinearity,
-    weights: Array,
-    w: Array,
-    u: Array,
-    v_w: Array,
-    v_u: Array,
-    x: Array,
-) -> Array:
-    """``[N, T]``: ``sum_s weight_s D_t`` of neurons ``[S]``."""
-    phi = scalar_function(nonlinearity)
-    highest = jax.lax.Precision.HIGHEST
-
-    def of_one(sequence: Array) -> Array:
-        drive = jnp.matmul(sequence, u.T, precision=highest)
-        push = jnp.matmul(sequence, v_u.T, precision=highest)
-
-        def step(carry: tuple[Array, Array], inputs: tuple[Array, Array]) -> Any:
-            (h, moved), (by_x, pushed) = carry, inputs
-            h, moved = jax.jvp(phi, (w * h + by_x,), (v_w * h + pushed + w * moved,))
-            return (h, moved), jnp.dot(moved, weights, precision=highest)
-
-        zero = jnp.zeros_like(w)
-        return jax.lax.scan(step, (zero, zero), (drive, push))[1]
-
-    return jax.lax.map(of_one, x, batch_size=min(_ROWS, x.shape[0]))
+        return checked_maps((self.v_w, self.v_u), (self.rho_w, self.rho_u), w, u)

@@ -104,7 +104,7 @@ def conclude(settings: Ce24CertificateSettings, pieces: Mapping[str, Piece]) -> 
         [np.asarray(pieces[job.name][key], float) for job in jobs(settings)]
     )
     risk, bound, cases = get("risk"), get("bound"), get("case")
-    hidden, output = get("hidden"), get("output")
+    hidden, output, descent = get("hidden"), get("output"), get("descent")
     ratio = bound / risk
     wrong = "The certificate would be wrong, or the one failure in 1/delta that it allows."
     findings = (
@@ -134,21 +134,23 @@ def conclude(settings: Ce24CertificateSettings, pieces: Mapping[str, Piece]) -> 
             Plot(
                 "Training risk", "certificate", "mean risk of the iterates",
                 [
-                    Line("cases", bound, risk, colour=0, points=True),
-                    Line("certificate", ends, ends, True, 1),
+                    Line("random settings", bound, risk, colour=0, points=True),
+                    Line("risk = certificate", ends, ends, True, 1),
                 ],
             ),
             Plot(
-                "Where the looseness comes from", "certificate", "first term of the certificate",
+                "What the certificate consists of", "certificate", "term of the certificate",
                 [
-                    Line("(ρ_w² + ρ_u²)/(ητ)", bound, get("descent"), colour=2, points=True),
-                    Line("certificate", ends, ends, True, 1),
+                    Line("2 T E², falls as 1/m", bound, bound - descent, colour=3, points=True),
+                    Line("(ρ_w² + ρ_u²)/(ητ), falls with the steps τ", bound, descent, colour=2,
+                         points=True),
+                    Line("term = certificate", ends, ends, True, 1),
                 ],
             ),
         ],
         title="The risk stays below its certificate",
         subtitle=f"{len(risk)} random settings of descent at the largest step that is covered; the "
-        f"certificate is {ratio.min():.3g} to {ratio.max():.3g} times what was measured",
+        f"certificate is {_rounded(ratio.min())} to {_rounded(ratio.max())} times what was measured",
     )  # fmt: skip
     arrays = {
         key: get(key)
@@ -160,6 +162,11 @@ def conclude(settings: Ce24CertificateSettings, pieces: Mapping[str, Piece]) -> 
     )  # fmt: skip
     table = Table("mean risk over the iterates, and its certificate", columns, rows)
     return Conclusion(table, findings, arrays, figure)
+
+
+def _rounded(value: float) -> str:
+    """Three digits, written out: 1,550,000."""
+    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 EXPERIMENT = Experiment(

@@ -8,18 +8,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy import linalg
 
 from ntkrnn import _checks, dynamics
-from ntkrnn._network import network
 from ntkrnn.architectures import Diagonal, Elman
 from ntkrnn.data import systems
-from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.learnability._ce24 import unit_sphere
+from ntkrnn.studies.learnability._ce24_learners import (
+    LEARNERS,
+    fit,
+    kernels,
+    regress,
+    relative_error,
+)
+from ntkrnn.studies.learnability._ce24_systems_figure import systems_figure
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
@@ -29,19 +32,12 @@ from ntkrnn.studies.learnability._form import (
     finding,
     spread,
 )
-from ntkrnn.studies.learnability._train import draw, sgd
 from ntkrnn.studies.pieces import Piece, axis
 from ntkrnn.theory import TransportTarget
 
 SYSTEMS = ("transport", "linear_state_space", "narma10", "pendulum", "van_der_pol")
-LEARNERS = ("diagonal network", "Elman network", "diagonal kernel", "Elman kernel")
 _LAG = 10
 """Steps after which NARMA-10 has left its start: they are learned, but do not count in the error."""
-_NODES = 1024
-"""Points of a replicate for the diagonal kernel; with 256 its error at d = 2 is above the ridge."""
-_TRIES = 5
-_DIVERGED = 2.0
-"""Training error, over the variance, that no stable run ends with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +86,12 @@ def jobs(settings: Ce24DynamicalSystemsSettings) -> Sequence[Job]:
 
 
 def measure(settings: Ce24DynamicalSystemsSettings, name: str) -> Piece:
-    """``error [4, S]`` of the learners, and ``path [5, T]``: a held-out output, true and learned."""
+    """Of each system: what was learned, and what needs no learning.
+
+    Returns:
+        ``error [4, S]`` of the learners, ``clock [S]`` of the mean of each step over the training
+        sequences, which sees no input, and ``path [5, T]``: a held-out output, true and learned.
+    """
     skip = _LAG if name == "narma10" else 0
     if settings.length <= skip:
         raise ValueError(f"length: got {settings.length}, expected more than {skip} for {name}.")
@@ -100,7 +101,16 @@ def measure(settings: Ce24DynamicalSystemsSettings, name: str) -> Piece:
     for arch in architectures(settings, draws[0][0].shape[2]):
         found = [kernels(arch, x, settings.samples) for x, _ in draws]
         rate = float(f"{0.5 * min(dynamics.largest_stable_step(k) for k, _, _ in found):.3g}")
-        learned.append(fit(arch, draws, settings, rate))
+        learned.append(
+            fit(
+                arch,
+                draws,
+                samples=settings.samples,
+                steps=settings.steps,
+                rate=rate,
+                seed=settings.seed,
+            )
+        )
         regressions.append(
             [
                 regress(k, y[: settings.samples], cross, floor, settings.steps)
@@ -113,8 +123,9 @@ def measure(settings: Ce24DynamicalSystemsSettings, name: str) -> Piece:
         [relative_error(one[:, skip:], y[n:, skip:]) for one, (_, y) in zip(row, draws, strict=True)]
         for row in learned
     ]
+    clock = [relative_error(y[:n].mean(axis=0)[skip:], y[n:, skip:]) for _, y in draws]
     path = np.stack([draws[0][1][n], *(row[0][0] for row in learned)])
-    return {"error": np.array(error), "path": path}
+    return {"error": np.array(error), "clock": np.array(clock), "path": path}
 
 
 def sequences(
@@ -150,81 +161,6 @@ def architectures(settings: Ce24DynamicalSystemsSettings, dim: int) -> tuple[Dia
     )
 
 
-def kernels(arch: Any, x: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """``[n, n, T, T]`` of the first n, ``[M, n, T, T]`` of the others; a bound on the first's error.
-
-    One call, for one program is compiled for it; JAX's default precision, which the ridge is far above.
-    """
-    kernel_fn, floor = network(arch).kernel_fn, 0.0
-    if isinstance(arch, Diagonal):
-        found = kernel_fn(x, x[:n], get=("ntk", "ntk_error"), samples=_NODES)
-        kernel = np.asarray(found[0], float)
-        floor = float(np.linalg.norm(found[1][:n]))  # Frobenius, which is above the operator norm
-    else:
-        kernel = np.asarray(kernel_fn(x, x[:n], get="ntk"), float)
-    return kernel[:n], kernel[n:], floor
-
-
-def regress(
-    kernel: np.ndarray, y: np.ndarray, cross: np.ndarray, floor: float, steps: int
-) -> np.ndarray:
-    """Outputs ``[M, T]`` of kernel ridge regression on all steps of all sequences.
-
-    Descent of k steps at half the stable rate passes an eigenvalue s by 1 - (1 - s/top)^k, about
-    s k/top where it is small; so does the ridge top/k. That is the ridge here, unless the kernel is
-    less exact.
-    """
-    n, _, length, _ = kernel.shape
-    rows = lambda k: k.transpose(0, 2, 1, 3).reshape(len(k) * length, n * length)  # noqa: E731
-    whole = rows(kernel)
-    top = 2 * n / dynamics.largest_stable_step(kernel)
-    ridge = max(top / steps, floor)
-    weights = linalg.solve(whole + ridge * np.eye(n * length), y.reshape(-1), assume_a="pos")
-    return (rows(cross) @ weights).reshape(-1, length)
-
-
-def fit(
-    arch: Any,
-    draws: Sequence[tuple[np.ndarray, np.ndarray]],
-    settings: Ce24DynamicalSystemsSettings,
-    rate: float,
-) -> list[np.ndarray]:
-    """Held-out outputs ``[M, T]`` of each repetition, at the last iterate of full-batch descent.
-
-    Its outputs at the start are taken off. A run that diverges is done again at half the rate.
-    """
-    n, steps, learned = settings.samples, settings.steps, []
-    params = draw(arch, settings.seed, len(draws), draws[0][0].shape)
-    apply_fn = jax.jit(network(arch).apply_fn)
-    for s, (x, y) in enumerate(draws):
-        one = jax.tree.map(lambda a, s=s: a[s], params)
-        shift, now = np.asarray(apply_fn(one, jnp.asarray(x)), float), rate
-        for _ in range(_TRIES):
-            run = dynamics.train(
-                arch,
-                one,
-                x[:n],
-                y[:n, :, None] + shift[:n],
-                optimizer=sgd(now),
-                steps=steps,
-                x_test=x[n:],
-                record=("loss", "test_outputs"),
-                at=(steps,),
-            )
-            # The loss of a sequence is half the sum over its steps.
-            loss = 2 * float(np.asarray(run.loss)[-1]) / y.shape[1]
-            if loss <= _DIVERGED * np.var(y[:n]):
-                break
-            now /= 2
-        learned.append((np.asarray(run.test_outputs, float)[-1] - shift[n:])[:, :, 0])
-    return learned
-
-
-def relative_error(outputs: np.ndarray, y: np.ndarray) -> float:
-    """Mean squared error over sequences and steps, over the variance of y: the best constant has 1."""
-    return float(np.mean((outputs - y) ** 2) / np.var(y))
-
-
 def ratio(quantity: str, over: np.ndarray, under: np.ndarray, **claim: Any) -> Finding:
     """Geometric mean of ``over/under [S]``, its interval from the logarithms."""
     value, (low, high) = mean_interval(np.log(over) - np.log(under))
@@ -232,10 +168,12 @@ def ratio(quantity: str, over: np.ndarray, under: np.ndarray, **claim: Any) -> F
 
 
 def conclude(settings: Ce24DynamicalSystemsSettings, pieces: Mapping[str, Piece]) -> Conclusion:
-    """Errors against the best constant, the other network and the kernel."""
+    """Errors against the best constant, the mean of each step, the other network and the kernel."""
     names = settings.systems
-    error = np.stack([np.asarray(pieces[job.name]["error"], float) for job in jobs(settings)])
-    path = np.stack([np.asarray(pieces[job.name]["path"], float) for job in jobs(settings)])
+    error, clock, path = (
+        np.stack([np.asarray(pieces[job.name][key], float) for job in jobs(settings)])
+        for key in ("error", "clock", "path")
+    )
     worst = error.mean(axis=2).argmax(axis=0)
     findings = [
         finding(
@@ -248,6 +186,17 @@ def conclude(settings: Ce24DynamicalSystemsSettings, pieces: Mapping[str, Piece]
         )
         for i, learner in enumerate(LEARNERS)
     ]
+    # A mean over repetitions, as above: how much of the error a clock without input would leave.
+    beaten = (error.mean(axis=2) / clock.mean(axis=1)[:, None]).argmax(axis=0)
+    findings += [
+        ratio(
+            f"error of the {LEARNERS[i]} over that of the mean of each step, where that is most",
+            error[beaten[i], i], clock[beaten[i]], relation="at most", predicted=1.0,
+            otherwise=f"Of {names[beaten[i]]} the step alone, without any input, tells more than was "
+            "learned: what these networks learn keeps no count of the steps.",
+        )
+        for i in (0, 1)
+    ]  # fmt: skip
     if "transport" in names:
         own = error[names.index("transport")]
         findings.append(
@@ -269,47 +218,17 @@ def conclude(settings: Ce24DynamicalSystemsSettings, pieces: Mapping[str, Piece]
         )
         for i in (0, 1)
     ]  # fmt: skip
-    rows = tuple((name, *(spread(one) for one in row)) for name, row in zip(names, error, strict=True))
-    arrays = {"systems": np.array(names), "error": error, "path": path}
+    rows = tuple(
+        (name, *(spread(one) for one in row), spread(without))
+        for name, row, without in zip(names, error, clock, strict=True)
+    )
+    arrays = {"systems": np.array(names), "error": error, "clock": clock, "path": path}
     table = Table(
         "held-out squared error over the variance of the output; mean ± std over repetitions",
-        ("system", *LEARNERS),
+        ("system", *LEARNERS, "mean of each step"),
         rows,
     )
-    return Conclusion(table, tuple(findings), arrays, _figure(settings, error, path[0]))
-
-
-def _figure(settings: Ce24DynamicalSystemsSettings, error: np.ndarray, path: np.ndarray) -> Any:
-    names = [name.replace("_", " ") for name in settings.systems]
-    places, steps = np.arange(len(names)), np.arange(1, settings.length + 1)
-    figure = plots(
-        [
-            Plot(
-                "Every system and learner", "system", "held-out error / variance",
-                [
-                    Line(learner, places + 0.14 * (i - 1.5), error[:, i], points=True)
-                    for i, learner in enumerate(LEARNERS)
-                ] + [Line("best constant", places, np.ones(len(names)), True, 4)],
-                log="y",
-            ),
-            Plot(
-                f"A held-out output, {names[0]}", "step t", "y less its mean",
-                [
-                    Line("true", steps, path[0], True, 4),
-                    Line(LEARNERS[0], steps, path[1], colour=0),
-                    Line(LEARNERS[1], steps, path[2], colour=1),
-                ],
-                log="",
-            ),
-        ],
-        title="Dynamical systems, learned by networks and by their kernels",
-        subtitle=f"{settings.samples} sequences of T = {settings.length}; {settings.nonlinearity}, "
-        f"alpha = {settings.alpha:g}, widths {settings.width} and {settings.elman_width}, "
-        f"{settings.steps} steps of full-batch descent; mean and standard deviation of "
-        f"{settings.seeds} repetitions",
-    )  # fmt: skip
-    figure.axes[0].set_xticks(places, [name.replace(" ", "\n") for name in names])
-    return figure
+    return Conclusion(table, tuple(findings), arrays, systems_figure(settings, error, clock, path))
 
 
 EXPERIMENT = Experiment(

@@ -143,7 +143,7 @@ def conclude(settings: Ce24LinearisationSettings, pieces: Mapping[str, Piece]) -
                 [
                     Line("|h(θ) − h(θ₀)|", widths, hidden, colour=0),
                     Line("m^(−1/2)", widths, guide(hidden, -0.5), True, 0),
-                    Line("remainder", widths, remainder, colour=1),
+                    Line("what of it is not linear", widths, remainder, colour=1),
                     Line("m^(−1)", widths, guide(remainder, -1.0), True, 1),
                 ],
                 ticks=widths,
@@ -158,10 +158,10 @@ def conclude(settings: Ce24LinearisationSettings, pieces: Mapping[str, Piece]) -
             ),
         ],
         title="The wider the network, the more linear it is in its move",
-        subtitle=f"Diagonal network, {settings.nonlinearity}, alpha = {settings.alpha:g}, after "
-        f"{settings.steps} steps of descent projected on radii {settings.rho_w:g} and "
-        f"{settings.rho_u:g}; a noisy pendulum, {settings.samples} sequences of T = {settings.length}, "
-        f"{settings.seeds} networks of each width",
+        subtitle=f"Diagonal network, {settings.nonlinearity}, α = {settings.alpha:g}, after "
+        f"{settings.steps} steps of descent projected on ρ_w = {settings.rho_w:g} and "
+        f"ρ_u = {settings.rho_u:g}; a noisy pendulum, {settings.samples} sequences of "
+        f"T = {settings.length}, {settings.seeds} networks of each width",
     )  # fmt: skip
     arrays = {
         "widths": widths, "hidden": hidden, "remainder": remainder, "output": output, "share": share,

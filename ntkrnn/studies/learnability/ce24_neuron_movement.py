@@ -136,6 +136,7 @@ def conclude(settings: Ce24NeuronMovementSettings, pieces: Mapping[str, Piece]) 
         for m, a, b, c, d in zip(widths, w, u, mean, left, strict=True)
     )
     guide = lambda values: values[0].mean() * (widths / widths[0]) ** -0.5  # noqa: E731
+    learned = {"transport": "a transport target", "pendulum": "a noisy pendulum"}[settings.system]
     figure = plots(
         [
             Plot(
@@ -157,8 +158,8 @@ def conclude(settings: Ce24NeuronMovementSettings, pieces: Mapping[str, Piece]) 
             ),
         ],
         title="Descent moves every neuron by about 1/√m, without being forced to",
-        subtitle=f"Diagonal network, {settings.nonlinearity}, alpha = {settings.alpha:g}, without "
-        f"projection; {settings.system}, {settings.samples} sequences of "
+        subtitle=f"Diagonal network, {settings.nonlinearity}, α = {settings.alpha:g}, without "
+        f"projection; {learned}, {settings.samples} sequences of "
         f"T = {settings.length}, {settings.steps} full-batch steps, {settings.seeds} networks of each "
         "width",
     )  # fmt: skip
