@@ -77,7 +77,8 @@ def grow(factor: Factor, t: Array, row: Array) -> tuple[Factor, Array]:
 
     def put(whole: Array, part: Array, block: Array) -> tuple[Array, Array]:
         rows = jax.lax.dynamic_update_index_in_dim(part.reshape(n, p, n), block, t, axis=1)
-        return jax.lax.dynamic_update_slice(whole, rows[None], (t, 0, 0, 0)), rows
+        zero = jnp.zeros_like(t)  # of the type of t: in float64 mode a 0 is an int64
+        return jax.lax.dynamic_update_slice(whole, rows[None], (t, zero, zero, zero)), rows
 
     roots, rows = put(factor.root, past, root)
     inverses, _ = put(factor.inverse, -dot(unroot, dot(past, inverse)), unroot)
