@@ -67,8 +67,14 @@ def network(arch: Architecture) -> Network:
         rule of about as many nodes (``method="quadrature"``). Every entry is a deterministic function
         of its two sequences, d and ``seed``.
 
+        :class:`ntkrnn.Leaky` has the recursion above, filtered over time. Cells with gates
+        (:class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU`, :class:`ntkrnn.MinimalGRU`) have no closed form:
+        their kernels are sampled, ``get=None`` gives a :class:`ntkrnn.SampledKernels` too, and the
+        keywords are ``samples=None, replicates=8, tolerance=None, key=0, tile=None``; see
+        ``ntkrnn.infinite.sampled_kernel_fn``.
+
     Args:
-        arch: an architecture such as :class:`ntkrnn.Elman` or :class:`ntkrnn.Diagonal`.
+        arch: an architecture such as :class:`ntkrnn.Elman` or :class:`ntkrnn.LSTM`.
 
     Returns:
         :class:`Network`.
@@ -82,7 +88,8 @@ def network(arch: Architecture) -> Network:
     tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
     steps of a quarter octave in N and T, in about a second.
 
-    A diagonal network: apply O(N T m d), kernels as :func:`ntkrnn.empirical_ntk_fn` at width
+    A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2); for
+    sampled kernels see there. A diagonal network: apply O(N T m d), kernels as :func:`ntkrnn.empirical_ntk_fn` at width
     ``2 samples replicates``; the error falls about as 1/samples for smooth functions of few channels.
 
     Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), CE24 (arXiv 2402.12241), in the scalings of
