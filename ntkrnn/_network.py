@@ -88,10 +88,10 @@ def network(arch: Architecture) -> Network:
     tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
     steps of a quarter octave in N and T, in about a second.
 
-    A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2), and
+    A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2);
     for sampled kernels see there. A diagonal network: apply O(N T m d), kernels as
-    :func:`ntkrnn.empirical_ntk_fn` at width ``2 samples replicates``; the error falls about as 1/samples
-    for smooth functions of few channels.
+    :func:`ntkrnn.empirical_ntk_fn` at width ``2 samples replicates``; the error falls about as
+    1/samples for smooth functions of few channels.
 
     Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), CE24 (arXiv 2402.12241), in the scalings of
     ``docs/conventions.md``.
