@@ -11,6 +11,9 @@ from ntkrnn.studies.learnability import (
     ce24_neuron_movement,
     complexity_ranks_error,
     early_token,
+    gated_finite_width,
+    gated_memory,
+    gated_real_sequences,
     lazy_training,
     n_variable,
     rntk_sensitivity,
@@ -50,6 +53,9 @@ EXPERIMENTS = {
         ce24_certificate,
         ce24_log_samples,
         ce24_dynamical_systems,
+        gated_finite_width,
+        gated_real_sequences,
+        gated_memory,
     )
 }
 """By name, in the order of the documentation."""

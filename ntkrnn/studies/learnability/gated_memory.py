@@ -1,0 +1,256 @@
+"""How far back the kernels of gated cells look, against the bias of the gate that remembers."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntkrnn._network import network
+from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding
+from ntkrnn.studies.learnability._gated import CELLS, GATES, default_float, gated
+from ntkrnn.studies.pieces import Piece, axis
+
+KERNELS = ("nngp", "ntk")
+_REPLICATES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class GatedMemorySettings:
+    """Sizes of the experiment. The scales are w_std = u_std = 1.
+
+    Args:
+        length: T.
+        dim: of a token, whose entries are N(0, 1).
+        biases: means of the biases of the LSTM's forget gate and the GRU's update gate, increasing,
+            at least two.
+        repetitions: each with a sequence, other tokens and samples of its own, the same for all biases.
+        b_std: of the biases.
+        samples: neurons of a replicate; there are two.
+        skip: lags left out of the fit; a token at lag 0 has not passed the gate.
+        floor: distances below it are left out of the fit, for float32 and the samples do not resolve
+            them.
+        seed: from which all draws derive.
+    """
+
+    length: int = 32
+    dim: int = 4
+    biases: tuple[float, ...] = axis((0.0, 1.0, 2.0))
+    repetitions: int = 8
+    b_std: float = 0.3
+    samples: int = 1024
+    skip: int = 1
+    floor: float = 1e-4
+    seed: int = 0
+
+    @classmethod
+    def quick(cls) -> GatedMemorySettings:
+        """The small setting."""
+        return cls(length=12, repetitions=6)
+
+
+def jobs(settings: GatedMemorySettings) -> Sequence[Job]:
+    """One for each cell and bias."""
+    return [
+        Job(f"{cell.lower()}-bias-{bias:g}", functools.partial(measure, settings, cell, bias))
+        for cell in CELLS
+        for bias in settings.biases
+    ]
+
+
+def copies(settings: GatedMemorySettings, repetition: int) -> np.ndarray:
+    """``[1 + T, T, d]``: a sequence, then copies of it; that of lag k has another draw at T - k."""
+    random = np.random.default_rng([settings.seed, repetition])
+    x, other = random.normal(size=(2, settings.length, settings.dim))
+    changed = np.eye(settings.length, dtype=bool)[::-1]  # lag 0, the last step, first
+    return np.concatenate([x[None], np.where(changed[:, :, None], other, x)])
+
+
+def measure(settings: GatedMemorySettings, cell: str, bias: float) -> Piece:
+    """``distance [R, 2, T]`` by lag, for both kernels, and ``carry [R]``, what the gate alone passes.
+
+    All copies are sampled together: of the same sequence they are the same paths, so that small
+    differences are differences of paths, and not of samples.
+    """
+    means = [0.0] * 4
+    means[GATES[cell][1]] = bias
+    arch = gated(cell, b_std=settings.b_std, b_mean=tuple(means))
+    distances, carry = [], []
+    for repetition in range(settings.repetitions):
+        x = copies(settings, repetition)
+        found = network(arch).kernel_fn(
+            default_float(x),
+            samples=settings.samples,
+            replicates=_REPLICATES,
+            key=_key(settings, repetition),
+            tile=len(x),
+        )
+        distances.append([distance(np.asarray(k, float)) for k in (found.nngp, found.ntk)])
+        # Variance of the gate's pre-activation, that of the state taken from the last one.
+        square = float(found.nngp[0, 0]) + (x[0] ** 2).mean() + settings.b_std**2
+        carry.append(carried(bias, square))
+    return {"distance": np.array(distances), "carry": np.array(carry)}
+
+
+def _key(settings: GatedMemorySettings, repetition: int) -> int:
+    return int(np.random.default_rng([settings.seed, repetition, 1]).integers(2**31))
+
+
+def distance(kernel: np.ndarray) -> np.ndarray:
+    """``1 - K(x, x')/sqrt(K(x, x) K(x', x'))`` of the first with every other.
+
+    Example:
+        >>> distance(np.array([[4.0, 1.0], [1.0, 1.0]])).tolist()
+        [0.5]
+    """
+    size = np.sqrt(np.diag(kernel))
+    return 1 - kernel[0, 1:] / (size[0] * size[1:])
+
+
+def carried(mean: float, variance: float) -> float:
+    """``log E sigmoid(a)^2`` for Gaussian a: the rate at which a carry's covariance is forgotten.
+
+    Example:
+        >>> round(carried(0.0, 0.0), 6), carried(2.0, 1.0) > carried(0.0, 1.0)
+        (-1.386294, True)
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    gate = 1 / (1 + np.exp(-(mean + np.sqrt(variance) * nodes)))
+    return float(np.log(weights @ gate**2 / weights.sum()))
+
+
+class Rates(NamedTuple):
+    """Slopes of log distance by lag."""
+
+    values: np.ndarray
+    """``[R]``, one for each repetition."""
+    last: int
+    """The last lag of the fit."""
+
+
+def rates(distances: np.ndarray, skip: int, floor: float) -> Rates:
+    """Fit lines to ``log distances [R, T]`` from lag ``skip`` on, to where one falls to ``floor``.
+
+    Raises:
+        ValueError: if fewer than three lags are left.
+
+    Example:
+        >>> found = rates(np.exp(-0.5 * np.arange(8))[None], 1, 0.05)
+        >>> found.values.round(6).tolist(), found.last
+        ([-0.5], 5)
+    """
+    below = np.flatnonzero((distances <= floor).any(axis=0))
+    end = int(below[below >= skip][0]) if (below >= skip).any() else distances.shape[1]
+    if end - skip < 3:
+        raise ValueError(
+            f"distances: got {end - skip} lags with distances above {floor:g}, expected at least three."
+        )
+    lags = np.arange(skip, end) - (skip + end - 1) / 2
+    return Rates(np.log(distances[:, skip:end]) @ lags / (lags @ lags), end - 1)
+
+
+def conclude(settings: GatedMemorySettings, pieces: Mapping[str, Piece]) -> Conclusion:
+    """Rates of decay, and their order in the bias."""
+    biases, names = settings.biases, iter(job.name for job in jobs(settings))
+    found = {(cell, b): pieces[next(names)] for cell in CELLS for b in biases}
+    fits = {
+        (cell, b, k): rates(np.asarray(piece["distance"])[:, k], settings.skip, settings.floor)
+        for (cell, b), piece in found.items()
+        for k in range(len(KERNELS))
+    }
+    findings = [
+        finding(
+            f"{cell}, {kernel.upper()}: rate per step into the past with the {GATES[cell][0]} gate's "
+            f"bias {more:g}, less that with {less:g}",
+            *mean_interval(fits[cell, more, k].values - fits[cell, less, k].values),
+            relation="at least",
+            predicted=0.0,
+            otherwise="The recurrent matrix carries tokens too, and hides what the gate forgets.",
+        )
+        for cell in CELLS
+        for k, kernel in enumerate(KERNELS)
+        for less, more in itertools.pairwise(biases)
+    ]
+    rows = tuple(
+        (
+            cell,
+            f"{b:g}",
+            *(_said(fits[cell, b, k]) for k in range(len(KERNELS))),
+            f"{np.mean(piece['carry']):+.3f}",
+        )
+        for (cell, b), piece in found.items()
+    )
+    table = Table(
+        "rate of log distance per step into the past, mean ± standard deviation over repetitions (last "
+        "lag of the fit)",
+        ("cell", "bias", "NNGP", "NTK", "carry alone"),
+        rows,
+    )
+    shape = (len(CELLS), len(biases))
+    arrays = {
+        "biases": np.array(biases),
+        "distance": np.stack([p["distance"] for p in found.values()]).reshape(
+            *shape, settings.repetitions, len(KERNELS), settings.length
+        ),
+        "carry": np.stack([p["carry"] for p in found.values()]).reshape(*shape, -1),
+        "rates": np.array([fit.values for fit in fits.values()]).reshape(*shape, len(KERNELS), -1),
+        "last": np.array([fit.last for fit in fits.values()]).reshape(*shape, len(KERNELS)),
+    }
+    return Conclusion(table, tuple(findings), arrays, _figure(settings, arrays))
+
+
+def _said(fit: Rates) -> str:
+    return f"{fit.values.mean():+.3f} ± {fit.values.std(ddof=1):.3f} ({fit.last})"
+
+
+def _figure(settings: GatedMemorySettings, arrays: Mapping[str, np.ndarray]) -> Any:
+    lags, biases = np.arange(settings.length), arrays["biases"]
+    shown = [
+        Plot(
+            f"{cell}, NTK", "lag T − t", "1 − cosine of x and its copy",
+            [
+                # Below half of the floor nothing is resolved.
+                Line(
+                    f"{GATES[cell][0]} bias {b:g}", lags,
+                    np.where(d > settings.floor / 2, d, np.nan).T,
+                )
+                for b, d in zip(biases, arrays["distance"][c][:, :, 1], strict=True)
+            ],
+            log="y",
+        )
+        for c, cell in enumerate(CELLS)
+    ]  # fmt: skip
+    lines = []
+    for c, cell in enumerate(CELLS):
+        for k, kernel in enumerate(KERNELS):
+            name = f"{cell}, {kernel.upper()}"
+            lines.append(Line(name, biases, arrays["rates"][c, :, k], colour=2 * c + k))
+        lines.append(Line(f"{cell}, carry alone", biases, arrays["carry"][c], True, 2 * c))
+    shown.append(
+        Plot("Rates", "bias of the gate", "d log distance / d lag", lines, log="", ticks=biases)
+    )
+    return plots(
+        shown,
+        title="The bias of the forget gate sets how far back the kernel looks",
+        subtitle=f"One of {settings.length} tokens replaced; tokens N(0, I), d = {settings.dim}, "
+        f"b_std = {settings.b_std:g}; mean and standard deviation of {settings.repetitions} "
+        "repetitions; carry alone: log E gate²",
+    )
+
+
+EXPERIMENT = Experiment(
+    "gated-memory",
+    "The bias of a gate is a memory",
+    "The kernels of LSTM and GRU forget a token exponentially with its age, slower for a larger bias.\n"
+    "Measured: distances of a sequence from copies with one other token, and their rate per step.",
+    "theory",
+    GatedMemorySettings,
+    jobs,
+    conclude,
+)

@@ -1,0 +1,368 @@
+"""Classes of real sequences, by kernels of LSTM, GRU and Elman networks and by the networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy import linalg
+
+from ntkrnn import _checks, dynamics
+from ntkrnn._network import network
+from ntkrnn.architectures import Elman
+from ntkrnn.data import load
+from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.learnability._form import (
+    Conclusion,
+    Experiment,
+    Finding,
+    Job,
+    Table,
+    finding,
+    spread,
+)
+from ntkrnn.studies.learnability._gated import CELLS, default_float, gated
+from ntkrnn.studies.learnability._train import draw
+from ntkrnn.studies.pieces import Piece, axis
+
+SETS = ("japanese_vowels", "digits")
+NEEDS_AEON = ("japanese_vowels",)
+"""They come with the extra ``data``, and are left out where it is not installed."""
+STANDARDIZE = {"japanese_vowels": "channel", "digits": "global"}
+"""Outer columns of digits are nearly constant: a scale of their own would blow them up."""
+KINDS = (*CELLS, "Elman")
+LEARNERS = ("NTK", "NNGP", "network")
+MARGIN = 0.05
+"""Differences in the share of wrong classes that do not count."""
+RIDGES = tuple(10.0 ** (-k / 2) for k in range(2, 13))
+"""To choose from, in units of the largest eigenvalue."""
+MOMENTUM = 0.9
+_RECORDS = 40
+_REPLICATES = 2
+_TRIES = 5
+_DIVERGED = 2.0
+"""Training error, over the variance, that no stable run ends with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GatedRealSequencesSettings:
+    """Sizes of the experiment. Inputs have mean 0 and variance 1, and w_std = u_std = v_std = 1.
+
+    Args:
+        sets: names out of ``SETS``.
+        repetitions: subsets of each set, which may overlap, each with networks of its own.
+        train: sequences to fit.
+        validation: further sequences, by which ridge and number of steps are chosen.
+        test: further sequences.
+        longest: sequences of more steps are left out; the cost grows with the square.
+        readout: of all cells.
+        b_std: of the biases; the mean of the LSTM's forget gate's is 1.
+        samples: neurons of a replicate of the sampled kernels; there are two.
+        width: of the networks.
+        steps: of full-batch descent with momentum.
+        seed: from which all draws derive.
+    """
+
+    sets: tuple[str, ...] = axis(SETS)
+    repetitions: int = axis(5)
+    train: int = 140
+    validation: int = 40
+    test: int = 80
+    longest: int = 16
+    readout: str = "last"
+    b_std: float = 0.3
+    samples: int = 1024
+    width: int = 128
+    steps: int = 400
+    seed: int = 0
+
+    @classmethod
+    def quick(cls) -> GatedRealSequencesSettings:
+        """The small setting."""
+        return cls(
+            sets=("digits",), repetitions=4, train=80, validation=20, test=80, width=64, steps=200
+        )
+
+
+def jobs(settings: GatedRealSequencesSettings) -> Sequence[Job]:
+    """One for each set that is there, cell and repetition."""
+    return [
+        Job(_job(name, kind, r), functools.partial(measure, settings, name, kind, r))
+        for name in _present(settings)
+        for kind in KINDS
+        for r in range(settings.repetitions)
+    ]
+
+
+def _job(name: str, kind: str, repetition: int) -> str:
+    return f"{name.replace('_', '-')}-{kind.lower()}-{repetition}"
+
+
+def _present(settings: GatedRealSequencesSettings) -> list[str]:
+    for name in settings.sets:
+        _checks.choice("sets", name, SETS)
+    return [name for name in settings.sets if name not in NEEDS_AEON or _aeon()]
+
+
+def _aeon() -> bool:
+    return importlib.util.find_spec("aeon") is not None
+
+
+class Split(NamedTuple):
+    """Sequences of one repetition: ``train`` to fit, ``validation`` after them, the others to test."""
+
+    x: np.ndarray
+    """``[N, T, d]``"""
+    lengths: np.ndarray | None
+    classes: np.ndarray
+    """``[N]``"""
+    targets: np.ndarray
+    """``[N, O]``: one-hot, less the mean of the training sequences."""
+
+
+@functools.cache
+def _whole(name: str) -> Any:
+    return load(name, standardize=STANDARDIZE[name])
+
+
+def split(settings: GatedRealSequencesSettings, name: str, repetition: int) -> Split:
+    """A random subset, in random order."""
+    whole = _whole(name)
+    n, steps, _ = whole.x.shape
+    lengths = np.full(n, steps) if whole.lengths is None else np.asarray(whole.lengths)
+    usable = np.flatnonzero(lengths <= settings.longest)
+    count = settings.train + settings.validation + settings.test
+    if count > len(usable):
+        raise ValueError(
+            f"train, validation, test: got {count} sequences in all, expected at most the "
+            f"{len(usable)} of {name} that have up to {settings.longest} steps."
+        )
+    rows = np.random.default_rng([settings.seed, repetition]).permutation(usable)[:count]
+    lengths = lengths[rows]
+    longest = int(lengths.max())
+    names, labels = np.unique(np.asarray(whole.labels), return_inverse=True)
+    classes = labels[rows]
+    hot = np.eye(len(names))[classes]
+    return Split(
+        whole.x[rows, :longest],
+        None if int(lengths.min()) == longest else lengths.astype(np.int32),
+        classes,
+        hot - hot[: settings.train].mean(axis=0),
+    )
+
+
+def measure(settings: GatedRealSequencesSettings, name: str, kind: str, repetition: int) -> Piece:
+    """``error [3]`` of the learners: shares of wrong classes; what was chosen; error of the kernel."""
+    data = split(settings, name, repetition)
+    fields = {"b_std": settings.b_std, "readout": settings.readout}
+    outputs = data.targets.shape[1]
+    x = default_float(data.x)
+    if kind == "Elman":
+        arch = Elman(settings.width, "tanh", out_dim=outputs, **fields)
+        kernels = network(arch).kernel_fn(x, None, ("ntk", "nngp"), data.lengths)
+        relative = 0.0
+    else:
+        arch = gated(kind, settings.width, out_dim=outputs, **fields)
+        # In one tile: paths of one set of samples give kernels without negative eigenvalues.
+        found = network(arch).kernel_fn(
+            x, None, None, data.lengths, samples=settings.samples, replicates=_REPLICATES,
+            key=settings.seed + repetition, tile=len(x),
+        )  # fmt: skip
+        kernels = found.ntk, found.nngp
+        relative = float(jnp.linalg.norm(found.ntk_error) / jnp.linalg.norm(found.ntk))
+    regressions = [regress(np.asarray(k, float), data.targets, settings) for k in kernels]
+    ntk = np.asarray(kernels[0], float)[: settings.train, : settings.train]
+    rate = float(f"{0.5 * dynamics.largest_stable_step(ntk):.1g}")
+    fitted = fit(arch, data, settings, rate, repetition)
+    learned = [*regressions, fitted]
+    return {
+        "error": np.array([wrong(one.outputs, data, settings) for one in learned]),
+        "chosen": np.array([one.chosen for one in learned]),
+        "relative": np.array(relative),
+    }
+
+
+class Learned(NamedTuple):
+    """Outputs on the validation and test sequences, and the ridge or number of steps."""
+
+    outputs: np.ndarray
+    """``[V + M, O]``"""
+    chosen: float
+
+
+def regress(kernel: np.ndarray, y: np.ndarray, settings: GatedRealSequencesSettings) -> Learned:
+    """Kernel ridge regression with the ridge of the least squared error in validation."""
+    n = settings.train
+    values, vectors = linalg.eigh(kernel[:n, :n])
+    inside, across = vectors.T @ y[:n], kernel[n:, :n] @ vectors
+    found = [
+        Learned(across @ (inside / (values + ridge * values[-1])[:, None]), ridge) for ridge in RIDGES
+    ]
+    return _best(found, y, settings)
+
+
+def _best(found: Sequence[Learned], y: np.ndarray, settings: GatedRealSequencesSettings) -> Learned:
+    v, n = settings.validation, settings.train
+    return min(found, key=lambda one: float(((one.outputs[:v] - y[n : n + v]) ** 2).sum()))
+
+
+@functools.cache
+def _descent(rate: float) -> optax.GradientTransformation:
+    """One object for each rate: programs are compiled for the object."""
+    return optax.sgd(rate, momentum=MOMENTUM)
+
+
+def fit(
+    arch: Any, data: Split, settings: GatedRealSequencesSettings, rate: float, repetition: int
+) -> Learned:
+    """A network, as it was at the record with the least squared error in validation.
+
+    Its outputs at the start are taken off. A run that diverges is done again at half the rate.
+    """
+    n, steps = settings.train, settings.steps
+    x, lengths = default_float(data.x), data.lengths
+    part = lambda rows: None if lengths is None else lengths[rows]  # noqa: E731
+    params = jax.tree.map(lambda a: a[0], draw(arch, settings.seed + 1 + repetition, 1, data.x.shape))
+    shift = np.asarray(jax.jit(network(arch).apply_fn)(params, x, lengths), float)
+    at = np.unique(np.linspace(0, steps, min(_RECORDS, steps) + 1).astype(int)[1:])
+    outputs = np.zeros((1, *data.targets[n:].shape))
+    for _ in range(_TRIES):
+        run = dynamics.train(
+            arch, params, x[:n], data.targets[:n] + shift[:n], optimizer=_descent(rate), steps=steps,
+            lengths=part(slice(n)), x_test=x[n:], lengths_test=part(slice(n, None)),
+            record=("loss", "test_outputs"), at=tuple(int(k) for k in at),
+        )  # fmt: skip
+        outputs = np.asarray(run.test_outputs, float) - shift[n:]
+        # The loss of a sequence is half the sum over its outputs.
+        left = 2 * float(np.asarray(run.loss)[-1]) / (data.targets[:n] ** 2).sum(axis=1).mean()
+        if left <= _DIVERGED:
+            break
+        rate /= 2
+    found = [Learned(one, float(k)) for one, k in zip(outputs, at, strict=True)]
+    return _best(found, data.targets, settings)
+
+
+def wrong(outputs: np.ndarray, data: Split, settings: GatedRealSequencesSettings) -> float:
+    """The share of test sequences whose largest output, its mean put back, is of another class."""
+    v, n = settings.validation, settings.train
+    # A target is 1 or 0 less the same mean: its smallest value in a column is minus that mean.
+    mean = np.eye(outputs.shape[1])[data.classes[:n]].mean(axis=0)
+    return float(np.mean((outputs[v:] + mean).argmax(axis=1) != data.classes[n + v :]))
+
+
+def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+    """Differences between cells, and between kernel and network, over the same subsets."""
+    present = _present(settings)
+    missing = [name for name in settings.sets if name not in present]
+    if not present:
+        raise ValueError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[data]'.")
+
+    def get(key: str) -> np.ndarray:
+        return np.array(
+            [
+                [
+                    [pieces[_job(name, kind, r)][key] for r in range(settings.repetitions)]
+                    for kind in KINDS
+                ]
+                for name in present
+            ],
+            float,
+        )
+
+    error = get("error")  # [sets, cells, R, learners]
+    findings: list[Finding] = []
+    for s, name in enumerate(present):
+        for c, kind in enumerate(KINDS):
+            if kind != "Elman":
+                findings.append(
+                    _difference(
+                        f"{name}: error of the {kind} NTK less that of the Elman NTK",
+                        error[s, c, :, 0] - error[s, -1, :, 0],
+                        "At these sizes the cell matters to the kernel; its sign says which is better.",
+                    )
+                )
+            findings.append(
+                _difference(
+                    f"{name}: error of the {kind} network less that of its NTK",
+                    error[s, c, :, 2] - error[s, c, :, 0],
+                    "A network of this width leaves its tangent space in so many steps, or has not yet "
+                    "come to the end of it.",
+                )
+            )
+    rows = [
+        (name, kind, *(spread(error[s, c, :, i]) for i in range(len(LEARNERS))))
+        for s, name in enumerate(present)
+        for c, kind in enumerate(KINDS)
+    ]
+    rows += [(name, "left out:", "needs", "the extra", "[data]") for name in missing]
+    table = Table(
+        "share of wrong classes on test sequences; mean ± std over subsets",
+        ("set", "cell", *LEARNERS),
+        tuple(rows),
+    )
+    arrays = {
+        "sets": np.array(present),
+        "cells": np.array(KINDS),
+        "learners": np.array(LEARNERS),
+        "error": error,
+        "chosen": get("chosen"),
+        "relative": get("relative"),
+    }
+    return Conclusion(table, tuple(findings), arrays, _figure(settings, present, error))
+
+
+def _difference(quantity: str, values: np.ndarray, otherwise: str) -> Finding:
+    return finding(
+        quantity,
+        *mean_interval(values),
+        relation="equals",
+        predicted=0.0,
+        margin=MARGIN,
+        otherwise=otherwise,
+    )
+
+
+def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.ndarray) -> Any:
+    places = np.arange(len(KINDS))
+    figure = plots(
+        [
+            Plot(
+                name.replace("_", " "), "cell", "share of wrong classes",
+                [
+                    Line(learner, places + 0.15 * (i - 1), error[s, :, :, i], points=True)
+                    for i, learner in enumerate(LEARNERS)
+                ],
+                log="",
+            )
+            for s, name in enumerate(present)
+        ],
+        title="Real sequences, by kernels of gated and plain cells and by networks",
+        subtitle=f"{settings.train} training sequences of at most {settings.longest} steps, readout "
+        f"{settings.readout}, b_std = {settings.b_std:g}, width {settings.width}, {settings.steps} "
+        f"steps with momentum {MOMENTUM:g}; mean and standard deviation of {settings.repetitions} "
+        "subsets",
+    )  # fmt: skip
+    for axes in figure.axes:
+        axes.set_xticks(places, KINDS)
+        axes.set_ylim(bottom=0)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    "gated-real-sequences",
+    "What gates buy on real sequences",
+    "Kernels of gated cells classify real sequences about as well as networks of the same cell.\n"
+    "Measured: errors of kernel ridge regression and of trained networks, for LSTM, GRU and Elman.",
+    "theory",
+    GatedRealSequencesSettings,
+    jobs,
+    conclude,
+)
