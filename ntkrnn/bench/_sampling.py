@@ -70,7 +70,7 @@ def _error(kernels: Any, name: str, replicates: int) -> float:
 
 def ways(quick: bool = False) -> list[Way]:
     """Measure every way of drawing samples."""
-    n, steps, samples, replicates = (4, 4, 256, 8) if quick else (16, 8, 2048, 48)
+    n, steps, samples, replicates = (4, 4, 256, 8) if quick else (16, 8, 2048, 24)
     x, found = _data(n, steps), []
     for arch in (LSTM(), GRU()):
         plain: Way | None = None
@@ -120,7 +120,7 @@ def costs(quick: bool = False) -> list[Cost]:
     """
     sizes = ((2, 4), (4, 4)) if quick else ((8, 8), (16, 16), (64, 16))
     widths = (16, 32) if quick else (64, 128, 256, 512, 1024)
-    seeds, replicates = (4, 4) if quick else (24, 48)
+    seeds, replicates = (4, 4) if quick else (12, 32)
     found = []
     for n, steps in sizes:
         x = _data(n, steps)
