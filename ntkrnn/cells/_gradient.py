@@ -42,7 +42,7 @@ def _by_block(cell: Cell, steps: Steps, deltas: tuple[Array, ...], wanted: Any, 
     for source in (STATE, INNER, INPUT, ONE):
         terms = reading(cell, source)
         block = next((term.block for term in terms.values()), None)
-        if block not in wanted:
+        if block is None or block not in wanted:
             continue
         if source == ONE:
             sums = [term.std * jnp.sum(deltas[gate], axis=(0, 1)) for gate, term in terms.items()]
