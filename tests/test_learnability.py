@@ -75,11 +75,12 @@ TINY = {
     "ce24-log-samples": {"counts": (8, 16, 32, 64), "widths": (16, 32), "groups": 2, "networks": 2},
     "ce24-dynamical-systems": {"systems": ("transport", "pendulum"), "seeds": 2, "length": 5,
                                "samples": 8, "test": 6, "width": 8, "elman_width": 8, "steps": 5},
-    "gated-finite-width": {"widths": (8, 16), "seeds": 3, "sequences": 2, "samples": 256,
-                           "replicates": 2},
-    "gated-real-sequences": {"sets": ("digits",), "repetitions": 2, "train": 12, "validation": 4,
-                             "test": 8, "samples": 64, "width": 8, "steps": 5},
-    "gated-memory": {"biases": (0.0, 2.0), "length": 6, "dim": 2, "repetitions": 2, "samples": 64},
+    "gated-finite-width": {"widths": (8, 16), "cells": ("GRU",), "seeds": 3, "sequences": 2,
+                           "samples": 256, "replicates": 2},
+    "gated-real-sequences": {"sets": ("digits",), "cells": ("GRU",), "repetitions": 2, "train": 12,
+                             "validation": 4, "test": 8, "samples": 64, "width": 8, "steps": 5},
+    "gated-memory": {"biases": (0.0, 2.0), "cells": ("LSTM",), "length": 6, "dim": 2,
+                     "repetitions": 2, "samples": 64},
 }  # fmt: skip
 # Compiled quickly; the others are in the full suite.
 FAST = ("rntk-sensitivity", "beyond-additive")

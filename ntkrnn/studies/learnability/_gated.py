@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from ntkrnn import _checks
 from ntkrnn.architectures import GRU, LSTM
 
 CELLS = ("LSTM", "GRU")
@@ -21,6 +22,7 @@ def gated(cell: str, width: int = 2, **fields: Any) -> Any:
         >>> gated("GRU", 8, b_std=0.3).width
         8
     """
+    _checks.choice("cells", cell, CELLS)
     return {"LSTM": LSTM, "GRU": GRU}[cell](width, **fields)
 
 

@@ -39,6 +39,7 @@ class GatedFiniteWidthSettings:
 
     Args:
         widths: m, at least two of them.
+        cells: names out of ``CELLS``.
         seeds: networks of each width.
         sequences: N, digits of 8 steps with 8 channels, standardised.
         b_std: of the biases; the mean of the forget gate's is 1.
@@ -50,6 +51,7 @@ class GatedFiniteWidthSettings:
     """
 
     widths: tuple[int, ...] = axis((128, 256, 512, 1024, 2048))
+    cells: tuple[str, ...] = axis(CELLS)
     seeds: int = 96
     sequences: int = 4
     b_std: float = 0.3
@@ -75,7 +77,7 @@ def jobs(settings: GatedFiniteWidthSettings) -> Sequence[Job]:
     """The limits of each cell, and its networks of each width."""
     return [
         Job(f"{cell.lower()}-{part}", functools.partial(measure, settings, cell))
-        for cell in CELLS
+        for cell in settings.cells
         for part, measure in (
             ("limit", limits),
             *((f"width-{m}", functools.partial(networks, width=m)) for m in settings.widths),
@@ -124,7 +126,7 @@ class Extrapolated(NamedTuple):
     slope_error: np.ndarray
 
 
-def extrapolate(widths: Sequence[int], means: np.ndarray, errors: np.ndarray) -> Extrapolated:
+def extrapolate(widths: Any, means: np.ndarray, errors: np.ndarray) -> Extrapolated:
     """Fit ``mean = value + slope/m`` to ``means [W, ...]`` with standard errors ``errors``.
 
     The variance of a network's kernel is of order 1/m, so that the weights are m, known; the errors
@@ -165,9 +167,7 @@ class Row(NamedTuple):
     """What the fit says of the size at the largest width, less that; with its standard error."""
 
 
-def compared(
-    name: str, widths: Sequence[int], kernels: np.ndarray, value: np.ndarray, error: np.ndarray
-) -> Row:
+def compared(name: str, widths: Any, kernels: np.ndarray, value: np.ndarray, error: np.ndarray) -> Row:
     """Networks ``[W, S, N, N]`` against the limit ``[N, N]`` and its standard errors."""
     norm = lambda a: np.sqrt((a**2).sum(axis=(-2, -1)))  # noqa: E731
     scale = norm(value)
@@ -200,7 +200,7 @@ def compared(
 def conclude(settings: GatedFiniteWidthSettings, pieces: Mapping[str, Piece]) -> Conclusion:
     """Exponents in the width, and whether the means of networks are the sampled limit."""
     widths, rows = np.array(settings.widths), []
-    for cell in CELLS:
+    for cell in settings.cells:
         limit = pieces[f"{cell.lower()}-limit"]
         kernels = np.stack([pieces[f"{cell.lower()}-width-{m}"]["kernels"] for m in widths])
         for r, readout in enumerate(READOUTS):
@@ -225,7 +225,7 @@ def conclude(settings: GatedFiniteWidthSettings, pieces: Mapping[str, Piece]) ->
         )
         for row in rows if row.name.endswith("NTK")
     ]  # fmt: skip
-    for cell in CELLS:
+    for cell in settings.cells:
         own = [row for row in rows if row.name.startswith(cell)]
         findings += _agreement(settings, cell, own)
     arrays = {

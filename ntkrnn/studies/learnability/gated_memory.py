@@ -30,6 +30,7 @@ class GatedMemorySettings:
         dim: of a token, whose entries are N(0, 1).
         biases: means of the biases of the LSTM's forget gate and the GRU's update gate, increasing,
             at least two.
+        cells: names out of ``CELLS``.
         repetitions: each with a sequence, other tokens and samples of its own, the same for all biases.
         b_std: of the biases.
         samples: neurons of a replicate; there are two.
@@ -42,6 +43,7 @@ class GatedMemorySettings:
     length: int = 32
     dim: int = 4
     biases: tuple[float, ...] = axis((0.0, 1.0, 2.0))
+    cells: tuple[str, ...] = axis(CELLS)
     repetitions: int = 8
     b_std: float = 0.3
     samples: int = 1024
@@ -59,7 +61,7 @@ def jobs(settings: GatedMemorySettings) -> Sequence[Job]:
     """One for each cell and bias."""
     return [
         Job(f"{cell.lower()}-bias-{bias:g}", functools.partial(measure, settings, cell, bias))
-        for cell in CELLS
+        for cell in settings.cells
         for bias in settings.biases
     ]
 
@@ -158,7 +160,7 @@ def rates(distances: np.ndarray, skip: int, floor: float) -> Rates:
 def conclude(settings: GatedMemorySettings, pieces: Mapping[str, Piece]) -> Conclusion:
     """Rates of decay, and their order in the bias."""
     biases, names = settings.biases, iter(job.name for job in jobs(settings))
-    found = {(cell, b): pieces[next(names)] for cell in CELLS for b in biases}
+    found = {(cell, b): pieces[next(names)] for cell in settings.cells for b in biases}
     fits = {
         (cell, b, k): rates(np.asarray(piece["distance"])[:, k], settings.skip, settings.floor)
         for (cell, b), piece in found.items()
@@ -173,7 +175,7 @@ def conclude(settings: GatedMemorySettings, pieces: Mapping[str, Piece]) -> Conc
             predicted=0.0,
             otherwise="The recurrent matrix carries tokens too, and hides what the gate forgets.",
         )
-        for cell in CELLS
+        for cell in settings.cells
         for k, kernel in enumerate(KERNELS)
         for less, more in itertools.pairwise(biases)
     ]
@@ -192,7 +194,7 @@ def conclude(settings: GatedMemorySettings, pieces: Mapping[str, Piece]) -> Conc
         ("cell", "bias", "NNGP", "NTK", "carry alone"),
         rows,
     )
-    shape = (len(CELLS), len(biases))
+    shape = (len(settings.cells), len(biases))
     arrays = {
         "biases": np.array(biases),
         "distance": np.stack([p["distance"] for p in found.values()]).reshape(
@@ -224,10 +226,10 @@ def _figure(settings: GatedMemorySettings, arrays: Mapping[str, np.ndarray]) -> 
             ],
             log="y",
         )
-        for c, cell in enumerate(CELLS)
+        for c, cell in enumerate(settings.cells)
     ]  # fmt: skip
     lines = []
-    for c, cell in enumerate(CELLS):
+    for c, cell in enumerate(settings.cells):
         for k, kernel in enumerate(KERNELS):
             name = f"{cell}, {kernel.upper()}"
             lines.append(Line(name, biases, arrays["rates"][c, :, k], colour=2 * c + k))

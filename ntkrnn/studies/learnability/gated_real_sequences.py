@@ -38,10 +38,8 @@ NEEDS_AEON = ("japanese_vowels",)
 """They come with the extra ``data``, and are left out where it is not installed."""
 STANDARDIZE = {"japanese_vowels": "channel", "digits": "global"}
 """Outer columns of digits are nearly constant: a scale of their own would blow them up."""
-KINDS = (*CELLS, "Elman")
+PLAIN = "Elman"
 LEARNERS = ("NTK", "NNGP", "network")
-MARGIN = 0.05
-"""Differences in the share of wrong classes that do not count."""
 RIDGES = tuple(10.0 ** (-k / 2) for k in range(2, 13))
 """To choose from, in units of the largest eigenvalue."""
 MOMENTUM = 0.9
@@ -58,6 +56,7 @@ class GatedRealSequencesSettings:
 
     Args:
         sets: names out of ``SETS``.
+        cells: with gates, names out of ``CELLS``; Elman networks come with them.
         repetitions: subsets of each set, which may overlap, each with networks of its own.
         train: sequences to fit.
         validation: further sequences, by which ridge and number of steps are chosen.
@@ -68,10 +67,12 @@ class GatedRealSequencesSettings:
         samples: neurons of a replicate of the sampled kernels; there are two.
         width: of the networks.
         steps: of full-batch descent with momentum.
+        margin: differences in the share of wrong classes that do not count.
         seed: from which all draws derive.
     """
 
     sets: tuple[str, ...] = axis(SETS)
+    cells: tuple[str, ...] = axis(CELLS)
     repetitions: int = axis(5)
     train: int = 140
     validation: int = 40
@@ -82,13 +83,21 @@ class GatedRealSequencesSettings:
     samples: int = 1024
     width: int = 128
     steps: int = 400
+    margin: float = 0.05
     seed: int = 0
 
     @classmethod
     def quick(cls) -> GatedRealSequencesSettings:
         """The small setting."""
         return cls(
-            sets=("digits",), repetitions=4, train=80, validation=20, test=80, width=64, steps=200
+            sets=("digits",),
+            repetitions=4,
+            train=80,
+            validation=20,
+            test=80,
+            width=64,
+            steps=200,
+            margin=0.15,
         )
 
 
@@ -97,7 +106,7 @@ def jobs(settings: GatedRealSequencesSettings) -> Sequence[Job]:
     return [
         Job(_job(name, kind, r), functools.partial(measure, settings, name, kind, r))
         for name in _present(settings)
-        for kind in KINDS
+        for kind in (*settings.cells, PLAIN)
         for r in range(settings.repetitions)
     ]
 
@@ -125,7 +134,9 @@ class Split(NamedTuple):
     classes: np.ndarray
     """``[N]``"""
     targets: np.ndarray
-    """``[N, O]``: one-hot, less the mean of the training sequences."""
+    """``[N, O]``: one-hot, less ``mean``."""
+    mean: np.ndarray
+    """``[O]``, of the training sequences."""
 
 
 @functools.cache
@@ -151,11 +162,13 @@ def split(settings: GatedRealSequencesSettings, name: str, repetition: int) -> S
     names, labels = np.unique(np.asarray(whole.labels), return_inverse=True)
     classes = labels[rows]
     hot = np.eye(len(names))[classes]
+    mean = hot[: settings.train].mean(axis=0)
     return Split(
         whole.x[rows, :longest],
         None if int(lengths.min()) == longest else lengths.astype(np.int32),
         classes,
-        hot - hot[: settings.train].mean(axis=0),
+        hot - mean,
+        mean,
     )
 
 
@@ -165,7 +178,7 @@ def measure(settings: GatedRealSequencesSettings, name: str, kind: str, repetiti
     fields = {"b_std": settings.b_std, "readout": settings.readout}
     outputs = data.targets.shape[1]
     x = default_float(data.x)
-    if kind == "Elman":
+    if kind == PLAIN:
         arch = Elman(settings.width, "tanh", out_dim=outputs, **fields)
         kernels = network(arch).kernel_fn(x, None, ("ntk", "nngp"), data.lengths)
         relative = 0.0
@@ -233,7 +246,7 @@ def fit(
     params = jax.tree.map(lambda a: a[0], draw(arch, settings.seed + 1 + repetition, 1, data.x.shape))
     shift = np.asarray(jax.jit(network(arch).apply_fn)(params, x, lengths), float)
     at = np.unique(np.linspace(0, steps, min(_RECORDS, steps) + 1).astype(int)[1:])
-    outputs = np.zeros((1, *data.targets[n:].shape))
+    found: list[Learned] = []
     for _ in range(_TRIES):
         run = dynamics.train(
             arch, params, x[:n], data.targets[:n] + shift[:n], optimizer=_descent(rate), steps=steps,
@@ -241,26 +254,24 @@ def fit(
             record=("loss", "test_outputs"), at=tuple(int(k) for k in at),
         )  # fmt: skip
         outputs = np.asarray(run.test_outputs, float) - shift[n:]
+        found = [Learned(outputs[i], float(k)) for i, k in enumerate(at)]
         # The loss of a sequence is half the sum over its outputs.
         left = 2 * float(np.asarray(run.loss)[-1]) / (data.targets[:n] ** 2).sum(axis=1).mean()
         if left <= _DIVERGED:
             break
         rate /= 2
-    found = [Learned(one, float(k)) for one, k in zip(outputs, at, strict=True)]
     return _best(found, data.targets, settings)
 
 
 def wrong(outputs: np.ndarray, data: Split, settings: GatedRealSequencesSettings) -> float:
-    """The share of test sequences whose largest output, its mean put back, is of another class."""
-    v, n = settings.validation, settings.train
-    # A target is 1 or 0 less the same mean: its smallest value in a column is minus that mean.
-    mean = np.eye(outputs.shape[1])[data.classes[:n]].mean(axis=0)
-    return float(np.mean((outputs[v:] + mean).argmax(axis=1) != data.classes[n + v :]))
+    """The share of test sequences whose largest output, the mean put back, is of another class."""
+    guessed = (outputs[settings.validation :] + data.mean).argmax(axis=1)
+    return float(np.mean(guessed != data.classes[settings.train + settings.validation :]))
 
 
 def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) -> Conclusion:
     """Differences between cells, and between kernel and network, over the same subsets."""
-    present = _present(settings)
+    present, kinds = _present(settings), (*settings.cells, PLAIN)
     missing = [name for name in settings.sets if name not in present]
     if not present:
         raise ValueError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[data]'.")
@@ -270,7 +281,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
             [
                 [
                     [pieces[_job(name, kind, r)][key] for r in range(settings.repetitions)]
-                    for kind in KINDS
+                    for kind in kinds
                 ]
                 for name in present
             ],
@@ -280,10 +291,11 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     error = get("error")  # [sets, cells, R, learners]
     findings: list[Finding] = []
     for s, name in enumerate(present):
-        for c, kind in enumerate(KINDS):
-            if kind != "Elman":
+        for c, kind in enumerate(kinds):
+            if kind != PLAIN:
                 findings.append(
                     _difference(
+                        settings,
                         f"{name}: error of the {kind} NTK less that of the Elman NTK",
                         error[s, c, :, 0] - error[s, -1, :, 0],
                         "At these sizes the cell matters to the kernel; its sign says which is better.",
@@ -291,6 +303,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
                 )
             findings.append(
                 _difference(
+                    settings,
                     f"{name}: error of the {kind} network less that of its NTK",
                     error[s, c, :, 2] - error[s, c, :, 0],
                     "A network of this width leaves its tangent space in so many steps, or has not yet "
@@ -300,7 +313,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     rows = [
         (name, kind, *(spread(error[s, c, :, i]) for i in range(len(LEARNERS))))
         for s, name in enumerate(present)
-        for c, kind in enumerate(KINDS)
+        for c, kind in enumerate(kinds)
     ]
     rows += [(name, "left out:", "needs", "the extra", "[data]") for name in missing]
     table = Table(
@@ -310,7 +323,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     )
     arrays = {
         "sets": np.array(present),
-        "cells": np.array(KINDS),
+        "cells": np.array(kinds),
         "learners": np.array(LEARNERS),
         "error": error,
         "chosen": get("chosen"),
@@ -319,19 +332,22 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     return Conclusion(table, tuple(findings), arrays, _figure(settings, present, error))
 
 
-def _difference(quantity: str, values: np.ndarray, otherwise: str) -> Finding:
+def _difference(
+    settings: GatedRealSequencesSettings, quantity: str, values: np.ndarray, otherwise: str
+) -> Finding:
     return finding(
         quantity,
         *mean_interval(values),
         relation="equals",
         predicted=0.0,
-        margin=MARGIN,
+        margin=settings.margin,
         otherwise=otherwise,
     )
 
 
 def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.ndarray) -> Any:
-    places = np.arange(len(KINDS))
+    kinds = (*settings.cells, PLAIN)
+    places = np.arange(len(kinds))
     figure = plots(
         [
             Plot(
@@ -351,7 +367,7 @@ def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.
         "subsets",
     )  # fmt: skip
     for axes in figure.axes:
-        axes.set_xticks(places, KINDS)
+        axes.set_xticks(places, kinds)
         axes.set_ylim(bottom=0)
     return figure
 
