@@ -117,7 +117,16 @@ def z_scores(got, want):
     return scores
 
 
-@pytest.mark.parametrize("name", CLOSED)
+# A compilation each; the quick ones have both directions, depth, lengths and two readouts.
+LONG = ("relu-mean", "bidirectional", "sequence", "deep-bidirectional-mean-some")
+LONG_CELLS = ("gru", "lstm-per-gate-bidirectional")
+
+
+def some_slow(names, slow):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
+
+
+@pytest.mark.parametrize("name", some_slow(CLOSED, LONG))
 def test_elman_reproduces_its_closed_form_within_the_errors(name):
     arch = ntkrnn.Elman(w_std=1.2, u_std=0.9, b_std=0.3, **CLOSED[name])
     x = sequences(1)
@@ -156,6 +165,7 @@ def test_errors_are_calibrated_over_fifty_settings():
     assert abs(np.mean(scores)) < 4 / 50**0.5
 
 
+@pytest.mark.slow
 def test_the_bias_falls_as_the_samples_grow():
     """With so few samples that it shows: a fraction of a percent at 64, and gone at 1024."""
     arch = ntkrnn.Elman(w_std=1.4, u_std=0.9, b_std=0.3)
@@ -287,7 +297,7 @@ CELLS = {
 }
 
 
-@pytest.fixture(scope="module", params=CELLS)
+@pytest.fixture(scope="module", params=some_slow(CELLS, LONG_CELLS))
 def cell(request):
     arch = CELLS[request.param]
     x = sequences(7, n=5)
