@@ -22,7 +22,7 @@ def systems_figure(settings: Any, error: np.ndarray, clock: np.ndarray, path: np
     figure = plots(
         [
             Plot(
-                "Every system and learner", "", "held-out squared error / variance",
+                "Every system and learner", "system", "held-out squared error / variance",
                 [
                     Line(kind, places + 0.14 * (i - 0.5 * count), values, points=True)
                     for i, (kind, values) in enumerate(kinds)
