@@ -11,7 +11,13 @@ from scipy.stats import multivariate_normal
 import ntkrnn
 from ntkrnn.infinite import sampled_kernel_fn
 from ntkrnn.infinite._blocks import blocks_of
-from ntkrnn.infinite._paths_noise import backward_noise, forward_noise
+from ntkrnn.infinite._paths_noise import (
+    Noise,
+    backward_noise,
+    drawn_with,
+    forward_noise,
+    with_opposites,
+)
 from ntkrnn.infinite._paths_process import draw, grow, nothing
 
 DTYPE = jnp.zeros(()).dtype
@@ -26,11 +32,12 @@ def sequences(seed, n=3, steps=4, d=2):
 
 
 def test_whitened_noise_has_the_moments_of_a_normal_as_a_set():
-    z = np.asarray(
-        forward_noise(np.random.default_rng(0), 2, 3, 4, 256, "white pairs", DTYPE), np.float64
-    )
-    for gate in z.reshape(2, 12, 256):
-        # A Cholesky factor and a triangular solve of 12 rows, of condition below 2.
+    noise = forward_noise(np.random.default_rng(0), 2, 3, 4, 256, "white pairs", DTYPE)
+    rows = jnp.eye(12, dtype=DTYPE).reshape(12, 1, 12)  # of a covariance that is the identity
+    flat = Noise(noise.z.reshape(2, 1, 12, 128), noise.white)
+    z = np.asarray(with_opposites(drawn_with(rows, flat, (0, 1)), 256), np.float64)
+    for gate in z:
+        # A Cholesky factor, its inverse and two products of 12 rows, of condition below 2.
         np.testing.assert_allclose(gate @ gate.T / 256, np.eye(12), atol=100 * EPS)
         np.testing.assert_array_equal(gate[:, :128], -gate[:, 128:])
     fourth = (z**4).mean()

@@ -24,6 +24,7 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, STATE, Dense
 from ntkrnn.infinite._paths_forward import Paths
 from ntkrnn.infinite._paths_groups import groups_of
+from ntkrnn.infinite._paths_noise import with_opposites
 from ntkrnn.infinite._paths_process import Factor, draw, grow, nothing
 from ntkrnn.infinite._paths_time import (
     at_step,
@@ -96,8 +97,8 @@ def backward(
         both = inside[:, None, None] & back.inside[:p][None]
         pre: dict[int, Array] = {}
         for group, array in zip(groups, paths.pre, strict=True):
-            a = of_paths(at_step(array, t))
-            pre |= {gate: a[:, j] + cell.gates[gate].mean for j, gate in enumerate(group.gates)}
+            a = with_opposites(at_step(array, t), samples)
+            pre |= {gate: of_paths(a[j]) + cell.gates[gate].mean for j, gate in enumerate(group.gates)}
         before = tuple(
             jnp.where(t > 0, of_paths(at_step(c, jnp.maximum(t - 1, 0))), 0) for c in paths.carries
         )

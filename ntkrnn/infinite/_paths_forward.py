@@ -22,7 +22,8 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, STATE, Dense
 from ntkrnn.infinite._paths_exact import exact_gate
 from ntkrnn.infinite._paths_groups import groups_of
-from ntkrnn.infinite._paths_process import Factor, draw, grow, nothing
+from ntkrnn.infinite._paths_noise import Noise, drawn_with, with_opposites
+from ntkrnn.infinite._paths_process import Factor, grow, nothing
 from ntkrnn.infinite._paths_time import (
     at_step,
     before_step,
@@ -38,7 +39,7 @@ class Paths(NamedTuple):
     """Samples of one layer in one direction, and what they say."""
 
     pre: tuple[Array, ...]
-    """Of each group ``[T, N, gates, S]``, without means."""
+    """Of each group ``[T, gates, N, D]``, without means; D of :class:`Noise`."""
     carries: tuple[Array, ...]
     """Of each vector of the carry ``[T, N, S]``, after the step."""
     covariance: dict[str, Array]
@@ -63,7 +64,13 @@ class _Loop(NamedTuple):
 
 
 def forward(
-    arch: Dense, below: Array, valid: Array, steps: Array, noise: Array, integrate: bool
+    arch: Dense,
+    below: Array,
+    valid: Array,
+    steps: Array,
+    noise: Noise,
+    samples: int,
+    integrate: bool,
 ) -> Paths:
     """Sample a layer in one direction.
 
@@ -72,14 +79,14 @@ def forward(
         below: ``[T, N, T, N]`` inner products of what the layer reads.
         valid: ``[T, N]`` which steps are in a sequence; they come first.
         steps: how many steps there are in the longest.
-        noise: ``[gates, T, N, S]`` standard normals.
+        noise: what the paths are drawn with.
+        samples: S.
         integrate: whether a gate that can be integrated exactly is.
 
     Cost: ``S (N T)^2 (gates + 1)/2`` multiply-adds, ``O((N T)^3)`` for the factors.
     """
     cell, groups = arch.cell, groups_of(arch)
-    _, capacity, n, samples = noise.shape
-    z = [jnp.moveaxis(noise[jnp.asarray(group.gates)], 0, 2) for group in groups]
+    _, capacity, n, drawn = noise.z.shape
     out = cell.factor if integrate else None
     expectation = None if out is None else exact_gate(out.nonlinearity, cell.gates[out.gate].mean).value
 
@@ -94,10 +101,11 @@ def forward(
             row = row + w * at_step(loop.rows[INNER], t)[:, :p]
         row = jnp.where(at_step(valid, t)[:, None, None] & valid[:p][None], row, 0)
         factor, rows = grow(loop.factors[k], t, row)
-        a = draw(rows, z[k][:p])
+        a = drawn_with(rows, noise, group.gates)
         factors = (*loop.factors[:k], factor, *loop.factors[k + 1 :])
         pre = (*loop.pre[:k], put(loop.pre[k], t, a), *loop.pre[k + 1 :])
-        values = {gate: a[:, j] + cell.gates[gate].mean for j, gate in enumerate(group.gates)}
+        a = with_opposites(a, samples)
+        values = {gate: a[j] + cell.gates[gate].mean for j, gate in enumerate(group.gates)}
         return loop._replace(factors=factors, pre=pre), values, row
 
     def body(p: int, t: Array, loop: _Loop) -> _Loop:
@@ -136,12 +144,12 @@ def forward(
         rows = {**loop.rows, STATE: put(loop.rows[STATE], t, row)}
         return loop._replace(carries=carries, rows=rows, rest=rest)
 
-    dtype = noise.dtype
+    dtype = noise.z.dtype
     square = jnp.zeros((capacity, n, capacity, n), dtype)
     vector = jnp.zeros((capacity, n, samples), dtype)
     loop = _Loop(
         tuple(nothing(capacity, n, dtype) for _ in groups),
-        tuple(jnp.zeros_like(one) for one in z),
+        tuple(jnp.zeros((capacity, len(group.gates), n, drawn), dtype) for group in groups),
         (vector,) * cell.carries,
         {STATE: square} if cell.inner is None else {STATE: square, INNER: square},
         None if cell.inner is None else vector,

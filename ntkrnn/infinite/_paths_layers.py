@@ -16,6 +16,7 @@ from ntkrnn.infinite._paths_backward import Reversed, backward
 from ntkrnn.infinite._paths_exact import exact_gate
 from ntkrnn.infinite._paths_forward import Paths, forward
 from ntkrnn.infinite._paths_groups import covariance_of, groups_of
+from ntkrnn.infinite._paths_noise import Noise
 from ntkrnn.infinite._paths_views import Orders, orders_of, paths_of
 
 
@@ -52,7 +53,8 @@ def _forwards(
     x: Array,
     valid: Array,
     steps: Array,
-    noise: Array,
+    noise: Noise,
+    samples: int,
     integrate: bool,
 ) -> list[dict[str, Sampled]]:
     """``[layer][direction]``"""
@@ -61,7 +63,9 @@ def _forwards(
         layer, states = {}, jnp.zeros_like(below)
         for direction, order in orders.items():
             seen = order.own_of_sequences.of(below)
-            layer[direction] = Sampled(forward(arch, seen, valid, steps, noise, integrate), seen)
+            layer[direction] = Sampled(
+                forward(arch, seen, valid, steps, noise, samples, integrate), seen
+            )
             own = layer[direction].paths.covariance[STATE]
             states = states + order.own_of_sequences.of(own)
         layers.append(layer)
@@ -74,8 +78,9 @@ def kernels_of_samples(
     x: Array,
     lengths: Array,
     steps: Array,
-    noise: Array,
+    noise: Noise,
     signs: Array | None,
+    samples: int,
     integrate: bool,
 ) -> tuple[Array, ...]:
     """NNGP and, if wanted, tangent kernel ``[P, P]`` of all outputs of all sequences.
@@ -85,15 +90,16 @@ def kernels_of_samples(
         x: ``[N, T, d]``.
         lengths: ``[N]``, 0 for rows that are there to fill up.
         steps: the largest length.
-        noise: ``[gates, T, N, S]``, see :mod:`ntkrnn.infinite._paths_noise`.
+        noise: what the paths are drawn with, see :mod:`ntkrnn.infinite._paths_noise`.
         signs: ``[layers directions, sources T P, S]``, the noise backwards; None for no tangent kernel.
+        samples: S.
         integrate: whether a gate that can be integrated exactly is.
     """
     capacity, directions = x.shape[1], arch.directions
     sequence, _ = paths_of(arch.readout, capacity, lengths)
     valid = jnp.arange(capacity, dtype=jnp.int32)[:, None] < lengths[None, :]
     orders = {d: orders_of(arch.readout, capacity, lengths, steps, d == "backward") for d in directions}
-    layers = _forwards(arch, orders, x, valid, steps, noise, integrate)
+    layers = _forwards(arch, orders, x, valid, steps, noise, samples, integrate)
     share = arch.v_std**2 / len(directions)
     nngp = jnp.zeros((len(sequence),) * 2, x.dtype)
     for direction, order in orders.items():

@@ -15,7 +15,7 @@ Random numbers come from NumPy: the same on every device, and nothing to compile
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,16 +29,25 @@ SAMPLES_PER_COORDINATE = 4
 """Samples for each coordinate of the noise from which whitening it leaves enough of it random."""
 
 
-@jax.jit
-def _whitened(z: Array) -> Array:
-    """``[gates, n, S]`` with ``z z^T = S`` for every gate."""
+class Noise(NamedTuple):
+    """Standard normals, as they are drawn; with pairs they stand for twice as many samples."""
 
-    def white(one: Array) -> Array:
+    z: Array
+    """``[gates, T, N, D]``"""
+    white: Array | None
+    """``[gates, T N, T N]``, lower triangular: what makes the samples of a gate white."""
+
+
+@jax.jit
+def _whitening(z: Array) -> Array:
+    """``[gates, n, n]``: the inverse Cholesky factors of ``z z^T/D`` for ``[gates, n, D]``."""
+
+    def of(one: Array) -> Array:
         gram = jax.lax.dot_general(one, one, (((1,), (1,)), ((), ())), precision="highest")
         root = jnp.linalg.cholesky(gram / one.shape[1])
-        return jax.scipy.linalg.solve_triangular(root, one, lower=True)
+        return jax.scipy.linalg.solve_triangular(root, jnp.eye(len(root), dtype=one.dtype), lower=True)
 
-    return jax.lax.map(white, z)
+    return jax.lax.map(of, z)
 
 
 def _sobol(random: np.random.Generator, gates: int, steps: int, n: int, samples: int) -> np.ndarray:
@@ -52,11 +61,11 @@ def _sobol(random: np.random.Generator, gates: int, steps: int, n: int, samples:
 
 def forward_noise(
     random: np.random.Generator, gates: int, steps: int, n: int, samples: int, kind: str, dtype: Any
-) -> Array:
-    """Standard normals ``[gates, T, N, S]``.
+) -> Noise:
+    """What paths are drawn with.
 
     Args:
-        random: where they come from.
+        random: where it comes from.
         gates: number of gates.
         steps: T.
         n: N.
@@ -64,17 +73,37 @@ def forward_noise(
         kind: one of :data:`KINDS`; "sobol" is a scrambled net in as many dimensions, for comparison.
         dtype: floating dtype.
 
-    Cost: gates S (N T)^2 multiply-adds for those that are white.
+    Cost: gates S (N T)^2/2 multiply-adds for white pairs.
     """
     if kind == "sobol":
-        return jnp.asarray(_sobol(random, gates, steps, n, samples), dtype)
+        return Noise(jnp.asarray(_sobol(random, gates, steps, n, samples), dtype), None)
     drawn = samples // 2 if "pairs" in kind else samples
     z = jnp.asarray(random.standard_normal((gates, steps * n, drawn), np.dtype(dtype)))
-    if "white" in kind:
-        z = _whitened(z)
-    if "pairs" in kind:
-        z = jnp.concatenate([z, -z], axis=-1)
-    return z.reshape(gates, steps, n, samples)
+    white = _whitening(z) if "white" in kind else None
+    return Noise(z.reshape(gates, steps, n, drawn), white)
+
+
+def drawn_with(rows: Array, noise: Noise, gates: tuple[int, ...]) -> Array:
+    """``[gates, N, D]``: a step of some gates that have the same covariance.
+
+    Args:
+        rows: ``[N, p, N]`` rows of the factor of the covariance.
+        noise: of all gates.
+        gates: which of them.
+    """
+    n, p, _ = rows.shape
+    flat = rows.reshape(n, p * n)
+    z = noise.z[jnp.asarray(gates), :p].reshape(len(gates), p * n, -1)
+    if noise.white is None:
+        return jnp.einsum("nk,gkd->gnd", flat, z, precision="highest")
+    # The rows are whitened rather than the noise: there are fewer of them than samples.
+    white = noise.white[jnp.asarray(gates), : p * n, : p * n]
+    return jnp.matmul(jnp.matmul(flat, white, precision="highest"), z, precision="highest")
+
+
+def with_opposites(a: Array, samples: int) -> Array:
+    """``[..., S]`` of ``[..., D]``: with pairs, the same with the opposite sign behind it."""
+    return a if a.shape[-1] == samples else jnp.concatenate([a, -a], axis=-1)
 
 
 def backward_noise(random: np.random.Generator, sets: int, count: int, samples: int) -> Array:

@@ -18,7 +18,7 @@ from ntkrnn.gram import bucket
 from ntkrnn.infinite._blocks import Block
 from ntkrnn.infinite._paths_exact import can_integrate
 from ntkrnn.infinite._paths_layers import kernels_of_samples
-from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, backward_noise, forward_noise
+from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, Noise, backward_noise, forward_noise
 from ntkrnn.infinite._replicates import Running, nothing, with_another
 
 FEWEST_SAMPLES = 2048
@@ -47,18 +47,19 @@ class Sides(NamedTuple):
     symmetric: bool
 
 
-@functools.partial(jax.jit, static_argnames=("form", "integrate"))
+@functools.partial(jax.jit, static_argnames=("form", "samples", "integrate"))
 def _program(
     form: Dense,
     scales: Any,
     x: Array,
     lengths: Array,
-    noise: Array,
+    noise: Noise,
     signs: Array | None,
+    samples: int,
     integrate: bool,
 ) -> tuple[Array, ...]:
     arch, steps = form.with_scales(scales), jnp.max(lengths)
-    return kernels_of_samples(arch, x, lengths, steps, noise, signs, integrate)
+    return kernels_of_samples(arch, x, lengths, steps, noise, signs, samples, integrate)
 
 
 def _can_integrate(arch: Dense, sides: Sides) -> bool:
@@ -101,8 +102,8 @@ def _noise(
     shape: tuple[int, ...],
     options: SampleOptions,
     tangent: bool,
-) -> tuple[Array, Array | None]:
-    """What drives a block of sequences ``[N, T, d]`` forwards, and backwards."""
+) -> tuple[Noise, Array | None, int]:
+    """What drives a block of sequences forwards and backwards, and for how many samples."""
     n, steps = shape[:2]
     samples = options.samples or max(FEWEST_SAMPLES, SAMPLES_PER_COORDINATE * n * steps)
     samples = 1 << (samples - 1).bit_length()
@@ -111,11 +112,12 @@ def _noise(
     dtype = jnp.result_type(float)
     forth = forward_noise(random, len(arch.cell.gates), steps, n, samples, kind, dtype)
     if not tangent:
-        return forth, None
+        return forth, None, samples
     sources = 1 if arch.cell.inner is None else 2
     outputs = steps if arch.readout == "sequence" else 1
     sets = arch.depth * len(arch.directions)
-    return forth, backward_noise(random, sets, sources * steps * n * outputs, samples)
+    back = backward_noise(random, sets, sources * steps * n * outputs, samples)
+    return forth, back, samples
 
 
 def _enter(out: np.ndarray, kernel: np.ndarray, block: Block, symmetric: bool) -> None:
