@@ -27,7 +27,8 @@ class GatedMemorySettings:
 
     Args:
         length: T.
-        dim: of a token, whose entries are N(0, 1).
+        dim: of a token, whose entries are N(0, 1); the more, the less does the distance of two tokens
+            vary.
         biases: means of the biases of the LSTM's forget gate and the GRU's update gate, increasing,
             at least two.
         cells: names out of ``CELLS``.
@@ -35,18 +36,17 @@ class GatedMemorySettings:
         b_std: of the biases.
         samples: neurons of a replicate; there are two.
         skip: lags left out of the fit; a token at lag 0 has not passed the gate.
-        floor: distances below it are left out of the fit, for float32 and the samples do not resolve
-            them.
+        floor: the fit ends before a distance below it, whose relative error is large.
         seed: from which all draws derive.
     """
 
     length: int = 32
-    dim: int = 4
+    dim: int = 16
     biases: tuple[float, ...] = axis((0.0, 1.0, 2.0))
     cells: tuple[str, ...] = axis(CELLS)
     repetitions: int = 8
     b_std: float = 0.3
-    samples: int = 1024
+    samples: int = 4096
     skip: int = 1
     floor: float = 1e-4
     seed: int = 0
@@ -54,7 +54,7 @@ class GatedMemorySettings:
     @classmethod
     def quick(cls) -> GatedMemorySettings:
         """The small setting."""
-        return cls(length=12, repetitions=6)
+        return cls(length=12, repetitions=6, samples=2048)
 
 
 def jobs(settings: GatedMemorySettings) -> Sequence[Job]:
