@@ -10,7 +10,6 @@ from ntkrnn._types import Outputs, Params
 from ntkrnn.architectures import Architecture, check_architecture
 from ntkrnn.cells import apply, fitting_input, init_params
 from ntkrnn.infinite import kernel_fn_of
-from ntkrnn.infinite._family import LIMITS
 
 
 class Network(NamedTuple):
@@ -119,19 +118,4 @@ def network(arch: Architecture) -> Network:
         _checks.finite("x", x, lengths)
         return apply(arch, params, x, lengths)
 
-    return Network(init_fn, apply_fn, _kernel_fn(arch))
-
-
-def _kernel_fn(arch: Architecture) -> Callable[..., Any]:
-    """That of the architecture, or a function that says that there is none."""
-    if arch.limit in LIMITS:
-        return kernel_fn_of(arch)
-
-    def kernel_fn(*args: Any, **options: Any) -> Any:
-        del args, options
-        raise NotImplementedError(
-            f"kernel_fn: there are no infinite-width kernels of the {arch.title}; average "
-            "ntkrnn.empirical_ntk_fn(arch) over wide networks."
-        )
-
-    return kernel_fn
+    return Network(init_fn, apply_fn, kernel_fn_of(arch))

@@ -76,7 +76,7 @@ def leaky_slope(name: str) -> float | None:
     return slope
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, field: str = "nonlinearity") -> str:
     """Return ``name`` if it is a known nonlinearity, and otherwise say what is known.
 
     Raises:
@@ -87,7 +87,7 @@ def check_name(name: str) -> str:
     near = difflib.get_close_matches(name, NAMED, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
-        f"nonlinearity: got {name!r}, expected one of {', '.join(sorted(NAMED))} or "
+        f"{field}: got {name!r}, expected one of {', '.join(sorted(NAMED))} or "
         f"'leaky_relu(slope)'.{hint} For any other smooth scalar function pass "
         "ntkrnn.dual.nonlinearity(fn)."
     )

@@ -11,25 +11,25 @@ from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity, check_nam
 READOUTS = ("last", "mean", "sequence")
 
 
-def normalised_nonlinearity(value: Any) -> str | Nonlinearity:
+def normalised_nonlinearity(value: Any, name: str = "nonlinearity") -> str | Nonlinearity:
     """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""
     if isinstance(value, dict):
         fields = {field.name for field in dataclasses.fields(Nonlinearity)}
         if "name" not in value or not set(value) <= fields:
             raise ValueError(
-                f"nonlinearity: got a mapping with the keys {sorted(map(str, value))}, expected those "
+                f"{name}: got a mapping with the keys {sorted(map(str, value))}, expected those "
                 f"of a Nonlinearity, {sorted(fields)}, as dataclasses.asdict gives them."
             )
         value = Nonlinearity(**value)
         if value.fn is None:
-            check_name(value.name)
+            check_name(value.name, name)
     if isinstance(value, Nonlinearity):
         plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
         return value.name if plain else value
     if isinstance(value, str):
-        return check_name(value)
+        return check_name(value, name)
     raise TypeError(
-        f"nonlinearity: got {value!r} of type {type(value).__name__}, expected a name such as "
+        f"{name}: got {value!r} of type {type(value).__name__}, expected a name such as "
         "'erf' or the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
         "ntkrnn.dual.nonlinearity(fn)."
     )

@@ -22,7 +22,10 @@ class Gated(Dense):
         """Normalise and validate every field."""
         super().__post_init__()
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        put("gate_nonlinearity", normalised_nonlinearity(self.gate_nonlinearity))
+        put(
+            "gate_nonlinearity",
+            normalised_nonlinearity(self.gate_nonlinearity, "gate_nonlinearity"),
+        )
         biased = self.part_names["b"]
         put("b_mean", per_gate("b_mean", self.b_mean, biased, _checks.finite_float, every=True))
 
