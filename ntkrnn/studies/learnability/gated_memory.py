@@ -239,7 +239,7 @@ def _figure(settings: GatedMemorySettings, arrays: Mapping[str, np.ndarray]) -> 
     )
     return plots(
         shown,
-        title="The bias of the forget gate sets how far back the kernel looks",
+        title="The bias of the forget or update gate sets how far back the kernel looks",
         subtitle=f"One of {settings.length} tokens replaced; tokens N(0, I), d = {settings.dim}, "
         f"b_std = {settings.b_std:g}; mean and standard deviation of {settings.repetitions} "
         "repetitions; carry alone: log E gate²",

@@ -375,7 +375,7 @@ def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.
     )  # fmt: skip
     for axes in figure.axes:
         axes.set_xticks(places, kinds)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
     return figure
 
 
