@@ -212,7 +212,8 @@ def conclude(settings: GatedFiniteWidthSettings, pieces: Mapping[str, Piece]) ->
         slope_finding(
             f"exponent of one network's relative error in m: {row.name}", widths, row.errors,
             relation="equals", predicted=-0.5, margin=0.1,
-            otherwise="Higher orders of 1/m show in narrow networks; take wider ones, or more.",
+            otherwise="Networks whose kernels have heavy tails need more seeds; in narrow ones higher "
+            "orders of 1/m show.",
         )
         for row in rows
     ]  # fmt: skip
