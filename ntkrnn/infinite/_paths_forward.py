@@ -83,7 +83,7 @@ def forward(
         samples: S.
         integrate: whether a gate that can be integrated exactly is.
 
-    Cost: ``S (N T)^2 (gates + 1)/2`` multiply-adds, ``O((N T)^3)`` for the factors.
+    Cost: ``D (N T)^2 gates/2 + S (N T)^2/2`` multiply-adds, ``O((N T)^3)`` for the factors.
     """
     cell, groups = arch.cell, groups_of(arch)
     _, capacity, n, drawn = noise.z.shape
