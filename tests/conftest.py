@@ -75,6 +75,21 @@ FLOAT32_IS_ENOUGH = (
     "test_the_output_at_the_start_is_zero_to_the_last_bit",
     "test_options_that_cannot_be_used_are_refused",
 )
+# Others compile the longest of their kind; the quick suite has simpler rows of the same test.
+LONG_TESTS = (
+    "test_agrees_with_monte_carlo",
+    "test_agrees_with_network[relu-deep]",
+    "test_both_routes_are_the_jacobian_product[gru-before-both-ways]",
+    "test_both_routes_are_the_jacobian_product[lstm-per-gate-deep-mean]",
+    "test_equals_a_loop_over_steps[mean-deep-bidirectional]",
+    "test_equals_a_loop_over_steps[sequence-deep-bidirectional]",
+    "test_equals_the_jacobian_product[only-b-deep]",
+    "test_equals_the_jacobian_product[relu-bidirectional-deep-sequence]",
+    "test_gradient_is_jax_s_own[gru-before-both-ways]",
+    "test_gradient_is_jax_s_own[lstm-per-gate-deep-mean]",
+    "test_same_tangent_kernel_as_flax[GRUCell-mean]",
+    "test_tiles_sides_and_order_change_the_noise_only[lstm]",
+)
 FLOAT64_FILES = ("test_conformance", "test_empirical")
 
 
@@ -87,6 +102,8 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "gpu" in item.keywords and not gpu:
             item.add_marker(pytest.mark.skip(reason="no GPU on this machine"))
+        if item.name in LONG_TESTS:
+            item.add_marker(pytest.mark.slow)
         name, _, rest = item.name.partition("[")
         if x64 and name in FLOAT32_IS_ENOUGH:
             item.add_marker(pytest.mark.slow)

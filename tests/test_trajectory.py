@@ -214,7 +214,7 @@ def test_being_killed_does_not_show(uninterrupted, tmp_path):
     assert_same(arrays_of(tmp_path), arrays_of(uninterrupted))
 
 
-def test_interruption_leaves_what_was_done(uninterrupted, tmp_path, monkeypatch):
+def test_interruption_leaves_what_was_done(uninterrupted, tmp_path, monkeypatch, request):
     """A real SIGINT, while the second run is about to be kept."""
     save = Pieces.save
 
@@ -224,6 +224,9 @@ def test_interruption_leaves_what_was_done(uninterrupted, tmp_path, monkeypatch)
         save(self, name, piece)
 
     monkeypatch.setattr(Pieces, "save", interrupted)
+    # Where tests run in the background of a shell, the signal is ignored from the start.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, handler))
     done = CliRunner().invoke(app, ["trajectory", *SMALL, "--out", str(tmp_path)])
     assert done.exit_code == 130, done.output
     assert "1 of 4 runs are kept" in " ".join(done.output.split())
