@@ -103,9 +103,12 @@ def test_distances_are_those_of_unit_vectors():
 
 @pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.1), (2.0, 1.3), (-1.0, 0.2)])
 def test_what_the_gate_passes(mean, variance):
-    density = stats.norm(mean, np.sqrt(variance)).pdf
+    size = np.sqrt(variance)
     value, _ = integrate.quad(
-        lambda a: density(a) / (1 + np.exp(-a)) ** 2, mean - 12, mean + 12, epsabs=1e-13
+        lambda a: stats.norm.pdf(a, mean, size) / (1 + np.exp(-a)) ** 2,
+        mean - 12,
+        mean + 12,
+        epsabs=1e-13,
     )
     # Poles of the sigmoid at a distance of pi slow the quadrature of 64 nodes down to this.
     assert memory.carried(mean, variance) == pytest.approx(np.log(value), abs=1e-8)
