@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,7 +40,7 @@ class LeakyScales(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
+class Dense(abc.ABC):
     """The fields that all of them have; :class:`ntkrnn.Elman` documents them.
 
     A cell names its parts and says what they make of a carry: :attr:`parts` and :attr:`cell`.
@@ -83,14 +84,14 @@ class Dense:
         put("trainable", normalised_trainable(self.trainable, BLOCKS))
 
     @property
+    @abc.abstractmethod
     def parts(self) -> tuple[Part, ...]:
         """The gates, in the order of their pre-activations."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def cell(self) -> Cell:
         """The cell in full: :meth:`gates_with` of the parts, and the elementwise function."""
-        raise NotImplementedError
 
     @property
     def part_names(self) -> dict[str, tuple[str, ...]]:

@@ -97,20 +97,15 @@ def _block_input(sides: Sides, block: Block) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _noise(
-    arch: Dense,
-    random: np.random.Generator,
-    shape: tuple[int, ...],
-    options: SampleOptions,
-    tangent: bool,
+    arch: Dense, random: np.random.Generator, x: np.ndarray, options: SampleOptions, tangent: bool
 ) -> tuple[Noise, Array | None, int]:
     """What drives a block of sequences forwards and backwards, and for how many samples."""
-    n, steps = shape[:2]
+    n, steps = x.shape[:2]
     samples = options.samples or max(FEWEST_SAMPLES, SAMPLES_PER_COORDINATE * n * steps)
     samples = 1 << (samples - 1).bit_length()
     enough = samples >= SAMPLES_PER_COORDINATE * n * steps
     kind = options.kind or ("white pairs" if enough else "plain")
-    dtype = jnp.result_type(float)
-    forth = forward_noise(random, len(arch.cell.gates), steps, n, samples, kind, dtype)
+    forth = forward_noise(random, len(arch.cell.gates), steps, n, samples, kind, x.dtype)
     if not tangent:
         return forth, None, samples
     sources = 1 if arch.cell.inner is None else 2
@@ -140,7 +135,6 @@ def _replicate(
 ) -> list[Array]:
     """Both kernels, ``[N1, N2]`` or ``[N1, N2, T, T]``, from one set of samples for all blocks."""
     form = dataclasses.replace(arch.form, width=2, out_dim=1)
-    integrate = options.integrate and _can_integrate(arch, sides)
     steps = sides.x1.shape[1]
     times = (steps, steps) if arch.readout == "sequence" else ()
     shape = (len(sides.x1), len(sides.x2), *times)
@@ -150,8 +144,8 @@ def _replicate(
         x, lengths = _block_input(sides, block)
         if x.shape not in drawn:  # common random numbers for all blocks of a size
             random = np.random.default_rng(seed)
-            drawn = {x.shape: _noise(arch, random, x.shape, options, tangent)}
-        kernels = _program(form, arch.scales, x, lengths, *drawn[x.shape], integrate)
+            drawn = {x.shape: _noise(arch, random, x, options, tangent)}
+        kernels = _program(form, arch.scales, x, lengths, *drawn[x.shape], options.integrate)
         for out, kernel in zip(found, kernels, strict=True):
             kernel = np.asarray(0.5 * (kernel + kernel.T))
             if times:
@@ -167,6 +161,7 @@ def estimates(
     """What is known after each replicate."""
     data = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)
     words = [int(word) for word in np.asarray(data).ravel()]
+    options = options._replace(integrate=options.integrate and _can_integrate(arch, sides))
     running: Any = None
     for replicate in range(MOST_REPLICATES):
         seed = [*words, replicate]

@@ -46,6 +46,7 @@ def _root(square: Array) -> Array:
 
 
 def nothing(like: tuple[Any, ...]) -> Running:
+    """Before the first replicate, for kernels of these shapes."""
     zero = tuple(jnp.zeros(a.shape, a.dtype) for a in like)
     return Running(jnp.zeros((), zero[0].dtype), zero, zero)
 
@@ -61,6 +62,11 @@ def relative_error(kernels: tuple[Array, ...], errors: tuple[Array, ...]) -> flo
 
 
 def check_tolerance(tolerance: Any, tracing: bool) -> None:
+    """Raise unless there is a tolerance that can be met.
+
+    Raises:
+        ValueError: for a tolerance of 0, or where JAX is tracing and no error is known.
+    """
     if not _checks.nonnegative_float("tolerance", tolerance) > 0:
         raise ValueError(f"tolerance: got {tolerance}, expected a number above 0, or None.")
     if tracing:
