@@ -1,6 +1,17 @@
 """Architectures as data: frozen, hashable dataclasses that every capability is a function of."""
 
-from ntkrnn.architectures._cell import INNER, INPUT, ONE, STATE, Cell, Factor, Gate, Term
+from ntkrnn.architectures._cell import (
+    INNER,
+    INPUT,
+    ONE,
+    STATE,
+    Cell,
+    Factor,
+    Gate,
+    GateFunction,
+    Memory,
+    Term,
+)
 from ntkrnn.architectures._dense import Dense, LeakyScales, Scales
 from ntkrnn.architectures._diagonal import Diagonal, DiagonalScales
 from ntkrnn.architectures._elman import Elman
@@ -27,8 +38,10 @@ __all__ = [
     "Elman",
     "Factor",
     "Gate",
+    "GateFunction",
     "Leaky",
     "LeakyScales",
+    "Memory",
     "MinimalGRU",
     "Scales",
     "Term",

@@ -54,16 +54,34 @@ class Gate(NamedTuple):
     """Added to the pre-activation: the mean of its bias."""
 
 
-class Factor(NamedTuple):
-    """A gate that multiplies the state on its way out and enters nothing else.
-
-    ``state = nonlinearity(gate + mean) * rest(carry)``: its pre-activations are independent of the
-    rest, so that expectations over it can be taken by themselves. The update must not read the state.
-    """
+class GateFunction(NamedTuple):
+    """What a gate lets through: a function of its pre-activation with its mean."""
 
     gate: int
     nonlinearity: str | Nonlinearity
+
+
+class Factor(NamedTuple):
+    """A gate that multiplies the state on its way out and enters nothing else.
+
+    ``state = of(gate) * rest(carry)``: its pre-activations are independent of the
+    rest, so that expectations over it can be taken by themselves. The update must not read the state.
+    """
+
+    of: GateFunction
     rest: Callable[[tuple[Array, ...]], Array]
+
+
+class Memory(NamedTuple):
+    """A vector of the carry of which a gate keeps a part, and to which others write a product.
+
+    ``carry' = keep(gate) * carry + prod write(gate)``, every gate with its mean and none of them twice:
+    keep and what is written are independent, and their covariances functions of those of the gates.
+    """
+
+    carry: int
+    keep: GateFunction
+    write: tuple[GateFunction, ...]
 
 
 class Cell(NamedTuple):
@@ -80,6 +98,8 @@ class Cell(NamedTuple):
     """Number of vectors in the carry."""
     factor: Factor | None = None
     """What can be integrated by itself, if there is such a gate."""
+    memory: Memory | None = None
+    """A vector of the carry whose sampled moments can be corrected by exact ones."""
 
     @property
     def outer_gates(self) -> int:

@@ -17,18 +17,25 @@ from matplotlib.figure import Figure
 from ntkrnn import GRU, LSTM, empirical_nngp_fn, empirical_ntk_fn, network
 from ntkrnn.architectures import Dense
 from ntkrnn.bench._run import median_seconds
-from ntkrnn.infinite import SampleOptions, sampled_kernel_fn
+from ntkrnn.infinite import Exact, SampleOptions, sampled_kernel_fn
 
 ERROR = 0.01
 """The error whose cost is compared."""
 CHANNELS = 8
+ALL = Exact(factor=True, memory=True)
+NONE = Exact(factor=False, memory=False)
 WAYS = {
-    "plain": SampleOptions(kind="plain", integrate=False),
-    "pairs": SampleOptions(kind="pairs", integrate=False),
-    "white": SampleOptions(kind="white", integrate=False),
-    "white pairs": SampleOptions(kind="white pairs", integrate=False),
-    "Sobol": SampleOptions(kind="sobol", integrate=False),
-    "white pairs, output gate integrated": SampleOptions(kind="white pairs"),
+    "plain": SampleOptions(kind="plain", exact=NONE),
+    "pairs": SampleOptions(kind="pairs", exact=NONE),
+    "white": SampleOptions(kind="white", exact=NONE),
+    "white pairs": SampleOptions(kind="white pairs", exact=NONE),
+    "Sobol": SampleOptions(kind="sobol", exact=NONE),
+    "white pairs, output gate integrated": SampleOptions(
+        kind="white pairs", exact=ALL._replace(memory=False)
+    ),
+    "white pairs, output gate integrated, memory corrected": SampleOptions(
+        kind="white pairs", exact=ALL
+    ),
 }
 
 
@@ -75,7 +82,7 @@ def ways(quick: bool = False) -> list[Way]:
     for arch in (LSTM(), GRU()):
         plain: Way | None = None
         for name, options in WAYS.items():
-            if options.integrate and arch.cell.factor is None:
+            if any(options.exact) and arch.cell.factor is None:
                 continue
             kernel_fn = functools.partial(sampled_kernel_fn(arch, options), x, samples=samples)
             kernels = kernel_fn(replicates=replicates)

@@ -3,6 +3,7 @@
 from ntkrnn.infinite._family import kernel_fn_of
 from ntkrnn.infinite._neurons import MOST_SAMPLES, REPLICATES, SAMPLES
 from ntkrnn.infinite._nodes import METHODS, Plan, plan_of, replicates_of
+from ntkrnn.infinite._paths_exact import Exact
 from ntkrnn.infinite._paths_replicate import SampleOptions
 from ntkrnn.infinite._replicates import AccuracyWarning
 from ntkrnn.infinite._sampled import sampled_kernel_fn
@@ -15,6 +16,7 @@ __all__ = [
     "REPLICATES",
     "SAMPLES",
     "AccuracyWarning",
+    "Exact",
     "GramInputs",
     "Plan",
     "SampleOptions",

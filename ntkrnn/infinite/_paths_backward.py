@@ -83,7 +83,7 @@ def backward(
     sources = (STATE,) if cell.inner is None else (STATE, INNER)
     shape = (len(sources), capacity, count, samples)
     noise: dict[str, Array] = dict(zip(sources, signs.astype(dtype).reshape(shape), strict=True))
-    left_out = None if back.exact is None or cell.factor is None else cell.factor.gate
+    left_out = None if back.exact is None or cell.factor is None else cell.factor.of.gate
     kept = [tuple(gate for gate in group.gates if gate != left_out) for group in groups]
     every_path = count == paths.carries[0].shape[1]
 

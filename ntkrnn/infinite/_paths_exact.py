@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
+from ntkrnn.architectures import Cell, GateFunction
 from ntkrnn.dual import nonlinearity, pair_function, truncation_error
 
 LARGEST_ERROR = 1e-4
@@ -19,6 +20,15 @@ LARGEST_ERROR = 1e-4
 
 Expectation = Callable[[Array, Array, Array], Array]
 """``(covariance, variance, variance) -> expectation``, elementwise with broadcasting."""
+
+
+class Exact(NamedTuple):
+    """What of a cell is not left to samples."""
+
+    factor: bool
+    """The gate that multiplies the state on its way out."""
+    memory: bool
+    """The covariance of what is remembered, as far as it is known; with the former only."""
 
 
 class ExactGate(NamedTuple):
@@ -40,8 +50,7 @@ def _shifted(spec: str | Nonlinearity, mean: float) -> str | Nonlinearity:
 
 
 @functools.lru_cache(maxsize=32)
-def exact_gate(spec: str | Nonlinearity, mean: float) -> ExactGate:
-    """The expectations of a gate with this function and mean."""
+def _exact_gate(spec: str | Nonlinearity, mean: float) -> ExactGate:
     pair = pair_function(_shifted(spec, mean))
 
     def expectations(c: Array, q1: Array, q2: Array) -> tuple[Array, Array]:
@@ -53,10 +62,19 @@ def exact_gate(spec: str | Nonlinearity, mean: float) -> ExactGate:
     )
 
 
+def exact_gate(cell: Cell, of: GateFunction) -> ExactGate:
+    """The expectations of what a gate of a cell lets through."""
+    return _exact_gate(of.nonlinearity, cell.gates[of.gate].mean)
+
+
 @functools.lru_cache(maxsize=256)
-def can_integrate(spec: str | Nonlinearity, mean: float, octave: int) -> bool:
-    """Whether the expectations of a gate are accurate up to the variance ``2 ** octave``."""
+def _accurate(spec: str | Nonlinearity, mean: float, octave: int) -> bool:
     try:
         return truncation_error(_shifted(spec, mean), 2.0**octave) <= LARGEST_ERROR
     except ValueError:  # not smooth enough for an expansion
         return False
+
+
+def can_integrate(cell: Cell, of: GateFunction, octave: int) -> bool:
+    """Whether the expectations of a gate are accurate up to the variance ``2 ** octave``."""
+    return _accurate(of.nonlinearity, cell.gates[of.gate].mean, octave)

@@ -20,8 +20,9 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, STATE, Dense
-from ntkrnn.infinite._paths_exact import exact_gate
+from ntkrnn.infinite._paths_exact import Exact, exact_gate
 from ntkrnn.infinite._paths_groups import groups_of
+from ntkrnn.infinite._paths_memory import Moments, Recall, nothing_remembered, remembered
 from ntkrnn.infinite._paths_noise import Noise, drawn_with, with_opposites
 from ntkrnn.infinite._paths_process import Factor, grow, nothing
 from ntkrnn.infinite._paths_time import (
@@ -58,9 +59,12 @@ class _Loop(NamedTuple):
     """Covariances of the sources ``[T, N, T, N]``, up to the step."""
     inner: Array | None
     """``[T, N, S]``"""
-    rest: tuple[Array, Array, Array] | None
-    """Of a gate that is integrated: what it multiplies ``[T, N, S]``, the covariance of that, and the
-    variances of the gate ``[T, N]``."""
+    variances: tuple[Array, ...]
+    """Of the gates of each group, ``[T, N]``."""
+    rest: tuple[Array, Array] | None
+    """Of a gate that is integrated: what it multiplies ``[T, N, S]``, and the covariance of that."""
+    recall: Recall | None
+    """With a memory whose moments are corrected."""
 
 
 def forward(
@@ -70,7 +74,7 @@ def forward(
     steps: Array,
     noise: Noise,
     samples: int,
-    integrate: bool,
+    exact: Exact,
 ) -> Paths:
     """Sample a layer in one direction.
 
@@ -81,14 +85,15 @@ def forward(
         steps: how many steps there are in the longest.
         noise: what the paths are drawn with.
         samples: S.
-        integrate: whether a gate that can be integrated exactly is.
+        exact: what is not left to samples.
 
     Cost: ``D (N T)^2 gates/2 + S (N T)^2/2`` multiply-adds, ``O((N T)^3)`` for the factors.
     """
     cell, groups = arch.cell, groups_of(arch)
     _, capacity, n, drawn = noise.z.shape
-    out = cell.factor if integrate else None
-    expectation = None if out is None else exact_gate(out.nonlinearity, cell.gates[out.gate].mean).value
+    out = cell.factor if exact.factor else None
+    memory = cell.memory if exact.memory else None
+    expectation = None if out is None else exact_gate(cell, out.of).value
 
     def sample(k: int, t: Array, p: int, loop: _Loop) -> tuple[_Loop, dict[int, Array], Array]:
         """The gates of a group at step t, with their means, and the row of their covariance."""
@@ -104,9 +109,11 @@ def forward(
         a = drawn_with(rows, noise, group.gates)
         factors = (*loop.factors[:k], factor, *loop.factors[k + 1 :])
         pre = (*loop.pre[:k], put(loop.pre[k], t, a), *loop.pre[k + 1 :])
+        q = put(loop.variances[k], t, jnp.diagonal(at_step(jnp.swapaxes(row, 0, 1), t)))
+        variances = (*loop.variances[:k], q, *loop.variances[k + 1 :])
         a = with_opposites(a, samples)
         values = {gate: a[j] + cell.gates[gate].mean for j, gate in enumerate(group.gates)}
-        return loop._replace(factors=factors, pre=pre), values, row
+        return loop._replace(factors=factors, pre=pre, variances=variances), values, row
 
     def body(p: int, t: Array, loop: _Loop) -> _Loop:
         inside = at_step(valid, t)[:, None]
@@ -127,22 +134,30 @@ def forward(
                     loop, found, covariances[k] = sample(k, t, p, loop)
                     values |= found
         new = cell.update(tuple(values[k] for k in range(len(cell.gates))), before)
+        recall = loop.recall
+
+        def moments(gate: int) -> Moments:
+            (k,) = (k for k, group in enumerate(groups) if gate in group.gates)
+            q = loop.variances[k]
+            return Moments(covariances[k], at_step(q, t), q[:p])
+
+        if memory is not None and recall is not None:
+            recall, more = remembered(cell, recall, t, p, values, moments, valid)
+            new = tuple(c + more if k == memory.carry else c for k, c in enumerate(new))
         new = tuple(jnp.where(inside, c, 0) for c in new)
         carries = tuple(put(old, t, c) for old, c in zip(loop.carries, new, strict=True))
         if out is None or expectation is None or loop.rest is None:
             row, rest = mean_products(new[0], carries[0][:p]), None
         else:
-            held, means, variances = loop.rest
+            held, means = loop.rest
             left = jnp.where(inside, out.rest(new), 0)
             held = put(held, t, left)
             of_rest = mean_products(left, held[:p])
-            (k,) = (k for k, group in enumerate(groups) if out.gate in group.gates)
-            q = jnp.diagonal(at_step(jnp.swapaxes(covariances[k], 0, 1), t))
-            variances = put(variances, t, q)
-            gate = expectation(covariances[k], q[:, None, None], variances[None, :p])
-            row, rest = of_rest * gate, (held, put(means, t, of_rest), variances)
+            covariance, q, qs = moments(out.of.gate)
+            gate = expectation(covariance, q[:, None, None], qs[None])
+            row, rest = of_rest * gate, (held, put(means, t, of_rest))
         rows = {**loop.rows, STATE: put(loop.rows[STATE], t, row)}
-        return loop._replace(carries=carries, rows=rows, rest=rest)
+        return loop._replace(carries=carries, rows=rows, rest=rest, recall=recall)
 
     dtype = noise.z.dtype
     square = jnp.zeros((capacity, n, capacity, n), dtype)
@@ -153,7 +168,9 @@ def forward(
         (vector,) * cell.carries,
         {STATE: square} if cell.inner is None else {STATE: square, INNER: square},
         None if cell.inner is None else vector,
-        None if out is None else (vector, square, jnp.zeros((capacity, n), dtype)),
+        tuple(jnp.zeros((capacity, n), dtype) for _ in groups),
+        None if out is None else (vector, square),
+        None if memory is None else nothing_remembered(capacity, n, samples, dtype),
     )
     for first, end in segments(capacity, n):
         loop = jax.lax.fori_loop(first, jnp.minimum(end, steps), functools.partial(body, end), loop)

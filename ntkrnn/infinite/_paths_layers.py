@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import STATE, Dense
 from ntkrnn.infinite._paths_backward import Reversed, backward
-from ntkrnn.infinite._paths_exact import exact_gate
+from ntkrnn.infinite._paths_exact import Exact, exact_gate
 from ntkrnn.infinite._paths_forward import Paths, forward
 from ntkrnn.infinite._paths_groups import covariance_of, groups_of
 from ntkrnn.infinite._paths_noise import Noise
@@ -38,12 +38,12 @@ def _exact(arch: Dense, layer: Sampled) -> Array:
     """``E gate'(a) gate'(a') * E rest rest'`` of the gate that is integrated, ``[T, N, T, N]``."""
     cell = arch.cell
     assert cell.factor is not None and layer.paths.rest is not None
-    k = cell.factor.gate
+    k = cell.factor.of.gate
     group = next(group for group in groups_of(arch) if k in group.gates)
     c = covariance_of(group.squares, group.source, layer.paths.covariance, layer.below)
     n = c.shape[1]
     q = jnp.diagonal(c.reshape(-1, c.shape[0] * n)).reshape(-1, n)
-    slope = exact_gate(cell.factor.nonlinearity, cell.gates[k].mean).slope
+    slope = exact_gate(cell, cell.factor.of).slope
     return slope(c, q[:, :, None, None], q[None, None]) * layer.paths.rest
 
 
@@ -55,7 +55,7 @@ def _forwards(
     steps: Array,
     noise: Noise,
     samples: int,
-    integrate: bool,
+    exact: Exact,
 ) -> list[dict[str, Sampled]]:
     """``[layer][direction]``"""
     below, layers = _products(x, valid), []
@@ -63,9 +63,7 @@ def _forwards(
         layer, states = {}, jnp.zeros_like(below)
         for direction, order in orders.items():
             seen = order.own_of_sequences.of(below)
-            layer[direction] = Sampled(
-                forward(arch, seen, valid, steps, noise, samples, integrate), seen
-            )
+            layer[direction] = Sampled(forward(arch, seen, valid, steps, noise, samples, exact), seen)
             own = layer[direction].paths.covariance[STATE]
             states = states + order.own_of_sequences.of(own)
         layers.append(layer)
@@ -81,7 +79,7 @@ def kernels_of_samples(
     noise: Noise,
     signs: Array | None,
     samples: int,
-    integrate: bool,
+    exact: Exact,
 ) -> tuple[Array, ...]:
     """NNGP and, if wanted, tangent kernel ``[P, P]`` of all outputs of all sequences.
 
@@ -99,7 +97,7 @@ def kernels_of_samples(
     sequence, _ = paths_of(arch.readout, capacity, lengths)
     valid = jnp.arange(capacity, dtype=jnp.int32)[:, None] < lengths[None, :]
     orders = {d: orders_of(arch.readout, capacity, lengths, steps, d == "backward") for d in directions}
-    layers = _forwards(arch, orders, x, valid, steps, noise, samples, integrate)
+    layers = _forwards(arch, orders, x, valid, steps, noise, samples, exact)
     share = arch.v_std**2 / len(directions)
     nngp = jnp.zeros((len(sequence),) * 2, x.dtype)
     for direction, order in orders.items():
@@ -120,10 +118,10 @@ def kernels_of_samples(
                 outside = share * read[:, :, None, None] * read[None, None]
             else:
                 outside = order.reverse_of_paths.of(sent)
-            exact = None
-            if integrate and arch.cell.factor is not None:
-                exact = order.reverse_of_own.of(_exact(arch, layer))
-            back = Reversed(outside, order.reverse_of_own.inside, sequence, exact)
+            left = None
+            if exact.factor and arch.cell.factor is not None:
+                left = order.reverse_of_own.of(_exact(arch, layer))
+            back = Reversed(outside, order.reverse_of_own.inside, sequence, left)
             own = signs[depth * len(directions) + index]
             found = backward(arch, layer.paths, back, steps, own)
             for group, deltas in zip(groups_of(arch), found, strict=True):

@@ -39,8 +39,11 @@ def nothing(steps: int, n: int, dtype: Any) -> Factor:
     return Factor(zero, zero)
 
 
-def _root(conditional: Array, variance: Array) -> tuple[Array, Array]:
-    """R with ``R R^T`` the positive part of ``conditional`` ``[N, N]``, and its generalised inverse."""
+def _root(conditional: Array, variance: Array, symmetric: bool) -> tuple[Array, Array]:
+    """R with ``R R^T`` the positive part of ``conditional`` ``[N, N]``, and its generalised inverse.
+
+    Of all R the one that is symmetric, up to units, or one with as few columns as there can be.
+    """
     positive = variance > 0
     scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
     unit = jnp.where(positive, 1 / jnp.where(positive, scale, 1), 0)
@@ -49,10 +52,13 @@ def _root(conditional: Array, variance: Array) -> tuple[Array, Array]:
     kept = values > TOLERANCE[values.dtype.name]
     roots = jnp.where(kept, jnp.sqrt(jnp.where(kept, values, 1)), 0)
     inverse = jnp.where(kept, 1 / jnp.where(kept, roots, 1), 0)
-    return scale[:, None] * vectors * roots, (vectors * inverse).T * unit[None, :]
+    root, unroot = vectors * roots, vectors * inverse
+    if symmetric:
+        root, unroot = (jnp.matmul(r, vectors.T, precision="highest") for r in (root, unroot))
+    return scale[:, None] * root, unroot.T * unit[None, :]
 
 
-def grow(factor: Factor, t: Array, row: Array) -> tuple[Factor, Array]:
+def grow(factor: Factor, t: Array, row: Array, symmetric: bool = False) -> tuple[Factor, Array]:
     """Learn the covariance of step t with itself and with every earlier one.
 
     Args:
@@ -60,6 +66,9 @@ def grow(factor: Factor, t: Array, row: Array) -> tuple[Factor, Array]:
         t: the step.
         row: ``[N, p, N]``, with p the static number of steps that are looked at, more than t; what
             stands in it for steps after t is not read.
+        symmetric: whether a step has the symmetric root of its own covariance, for which near
+            covariances have near factors. Otherwise it has few columns: the fewer there are that a
+            coordinate is made of, the smaller is the fourth moment that signs give it.
 
     Returns:
         What is known now, and the rows of L ``[N, p, N]`` that the step is drawn with.
@@ -73,7 +82,7 @@ def grow(factor: Factor, t: Array, row: Array) -> tuple[Factor, Array]:
     dot = lambda a, b: jnp.matmul(a, b, precision="highest")  # noqa: E731
     past = dot(known, inverse.T)
     own = jax.lax.dynamic_index_in_dim(row, t, axis=1, keepdims=False)
-    root, unroot = _root(own - dot(past, past.T), jnp.diagonal(own))
+    root, unroot = _root(own - dot(past, past.T), jnp.diagonal(own), symmetric)
 
     def put(whole: Array, part: Array, block: Array) -> tuple[Array, Array]:
         rows = jax.lax.dynamic_update_index_in_dim(part.reshape(n, p, n), block, t, axis=1)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Dense
+from ntkrnn.architectures import Dense, GateFunction
 from ntkrnn.gram import bucket
 from ntkrnn.infinite._blocks import Block
-from ntkrnn.infinite._paths_exact import can_integrate
+from ntkrnn.infinite._paths_exact import Exact, can_integrate
 from ntkrnn.infinite._paths_layers import kernels_of_samples
 from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, Noise, backward_noise, forward_noise
 from ntkrnn.infinite._replicates import Running, nothing, with_another
@@ -28,13 +28,18 @@ BOUNDED = ("tanh", "erf", "sin", "cos", "sigmoid", "sign", "step")
 """Nonlinearities with values between -1 and 1."""
 
 
+NOT_NEGATIVE = ("sigmoid",)
+"""Those of them that are smooth and have no negative values."""
+
+
 class SampleOptions(NamedTuple):
     """How the samples are drawn; all but the first are there to be measured."""
 
     samples: int | None = None
     kind: str | None = None
     """See :data:`ntkrnn.infinite._paths_noise.KINDS`; None for what there are samples enough for."""
-    integrate: bool = True
+    exact: Exact = Exact(factor=True, memory=True)
+    """Where the cell allows it."""
 
 
 class Sides(NamedTuple):
@@ -47,7 +52,7 @@ class Sides(NamedTuple):
     symmetric: bool
 
 
-@functools.partial(jax.jit, static_argnames=("form", "samples", "integrate"))
+@functools.partial(jax.jit, static_argnames=("form", "samples", "exact"))
 def _program(
     form: Dense,
     scales: Any,
@@ -56,23 +61,31 @@ def _program(
     noise: Noise,
     signs: Array | None,
     samples: int,
-    integrate: bool,
+    exact: Exact,
 ) -> tuple[Array, ...]:
     arch, steps = form.with_scales(scales), jnp.max(lengths)
-    return kernels_of_samples(arch, x, lengths, steps, noise, signs, samples, integrate)
+    return kernels_of_samples(arch, x, lengths, steps, noise, signs, samples, exact)
 
 
-def _can_integrate(arch: Dense, sides: Sides) -> bool:
-    """Whether there is a gate to integrate, and no variance exceeds what its expansion is made for."""
-    factor = arch.cell.factor
+def _possible(arch: Dense, sides: Sides, wanted: Exact) -> Exact:
+    """What the cell allows, as far as no variance exceeds what an expansion is made for."""
+    cell = arch.cell
     functions = [getattr(arch, f, "tanh") for f in ("nonlinearity", "gate_nonlinearity")]
-    if factor is None or not all(f in BOUNDED for f in functions):
-        return False
+    if cell.factor is None or not all(f in BOUNDED for f in functions):
+        return Exact(factor=False, memory=False)
     squares = [np.square(x, dtype=np.float64).mean(-1).max() for x in (sides.x1, sides.x2)]
     w, u, b = (max(s) if isinstance(s, tuple) else s for s in arch.scales[:3])
     bound = w**2 + u**2 * max(1.0, *squares) + b**2
     octave = max(0, math.ceil(math.log2(bound))) if bound > 0 else 0
-    return can_integrate(factor.nonlinearity, arch.cell.gates[factor.gate].mean, octave)
+
+    def known(*gates: GateFunction) -> bool:
+        return all(can_integrate(cell, g, octave) for g in gates)
+
+    factor, memory = wanted.factor and known(cell.factor.of), False
+    if factor and wanted.memory and cell.memory is not None:
+        keep = cell.memory.keep
+        memory = keep.nonlinearity in NOT_NEGATIVE and known(keep, *cell.memory.write)
+    return Exact(factor, memory)
 
 
 def sides_of(x1: Any, x2: Any, lengths1: Any, lengths2: Any, symmetric: bool) -> Sides:
@@ -145,7 +158,11 @@ def _replicate(
         if x.shape not in drawn:  # common random numbers for all blocks of a size
             random = np.random.default_rng(seed)
             drawn = {x.shape: _noise(arch, random, x, options, tangent)}
-        kernels = _program(form, arch.scales, x, lengths, *drawn[x.shape], options.integrate)
+        noise, signs, samples = drawn[x.shape]
+        exact = options.exact
+        if samples < SAMPLES_PER_COORDINATE * x.shape[0] * x.shape[1]:
+            exact = exact._replace(memory=False)  # their moments are too far from what they should be
+        kernels = _program(form, arch.scales, x, lengths, noise, signs, samples, exact)
         for out, kernel in zip(found, kernels, strict=True):
             kernel = np.asarray(0.5 * (kernel + kernel.T))
             if times:
@@ -161,7 +178,7 @@ def estimates(
     """What is known after each replicate."""
     data = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)
     words = [int(word) for word in np.asarray(data).ravel()]
-    options = options._replace(integrate=options.integrate and _can_integrate(arch, sides))
+    options = options._replace(exact=_possible(arch, sides, options.exact))
     running: Any = None
     for replicate in range(MOST_REPLICATES):
         seed = [*words, replicate]
