@@ -8,7 +8,8 @@ from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
 from ntkrnn.bench._run import Result, measure, record, table
-from ntkrnn.bench._sampling import Sampling, costs_figure, sampling
+from ntkrnn.bench._sampling import Sampling, sampling
+from ntkrnn.bench._sampling_costs import costs_figure
 from ntkrnn.bench._scaling import Scaling, scaling, scaling_figure
 from ntkrnn.bench._training import training_rows
 

@@ -1,186 +1,20 @@
-"""What a sampled kernel costs: by the way that samples are drawn, and against averages of networks.
-
-Errors are relative, in the Frobenius norm. An estimate from independent pieces of error e and seconds s
-each has the error ``e sqrt(s/budget)`` after a budget of seconds: ``e^2 s`` is the seconds to error 1.
-"""
+"""Everything about the cost of sampled kernels."""
 
 from __future__ import annotations
 
-import functools
-import time
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from ntkrnn import GRU, LSTM, empirical_nngp_fn, empirical_ntk_fn, network
-from ntkrnn.architectures import Dense
-from ntkrnn.bench._run import median_seconds
-from ntkrnn.infinite import Exact, SampleOptions, sampled_kernel_fn
-
-ERROR = 0.01
-"""The error whose cost is compared."""
-CHANNELS = 8
-ALL = Exact(factor=True, memory=True)
-NONE = Exact(factor=False, memory=False)
-WAYS = {
-    "plain": SampleOptions(kind="plain", exact=NONE),
-    "pairs": SampleOptions(kind="pairs", exact=NONE),
-    "white": SampleOptions(kind="white", exact=NONE),
-    "white pairs": SampleOptions(kind="white pairs", exact=NONE),
-    "Sobol": SampleOptions(kind="sobol", exact=NONE),
-    "white pairs, output gate integrated": SampleOptions(
-        kind="white pairs", exact=ALL._replace(memory=False)
-    ),
-    "white pairs, output gate integrated, memory corrected": SampleOptions(
-        kind="white pairs", exact=ALL
-    ),
-}
-
-
-class Way(NamedTuple):
-    """One way of drawing samples; errors are those of one replicate."""
-
-    cell: str
-    name: str
-    nngp_error: float
-    ntk_error: float
-    seconds: float
-    nngp_gain: float
-    """Seconds to an error with plain samples, in units of those of this way."""
-    ntk_gain: float
-
-
-class Cost(NamedTuple):
-    """Seconds to an error of :data:`ERROR` in both kernels' norms."""
-
-    n: int
-    steps: int
-    width: int
-    """That costs least."""
-    sampled: tuple[float, float]
-    """NNGP, NTK."""
-    networks: tuple[float, float]
-    """By averaging networks, the best width for each; infinite if every width is biased by more."""
-
-
-def _data(n: int, steps: int) -> jax.Array:
-    return jax.random.normal(jax.random.key(7), (n, steps, CHANNELS))
-
-
-def _error(kernels: Any, name: str, replicates: int) -> float:
-    norm = np.linalg.norm
-    own = norm(getattr(kernels, f"{name}_error")) * replicates**0.5
-    return float(own / norm(getattr(kernels, name)))
-
-
-def ways(quick: bool = False) -> list[Way]:
-    """Measure every way of drawing samples."""
-    n, steps, samples, replicates = (4, 4, 256, 8) if quick else (16, 8, 2048, 24)
-    x, found = _data(n, steps), []
-    for arch in (LSTM(), GRU()):
-        plain: Way | None = None
-        for name, options in WAYS.items():
-            if any(options.exact) and arch.cell.factor is None:
-                continue
-            kernel_fn = functools.partial(sampled_kernel_fn(arch, options), x, samples=samples)
-            kernels = kernel_fn(replicates=replicates)
-            seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=4)), 3) / 4
-            nngp, ntk = (_error(kernels, kernel, replicates) for kernel in ("nngp", "ntk"))
-            way = Way(arch.kind, name, nngp, ntk, seconds, 1.0, 1.0)
-            plain = way if plain is None else plain
-            gains = [
-                (getattr(plain, field) / getattr(way, field)) ** 2 * plain.seconds / seconds
-                for field in ("nngp_error", "ntk_error")
-            ]
-            found.append(way._replace(nngp_gain=gains[0], ntk_gain=gains[1]))
-    return found
-
-
-def _networks(arch: Dense, x: jax.Array, seeds: int, limit: Any) -> tuple[float, list[Any]]:
-    """Seconds of the kernels of one network, and for each its squared error and squared bias."""
-    init_fn = network(arch).init_fn
-    nngp_fn, ntk_fn = empirical_nngp_fn(arch), empirical_ntk_fn(arch)
-    both = jax.jit(lambda params: (nngp_fn(x, None, params), ntk_fn(x, None, params)))
-    kernels = []
-    for seed in range(seeds):
-        params = init_fn(jax.random.key(seed), x.shape)[1]
-        kernels.append([np.asarray(k, np.float64) for k in both(params)])
-    seconds = median_seconds(lambda: both(params), 3)  # without the time to draw the parameters
-    found = []
-    for k, name in enumerate(("nngp", "ntk")):
-        own = np.stack([one[k] for one in kernels])
-        size = float(np.linalg.norm(getattr(limit, name)) ** 2)
-        variance = float(own.var(axis=0, ddof=1).sum()) / size
-        off = float(((own.mean(axis=0) - getattr(limit, name)) ** 2).sum()) / size
-        noise = float((np.asarray(getattr(limit, f"{name}_error")) ** 2).sum()) / size
-        found.append((variance, off - variance / seeds - noise))
-    return seconds, found
-
-
-def costs(quick: bool = False) -> list[Cost]:
-    """Seconds to the same error, by sampling and by averaging networks of the best width.
-
-    A network of width m is off by c/m on average: c is fitted to what its mean over many networks is
-    found to be off by, beyond the noise. An average of networks cannot be better than that.
-    """
-    sizes = ((2, 4), (4, 4)) if quick else ((8, 8), (16, 16), (64, 16))
-    widths = (16, 32) if quick else (64, 128, 256, 512, 1024)
-    seeds, replicates = (4, 4) if quick else (12, 32)
-    found = []
-    for n, steps in sizes:
-        x = _data(n, steps)
-        kernel_fn = functools.partial(network(LSTM()).kernel_fn, x)
-        limit = kernel_fn(replicates=replicates)
-        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=2)), 3) / 2
-        nngp, ntk = (
-            _error(limit, kernel, replicates) ** 2 * seconds / ERROR**2 for kernel in ("nngp", "ntk")
-        )
-        measured = {m: _networks(LSTM(width=m), x, seeds, limit) for m in widths}
-        best = []
-        for k in (0, 1):
-            bias = max(0.0, float(np.mean([measured[m][1][k][1] * m**2 for m in widths])))  # c^2
-            cost = {}
-            for m in widths:
-                left = ERROR**2 - bias / m**2
-                cost[m] = measured[m][1][k][0] * measured[m][0] / left if left > 0 else np.inf
-            best.append(min(cost.items(), key=lambda item: item[1]))
-        found.append(Cost(n, steps, best[1][0], (nngp, ntk), (best[0][1], best[1][1])))
-    return found
-
-
-def seconds_to_error(quick: bool = False) -> dict[str, float]:
-    """Wall time of an LSTM's kernels to 1%, from a fresh program: compilation included."""
-    n, steps = (4, 4) if quick else (64, 16)
-    x, norm = _data(n, steps), np.linalg.norm
-    start, replicates = time.perf_counter(), 4
-    while True:
-        found = network(LSTM()).kernel_fn(x, replicates=replicates)
-        errors = [
-            float(norm(getattr(found, f"{k}_error")) / norm(getattr(found, k))) for k in ("nngp", "ntk")
-        ]
-        if max(errors) <= ERROR or replicates >= 256:
-            break
-        # So many that the errors, which fall as the root, are a tenth below.
-        replicates = int(np.ceil(replicates * (1.1 * max(errors) / ERROR) ** 2))
-    seconds = time.perf_counter() - start
-    return {
-        "N": n,
-        "T": steps,
-        "d": CHANNELS,
-        "replicates": replicates,
-        "nngp_error": errors[0],
-        "ntk_error": errors[1],
-        "seconds": seconds,
-        "target": 60.0,
-    }
+from ntkrnn.bench._sampling_costs import ERROR, Cost, costs, seconds_to_error
+from ntkrnn.bench._sampling_errors import Bias, Way, biases, ways
 
 
 class Sampling(NamedTuple):
     """Everything about the cost of sampled kernels."""
 
     ways: list[Way]
+    biases: list[Bias]
     costs: list[Cost]
     to_error: dict[str, float]
 
@@ -191,6 +25,11 @@ class Sampling(NamedTuple):
             f"{way.ntk_error:.4f} (NTK) in {way.seconds:.3f} s; {way.nngp_gain:.1f} and "
             f"{way.ntk_gain:.1f} times as cheap as plain samples"
             for way in self.ways
+        ]
+        found += [
+            f"{b.cell}, {b.samples} samples: bias {b.nngp:.2%} +- {b.nngp_error:.2%} (NNGP) "
+            f"{b.ntk:.2%} +- {b.ntk_error:.2%} (NTK)"
+            for b in self.biases
         ]
         for cost in self.costs:
             (nngp, ntk), networks = cost.sampled, cost.networks
@@ -211,6 +50,7 @@ class Sampling(NamedTuple):
         """What the JSON file holds."""
         return {
             "ways": [way._asdict() for way in self.ways],
+            "biases": [bias._asdict() for bias in self.biases],
             "costs": [
                 {**c._asdict(), "networks": [t if np.isfinite(t) else None for t in c.networks]}
                 for c in self.costs
@@ -221,22 +61,4 @@ class Sampling(NamedTuple):
 
 def sampling(quick: bool = False) -> Sampling:
     """Measure all of it."""
-    return Sampling(ways(quick), costs(quick), seconds_to_error(quick))
-
-
-def costs_figure(found: list[Cost], device: str) -> Figure:
-    """Seconds to the same error against the number of steps of all sequences."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    total = np.array([cost.n * cost.steps for cost in found])
-    for k, (name, colour) in enumerate((("NNGP", "tab:orange"), ("NTK", "tab:blue"))):
-        axes.loglog(total, [c.sampled[k] for c in found], "o-", color=colour, label=f"{name}, sampled")
-        networks = [c.networks[k] for c in found]
-        axes.loglog(total, networks, "s--", color=colour, label=f"{name}, networks of the best width")
-    axes.set_xlabel("steps of all sequences, N T")
-    axes.set_ylabel(f"seconds to {100 * ERROR:g}% relative error")
-    axes.set_xticks(total, [str(t) for t in total])
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_title(f"Kernels of an infinitely wide LSTM, float32, {device}", fontsize=10)
-    return figure
+    return Sampling(ways(quick), biases(quick), costs(quick), seconds_to_error(quick))
