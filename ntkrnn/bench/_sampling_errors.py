@@ -96,12 +96,13 @@ def biases(quick: bool = False) -> list[Bias]:
     The noise of the mean and that of what it is compared with are taken out of the square of its
     distance.
     """
-    counts, replicates, most = ((64,), 8, 512) if quick else ((64, 256, 1024, 4096), 400, 32768)
+    counts, fewest, most = ((64,), 8, 512) if quick else ((64, 256, 1024, 4096), 400, 32768)
     x, found = data(3, 4), []
     elman = network(Elman()).kernel_fn(x)
-    lstm = network(LSTM()).kernel_fn(x, samples=most, replicates=replicates, key=1)
+    lstm = network(LSTM()).kernel_fn(x, samples=most, replicates=fewest, key=1)
     for arch, want in ((Elman(), elman), (LSTM(), lstm)):
         for samples in counts:
+            replicates = fewest * max(1, 1024 // samples)
             got = sampled_kernel_fn(arch)(x, samples=samples, replicates=replicates)
             sizes = []
             for name in ("nngp", "ntk"):

@@ -22,8 +22,6 @@ from ntkrnn.infinite._paths_noise import SAMPLES_PER_COORDINATE, Noise, backward
 from ntkrnn.infinite._replicates import Running, nothing, with_another
 
 FEWEST_SAMPLES = 2048
-MOST_REPLICATES = 512
-"""At which a tolerance is given up."""
 BOUNDED = ("tanh", "erf", "sin", "cos", "sigmoid", "sign", "step")
 """Nonlinearities with values between -1 and 1."""
 
@@ -173,14 +171,20 @@ def _replicate(
 
 
 def estimates(
-    arch: Dense, sides: Sides, blocks: list[Block], options: SampleOptions, tangent: bool, key: Array
+    arch: Dense,
+    sides: Sides,
+    blocks: list[Block],
+    options: SampleOptions,
+    tangent: bool,
+    key: Array,
+    most: int,
 ) -> Iterator[Running]:
-    """What is known after each replicate."""
+    """What is known after each replicate, up to ``most`` of them."""
     data = key if jnp.issubdtype(key.dtype, jnp.uint32) else jax.random.key_data(key)
     words = [int(word) for word in np.asarray(data).ravel()]
     options = options._replace(exact=_possible(arch, sides, options.exact))
     running: Any = None
-    for replicate in range(MOST_REPLICATES):
+    for replicate in range(most):
         seed = [*words, replicate]
         new = tuple(_replicate(arch, sides, blocks, options, tangent, seed))
         running = with_another(nothing(new) if running is None else running, new)

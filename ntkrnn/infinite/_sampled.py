@@ -16,7 +16,7 @@ from ntkrnn._types import SampledKernels
 from ntkrnn.architectures import Dense
 from ntkrnn.infinite._blocks import blocks_of, size_of
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._paths_replicate import MOST_REPLICATES, SampleOptions, estimates, sides_of
+from ntkrnn.infinite._paths_replicate import SampleOptions, estimates, sides_of
 from ntkrnn.infinite._replicates import (
     AccuracyWarning,
     check_tolerance,
@@ -27,6 +27,8 @@ from ntkrnn.infinite._replicates import (
 
 GETS = SampledKernels._fields
 REPLICATES = 8
+MOST_REPLICATES = 512
+"""At which a tolerance is given up."""
 DEFAULT = SampleOptions()
 
 
@@ -71,7 +73,7 @@ def sampled_kernel_fn(arch: Dense, options: SampleOptions = DEFAULT) -> Callable
             ``jax.grad``, where the values of x1 are not known.
 
     Warns:
-        AccuracyWarning: if the tolerance is not met with 512 replicates.
+        AccuracyWarning: if the tolerance is not met with 512 replicates, or ``replicates`` if more.
 
     Cost: for each replicate and pair of tiles with n steps in all, ``S n^2 (3 G/4 + 1)`` multiply-adds
     for G gates and O(n^3); memory ``S n (2 G + 4)`` numbers. For readout "sequence" n is that of all
@@ -111,7 +113,6 @@ def _kernels(
     replicates = checked_replicates(replicates)
     tile = None if tile is None else _checks.positive_integer("tile", tile)
     whole = isinstance(key, (int, np.integer))
-    whole = isinstance(key, (int, np.integer))
     key = jax.random.key(_checks.whole_number("key", key)) if whole else _checks.random_key(key)
     values = (x1, x2, lengths1, lengths2, *jax.tree.leaves(arch.scales))
     given = [a for a in values if a is not None]
@@ -128,8 +129,8 @@ def _kernels(
     outputs = longest if arch.readout == "sequence" else 1
     blocks = blocks_of(len(sides.x1), len(sides.x2), symmetric, size_of(longest, outputs, tile))
     tangent = any(name.startswith("ntk") for name in wanted)
-    kernels, errors = (), ()
-    for running in estimates(arch, sides, blocks, options, tangent, key):
+    kernels, errors, most = (), (), max(replicates, MOST_REPLICATES)
+    for running in estimates(arch, sides, blocks, options, tangent, key, most):
         done = int(running.count)
         if done < replicates:
             continue
@@ -140,7 +141,7 @@ def _kernels(
     else:
         error = relative_error(kernels, errors)
         warnings.warn(
-            f"kernel_fn: a standard error is {error:.1e} of the largest entry with {MOST_REPLICATES} "
+            f"kernel_fn: a standard error is {error:.1e} of the largest entry with {most} "
             f"replicates, and tolerance={tolerance:g}; ask for less, or for more samples.",
             AccuracyWarning,
             stacklevel=2,
