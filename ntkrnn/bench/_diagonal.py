@@ -15,13 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn import Diagonal, empirical_ntk_fn, network
-from ntkrnn._compat import neural_tangents
+from ntkrnn.bench._peers import label, peer_kernel
 from ntkrnn.bench._row import Program, Row
 
 SIZES = ((32, 32, 1024), (128, 16, 4096))
 CHANNELS = 8
 TARGETS = {"sequence": 5.0, "last": 1.0}
-_IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS")
 
 
 def plain_network(readout: str, c: Any, params: Any, x: Any) -> Any:
@@ -46,22 +45,16 @@ def _against_peers(size: tuple[int, int, int], readout: str, moved: bool, all_pe
         params = network(arch).init_fn(jax.random.key(1), x.shape)[1]
         if moved:
             params["u"] += 0.1 * jax.random.normal(jax.random.key(2), params["u"].shape)
-        ntk_fn, nt = empirical_ntk_fn(arch), neural_tangents()
+        ntk_fn = empirical_ntk_fn(arch)
         found: dict[str, Program] = {"ntkrnn": lambda: ntk_fn(x, None, params)}
         trained = {block: params[block] for block in ("w", "u")}
-        for name in _IMPLEMENTATIONS:
+        for name in ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS"):
             # A forward pass for each pair of outputs.
             slow = name == "NTK_VECTOR_PRODUCTS" and (readout == "sequence" or n > 32)
             if slow and not all_peers:
                 continue
-            peer = nt.empirical_ntk_fn(
-                functools.partial(plain_network, readout, params["c"]),
-                trace_axes=(-1,),
-                vmap_axes=0,
-                implementation=nt.NtkImplementation[name],
-            )
-            run = jax.jit(lambda trained, x, f=peer: f(x, None, trained))
-            found[f"{name.lower().replace('_', ' ')}, scanned"] = functools.partial(run, trained, x)
+            peer = peer_kernel(name, functools.partial(plain_network, readout, params["c"]))
+            found[label(name)] = functools.partial(jax.jit(peer), trained, x)
         return found
 
     name = "-".join(["diagonal", readout, *(["moved"] if moved else []), *map(str, size)])

@@ -9,7 +9,6 @@ over the batch that returns the states and the derivatives by every pre-activati
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -17,12 +16,11 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn import Elman, empirical_ntk_fn, network
-from ntkrnn._compat import neural_tangents
+from ntkrnn.bench._peers import peers
 from ntkrnn.bench._row import Program, Row
 
 SIZES = ((16, 20, 256), (16, 20, 1024), (64, 50, 512), (8, 10, 4096), (64, 20, 1024), (128, 8, 256))
 CHANNELS = 8
-_IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES")
 
 
 def plain_network(params: Any, x: Any, unroll: bool) -> Any:
@@ -78,24 +76,14 @@ def _against_peers(size: tuple[int, int, int], all_peers: bool) -> Row:
 
     def build() -> dict[str, Program]:
         params, x = arguments(n, t, m)
-        nt, found = neural_tangents(), {"ntkrnn": _ours(m, params, x)}
-        for unroll in (False, True):
-            for name in _IMPLEMENTATIONS:
-                # Minutes to compile or to run, and never the best where they were tried.
-                slow = name == "STRUCTURED_DERIVATIVES" or (unroll and name != "JACOBIAN_CONTRACTION")
-                large = n * n * t * m * m > 5e10 and name != "JACOBIAN_CONTRACTION"
-                if (slow or large or (unroll and n * t * m * m > 4e7)) and not all_peers:
-                    continue
-                ntk_fn = nt.empirical_ntk_fn(
-                    functools.partial(plain_network, unroll=unroll),
-                    trace_axes=(-1,),
-                    vmap_axes=0,
-                    implementation=nt.NtkImplementation[name],
-                )
-                run = jax.jit(lambda params, x, f=ntk_fn: f(x, None, params))
-                label = f"{name.lower().replace('_', ' ')}, {'unrolled' if unroll else 'scanned'}"
-                found[label] = functools.partial(run, params, x)
-        return found
+
+        def chosen(name: str, unroll: bool) -> bool:
+            # Minutes to compile or to run, and never the best where they were tried.
+            slow = name == "STRUCTURED_DERIVATIVES" or (unroll and name != "JACOBIAN_CONTRACTION")
+            large = n * n * t * m * m > 5e10 and name != "JACOBIAN_CONTRACTION"
+            return all_peers or not (slow or large or (unroll and n * t * m * m > 4e7))
+
+        return {"ntkrnn": _ours(m, params, x), **peers(plain_network, params, x, chosen)}
 
     target = 8.0 if m >= 1024 else 4.0
     sizes = {"N": n, "T": t, "m": m}

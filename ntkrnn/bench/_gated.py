@@ -7,7 +7,6 @@ parameters, one product for all gates at each step.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn import GRU, LSTM, empirical_ntk_fn, network
-from ntkrnn._compat import neural_tangents
+from ntkrnn.bench._peers import peers
 from ntkrnn.bench._row import Program, Row
 
 SIZES = ((16, 20, 256, 3.0), (16, 20, 1024, 6.0))
@@ -24,7 +23,6 @@ SIZES = ((16, 20, 256, 3.0), (16, 20, 1024, 6.0))
 CHANNELS = 8
 TRAINABLE = ("w", "u", "v")
 """The bias has scale 0; the peer would only differentiate it."""
-_IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS")
 
 
 def plain_lstm(params: Any, x: Any, unroll: bool = False) -> Any:
@@ -85,24 +83,14 @@ def _row(cell: str, size: tuple[int, int, int, float], all_peers: bool) -> Row:
         arch = kind(width=m, trainable=TRAINABLE)
         x = jax.random.normal(jax.random.key(0), (n, t, CHANNELS))
         params = network(arch).init_fn(jax.random.key(1), x.shape)[1]
-        ours, nt = empirical_ntk_fn(arch), neural_tangents()
-        found: dict[str, Program] = {"ntkrnn": lambda: ours(x, None, params)}
-        for unroll in (False, True):
-            for name in _IMPLEMENTATIONS:
-                # Minutes to compile or to run, and never the best where they were tried.
-                slow = (unroll or m > 256) and (unroll, name) != (False, "JACOBIAN_CONTRACTION")
-                if slow and not all_peers:
-                    continue
-                ntk_fn = nt.empirical_ntk_fn(
-                    functools.partial(plain, unroll=unroll),
-                    trace_axes=(-1,),
-                    vmap_axes=0,
-                    implementation=nt.NtkImplementation[name],
-                )
-                run = jax.jit(lambda params, x, f=ntk_fn: f(x, None, params))
-                label = f"{name.lower().replace('_', ' ')}, {'unrolled' if unroll else 'scanned'}"
-                found[label] = functools.partial(run, params, x)
-        return found
+        ours = empirical_ntk_fn(arch)
+
+        def chosen(name: str, unroll: bool) -> bool:
+            # Minutes to compile or to run, and never the best where they were tried.
+            slow = (unroll or m > 256) and (unroll, name) != (False, "JACOBIAN_CONTRACTION")
+            return name != "STRUCTURED_DERIVATIVES" and (all_peers or not slow)
+
+        return {"ntkrnn": lambda: ours(x, None, params), **peers(plain, params, x, chosen)}
 
     name, title = f"{cell}-{n}-{t}-{m}", f"finite NTK, {kind.kind}"
     return Row(name, title, {"N": n, "T": t, "m": m}, build, target, tolerance=1e-4, repeats=9)

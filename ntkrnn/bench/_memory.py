@@ -10,8 +10,8 @@ from typing import Any
 import jax
 
 from ntkrnn import Elman, empirical_ntk_fn
-from ntkrnn._compat import neural_tangents
 from ntkrnn.bench._finite import arguments, plain_network
+from ntkrnn.bench._peers import peer_kernel
 
 _PROBE = """
 import jax, ntkrnn
@@ -35,17 +35,12 @@ def mean_readout_megabytes(n: int, t: int) -> float:
 def finite_temporaries(n: int, t: int, m: int) -> dict[str, int]:
     """Bytes that compiled programs keep beside arguments and results."""
     params, x = arguments(n, t, m)
-    nt, arch = neural_tangents(), Elman(width=m, trainable=("w", "u", "v"))
+    arch = Elman(width=m, trainable=("w", "u", "v"))
     ours = empirical_ntk_fn(arch)
     programs: dict[str, Any] = {"ntkrnn": lambda params, x: ours(x, None, params)}
     for name in ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS"):
-        peer = nt.empirical_ntk_fn(
-            functools.partial(plain_network, unroll=False),
-            trace_axes=(-1,),
-            vmap_axes=0,
-            implementation=nt.NtkImplementation[name],
-        )
-        programs[name.lower().replace("_", " ")] = lambda params, x, f=peer: f(x, None, params)
+        peer = peer_kernel(name, functools.partial(plain_network, unroll=False))
+        programs[name.lower().replace("_", " ")] = peer
     found = {}
     for name, program in programs.items():
         analysis = jax.jit(program).lower(params, x).compile().memory_analysis()
