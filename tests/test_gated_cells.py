@@ -15,6 +15,7 @@ from ntkrnn import dynamics
 from ntkrnn.cells import gradient
 from ntkrnn.empirical import _factors
 from ntkrnn.empirical._axes import roles_of
+from ntkrnn.empirical._time_structured import time_structured
 
 EPS = float(jnp.finfo(jnp.zeros(()).dtype).eps)
 EXACT = jax.lax.Precision.HIGHEST
@@ -303,14 +304,14 @@ def test_both_routes_are_the_jacobian_product(name):
 @pytest.mark.parametrize(
     ("arch", "gates"),
     [
-        (ntkrnn.LSTM(width=M), [4]),
-        (ntkrnn.LSTM(width=M, trainable=("u",), w_std=FOUR), [4]),
-        (ntkrnn.LSTM(width=M, u_std=(1.0, 1.0, 2.0, 1.0), w_std=FOUR), [1, 1, 1, 1]),
-        (ntkrnn.GRU(width=M), [2, 1, 1]),
-        (ntkrnn.GRU(width=M, trainable=("w",)), [3]),
-        (ntkrnn.GRU(width=M, reset="before"), [2, 1]),
-        (ntkrnn.MinimalGRU(width=M, trainable=("w", "v")), [2]),
-        (ntkrnn.Elman(width=M), [1]),
+        (ntkrnn.LSTM(width=M), [[4]]),
+        (ntkrnn.LSTM(width=M, trainable=("u",), w_std=FOUR), [[4]]),
+        (ntkrnn.LSTM(width=M, u_std=(1.0, 1.0, 2.0, 1.0), w_std=FOUR), [[1, 1, 1, 1], [1, 4, 1, 1, 1]]),
+        (ntkrnn.GRU(width=M), [[2, 1, 1], [3, 3, 4]]),
+        (ntkrnn.GRU(width=M, trainable=("w",)), [[3]]),
+        (ntkrnn.GRU(width=M, reset="before"), [[2, 1], [2, 3, 1]]),
+        (ntkrnn.MinimalGRU(width=M, trainable=("w", "v")), [[2]]),
+        (ntkrnn.Elman(width=M), [[1]]),
     ],
     ids=str,
 )
@@ -318,11 +319,32 @@ def test_gates_that_multiply_the_same_share_a_gram_matrix(arch, gates):
     """Whatever the numbers of a tuple of scales: what is compiled for them must not depend on those."""
 
     def shapes(scales):
-        roles = roles_of(arch, (-1,), ())
-        return _factors.factors(arch.form.with_scales(scales), start(arch), X, None, roles, EXACT).gates
+        roles, own = roles_of(arch, (-1,), ()), arch.form.with_scales(scales)
+        return _factors.factors(own, start(arch), X, None, roles, EXACT).layers
 
-    found = jax.eval_shape(shapes, arch.scales)
-    assert [gate.deltas.shape for gate in found] == [(N, 1, T, k * M) for k in gates]
+    (found,) = jax.eval_shape(shapes, arch.scales)
+    want = [[(N, 1, T, k * M) for k in grouping] for grouping in gates]
+    assert [[gate.deltas.shape for gate in grouping] for grouping in found] == want
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        ntkrnn.GRU(width=M, b_std=0.5, u_std=1.3),
+        ntkrnn.GRU(width=M, reset="before", b_std=0.5, depth=2, bidirectional=True),
+        ntkrnn.LSTM(width=M, w_std=FOUR, b_std=0.5),
+    ],
+    ids=str,
+)
+def test_every_grouping_gives_the_same(arch):
+    roles, params = roles_of(arch, (-1,), ()), start(arch)
+    layers = _factors.factors(arch, params, X, LENGTHS, roles, EXACT).layers
+    for one, two in layers:
+        kernels = [
+            sum(time_structured(group, group, True, EXACT) for group in groups) for groups in (one, two)
+        ]
+        off = float(jnp.linalg.norm(kernels[0] - kernels[1]))
+        assert off <= 100 * EPS * float(jnp.linalg.norm(kernels[0]))
 
 
 # Training

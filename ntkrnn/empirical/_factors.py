@@ -40,8 +40,9 @@ class GateFactors(NamedTuple):
 class Factors(NamedTuple):
     """Everything that the tangent kernel needs to know of one side."""
 
-    gates: tuple[GateFactors, ...]
-    """Gates with a trainable block; those that can share a Gram matrix of sources do."""
+    layers: tuple[tuple[tuple[GateFactors, ...], ...], ...]
+    """For each layer and direction the gates with a trainable block, in one or two groupings of which
+    either will do: see :func:`_groupings`."""
     features: Array
     """``[N, m]`` or ``[N, T, m]``, what the readout matrix multiplies."""
 
@@ -71,27 +72,57 @@ def _arrange_deltas(delta: Array, roles: Roles, outputs: int) -> Array:
     return delta.reshape(n, kept, steps, traced * width)
 
 
-def _alike(terms: tuple[Term, ...], others: tuple[Term, ...]) -> bool:
-    """Whether two gates multiply the same, with scales that are one number for both."""
-    return len(terms) == len(others) and all(
-        a.block == b.block and a.source == b.source and a.std is b.std
-        for a, b in zip(terms, others, strict=True)
-    )
+def _same(a: Term, b: Term) -> bool:
+    """Whether two gates multiply the same here, with a scale that is one number for both."""
+    return a.block == b.block and a.source == b.source and a.std is b.std
 
 
-def _shared(cell: Cell, trainable: tuple[str, ...]) -> list[tuple[tuple[Term, ...], list[int]]]:
-    """``(trainable terms, gates that have them)``, without the gates that have none."""
+Group = tuple[tuple[Term, ...], tuple[int, ...]]
+"""Terms, and the gates that have them."""
+
+
+def _by_gates(terms: dict[int, tuple[Term, ...]]) -> list[Group]:
+    """Gates whose terms are all the same together: their derivatives meet in one Gram matrix."""
     found: list[tuple[tuple[Term, ...], list[int]]] = []
-    for index, gate in enumerate(cell.gates):
-        terms = tuple(term for term in gate.terms if term.block in trainable)
-        if not terms:
-            continue
-        gates = next((gates for others, gates in found if _alike(terms, others)), None)
-        if gates is None:
-            found.append((terms, [index]))
+    for index, own in terms.items():
+        for others, gates in found:
+            if len(own) == len(others) and all(map(_same, own, others)):
+                gates.append(index)
+                break
         else:
-            gates.append(index)
-    return found
+            found.append((own, [index]))
+    return [(own, tuple(gates)) for own, gates in found]
+
+
+def _by_terms(terms: dict[int, tuple[Term, ...]]) -> list[Group]:
+    """Terms that the same gates have together: every source meets in one Gram matrix."""
+    found: list[tuple[Term, list[int]]] = []
+    for index, own in terms.items():
+        for term in own:
+            gates = next((gates for other, gates in found if _same(term, other)), None)
+            if gates is None:
+                found.append((term, [index]))
+            else:
+                gates.append(index)
+    joined: dict[tuple[int, ...], tuple[Term, ...]] = {}
+    for term, gates in found:
+        joined[tuple(gates)] = (*joined.get(tuple(gates), ()), term)
+    return [(own, gates) for gates, own in joined.items()]
+
+
+def _groupings(cell: Cell, trainable: tuple[str, ...]) -> tuple[list[Group], ...]:
+    """The ways in which pairs of a trainable block and a gate can be put together, without repeats.
+
+    Gates that share everything do not tell them apart. In a GRU the gates' terms differ: by gates the
+    product with the state is paired twice, by terms some of the derivatives are.
+    """
+    terms = {
+        index: own
+        for index, gate in enumerate(cell.gates)
+        if (own := tuple(term for term in gate.terms if term.block in trainable))
+    }
+    one, two = _by_gates(terms), _by_terms(terms)
+    return (one,) if len(one) == 1 else (one, two)
 
 
 def _source(terms: tuple[Term, ...], steps: Steps) -> Array:
@@ -105,6 +136,13 @@ def _source(terms: tuple[Term, ...], steps: Steps) -> Array:
             vector = steps.sources[term.source]
             parts.append(term.std / math.sqrt(vector.shape[-1]) * vector)
     return jnp.swapaxes(jnp.concatenate(parts, axis=-1), 0, 1)
+
+
+def _gate_factors(group: Group, deltas: list[Array], steps: Steps) -> GateFactors:
+    terms, gates = group
+    own = [deltas[gate] for gate in gates]
+    joined = own[0] if len(own) == 1 else jnp.concatenate(own, axis=-1)
+    return GateFactors(joined, _source(terms, steps))
 
 
 def factors(
@@ -136,11 +174,14 @@ def factors(
         deltas = jax.tree.map(lambda delta: delta[None], back(basis[0]))
     else:
         deltas = jax.vmap(back)(basis)
-    gates = []
+    groupings, layers = _groupings(arch.cell, arch.trainable), []
     for layer, by_gate in zip(trace.layers, deltas, strict=True):
         for direction in arch.directions:
-            for terms, indices in _shared(arch.cell, arch.trainable):
-                own = [_arrange_deltas(by_gate[direction][i], roles, arch.out_dim) for i in indices]
-                joined = own[0] if len(own) == 1 else jnp.concatenate(own, axis=-1)
-                gates.append(GateFactors(joined, _source(terms, layer[direction])))
-    return Factors(tuple(gates), trace.features)
+            arranged = [_arrange_deltas(d, roles, arch.out_dim) for d in by_gate[direction]]
+            layers.append(
+                tuple(
+                    tuple(_gate_factors(group, arranged, layer[direction]) for group in groups)
+                    for groups in groupings
+                )
+            )
+    return Factors(tuple(layers), trace.features)

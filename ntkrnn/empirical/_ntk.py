@@ -28,11 +28,27 @@ ROW_CHUNKED_PENALTY = 1.75
 """Time of a multiply-add of route B in units of route A's, whose products are larger; on a CPU."""
 
 
-def _cheaper(left: GateFactors, right: GateFactors, symmetric: bool) -> str:
-    """The route of one gate, by the count of operations."""
+def _cheaper(left: GateFactors, right: GateFactors, symmetric: bool) -> tuple[float, str]:
+    """The route of one group of gates, by the count of operations."""
     a = time_structured_operations(left, right, symmetric)
-    b = row_chunked_operations(left, right, symmetric)
-    return "time_structured" if a <= ROW_CHUNKED_PENALTY * b else "row_chunked"
+    b = ROW_CHUNKED_PENALTY * row_chunked_operations(left, right, symmetric)
+    return (a, "time_structured") if a <= b else (b, "row_chunked")
+
+
+Groups = tuple[GateFactors, ...]
+
+
+def _cheapest(
+    left: tuple[Groups, ...], right: tuple[Groups, ...], symmetric: bool
+) -> list[tuple[str, GateFactors, GateFactors]]:
+    """Of the groupings the one of least operations, with the routes of its groups."""
+    found = []
+    for groups1, groups2 in zip(left, right, strict=True):
+        routes = [_cheaper(a, b, symmetric) for a, b in zip(groups1, groups2, strict=True)]
+        operations = sum(count for count, _ in routes)
+        names = [name for _, name in routes]
+        found.append((operations, list(zip(names, groups1, groups2, strict=True))))
+    return min(found, key=lambda one: one[0])[1]
 
 
 @functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision", "route"))
@@ -62,9 +78,10 @@ def _compiled(
 
     n1, n2 = x1.shape[0], x2.shape[0]
     kernel = jnp.zeros((n1, n2, time1 * channels, time2 * channels), x1.dtype)
-    for gate1, gate2 in zip(left.gates, right.gates, strict=True):
-        compute = ROUTES[route or _cheaper(gate1, gate2, symmetric)]
-        kernel = kernel + traced * compute(gate1, gate2, symmetric, precision)
+    for groupings1, groupings2 in zip(left.layers, right.layers, strict=True):
+        for cheapest, group1, group2 in _cheapest(groupings1, groupings2, symmetric):
+            compute = ROUTES[route or cheapest]
+            kernel = kernel + traced * compute(group1, group2, symmetric, precision)
     kernel = arrange(kernel, roles, (time1, time2, channels, channels))
     if "v" in arch.trainable:
         kernel = kernel + feature_gram(arch, roles, left.features, right.features, precision)

@@ -7,6 +7,7 @@ N1 N2 m^2 for their products, whatever T1 T2 is.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -53,21 +54,30 @@ def row_chunked(
     size = min(f, 2 ** max(0, size.bit_length() - 1))  # aligned, and most often a divisor of f
     count = -(-f // size)
 
+    few_columns = c < size  # the larger factor of a product comes last, as it lies
+
     def rows(side: GateFactors) -> Array:
-        """``[chunks, N, K, size, T]``."""
+        """``[chunks, N, K size, T]``, or ``[chunks, N, T, K size]`` for few columns."""
         n, k, steps, _ = side.deltas.shape
         deltas = jnp.pad(side.deltas, ((0, 0), (0, 0), (0, 0), (0, count * size - f)))
-        return jnp.transpose(deltas.reshape(n, k, steps, count, size), (3, 0, 1, 4, 2))
+        deltas = deltas.reshape(n, k, steps, count, size)
+        if few_columns:
+            return jnp.transpose(deltas, (3, 0, 2, 1, 4)).reshape(count, n, steps, k * size)
+        return jnp.transpose(deltas, (3, 0, 1, 4, 2)).reshape(count, n, k * size, steps)
 
-    def jacobian(deltas: Array, source: Array) -> Array:
-        n, k, _, steps = deltas.shape
-        flat = deltas.reshape(n, k * size, steps)
-        chunk = jax.lax.dot_general(flat, source, (((2,), (1,)), ((0,), (0,))), precision=precision)
-        return chunk.reshape(n * k, size * c)
+    def jacobian(deltas: Array, source: Array, k: int) -> Array:
+        """``[N K, size c]``, the entries of a row in an order of its own."""
+        product = functools.partial(jax.lax.dot_general, precision=precision)
+        if few_columns:
+            chunk = product(source, deltas, (((1,), (1,)), ((0,), (0,))))
+            chunk = jnp.moveaxis(chunk.reshape(-1, c, k, size), 2, 1)
+        else:
+            chunk = product(deltas, source, (((2,), (1,)), ((0,), (0,))))
+        return chunk.reshape(-1, size * c)
 
     def one(kernel: Array, deltas: tuple[Array, ...]) -> tuple[Array, None]:
-        j1 = jacobian(deltas[0], left.source)
-        j2 = j1 if symmetric else jacobian(deltas[1], right.source)
+        j1 = jacobian(deltas[0], left.source, k1)
+        j2 = j1 if symmetric else jacobian(deltas[1], right.source, k2)
         gram = jax.lax.dot_general(j1, j2, (((1,), (1,)), ((), ())), precision=precision)
         return kernel + gram, None
 
