@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from typing import Any, ClassVar, NamedTuple
 
 from ntkrnn import _checks
@@ -126,7 +127,7 @@ class Dense(abc.ABC):
         """The same architecture with other scales."""
         return dataclasses.replace(self, **dict(zip(self.scale_fields, scales, strict=True)))
 
-    @property
+    @functools.cached_property
     def form(self) -> Any:
         """The architecture with all scales 1: what a compiled function depends on."""
         ones = [tuple(1.0 for _ in s) if isinstance(s, tuple) else 1.0 for s in self.scales]

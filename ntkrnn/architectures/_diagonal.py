@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, ClassVar, NamedTuple
 
 from ntkrnn import _checks
@@ -107,7 +108,7 @@ class Diagonal:
         """The same architecture with another alpha."""
         return dataclasses.replace(self, alpha=scales.alpha)
 
-    @property
+    @functools.cached_property
     def form(self) -> Diagonal:
         """The architecture with alpha 1: what a compiled function depends on."""
         return self.with_scales(DiagonalScales(1.0))

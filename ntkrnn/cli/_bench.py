@@ -22,14 +22,17 @@ def bench_command(
         bool,
         typer.Option("--all-peers", help="Also the implementations of peers that take minutes."),
     ] = False,
-    only: Annotated[str, typer.Option(metavar="TEXT", help="Only rows whose name contains this.")] = "",
+    only: Annotated[
+        str,
+        typer.Option(metavar="TEXT,..", help="Only rows whose name contains this, or one of these."),
+    ] = "",
     out_dir: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder for bench.json and the figure.")
     ] = Path("out/bench"),
 ) -> None:
     """Measure the kernels and their peers in one run, and say which targets are met."""
     rows = bench.rows(quick, all_peers)
-    chosen = [row for row in rows if only in row.name]
+    chosen = [row for row in rows if any(part in row.name for part in only.split(","))]
     with user_errors(ValueError, OSError):
         if not chosen and only != "sampling":
             names = ", ".join([*(row.name for row in rows), "sampling"])

@@ -17,7 +17,9 @@ def fitting_pair(
     arch: Architecture, roles: Roles, params: Params, x1: Array, x2: Array
 ) -> tuple[Array, Array]:
     """Both sides in the dtype to compute in; raise unless they fit the parameters and the axes."""
-    x1, x2 = (fitting_input(arch, params, n, x) for n, x in (("x1", x1), ("x2", x2)))
+    same = x2 is x1
+    x1 = fitting_input(arch, params, "x1", x1)
+    x2 = x1 if same else fitting_input(arch, params, "x2", x2)
     if roles.time in (TRACED, DIAGONAL) and x1.shape[1] != x2.shape[1]:
         raise ValueError(
             f"x2: got T={x2.shape[1]} steps against T={x1.shape[1]} of x1; a {roles.time} time axis "
