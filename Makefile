@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
+# Most of the time goes into compiling thousands of small programs. Machine code that LLVM does not
+# optimise is made in two thirds of it; what is about its rounding, and test-all, have it as users do.
+UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0"
 # What computes; the rest (files, figures, the command line) runs once, in float32.
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
 	empirical_routes.py)
@@ -17,8 +20,10 @@ learnability: .venv/.ready ## every experiment of the learning theories, in the 
 	$(BIN)/ntkrnn learnability --experiment all --quick --out out/learnability-quick
 
 test: .venv/.ready ## the suite in float32, then what computes in float64 too
-	$(BIN)/python $(PYTEST) -m "not slow"
-	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow" $(NUMERICS)
+	$(UNOPTIMISED) $(BIN)/python $(PYTEST) -m "not slow and not optimised"
+	$(UNOPTIMISED) JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow and not optimised" $(NUMERICS)
+	$(BIN)/python $(PYTEST) -m "not slow and optimised" tests
+	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) -m "not slow and optimised" $(NUMERICS)
 
 test-all: .venv/.ready ## also what takes longer
 	$(BIN)/python $(PYTEST)

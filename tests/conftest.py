@@ -77,18 +77,32 @@ FLOAT32_IS_ENOUGH = (
 )
 # Others compile the longest of their kind; the quick suite has simpler rows of the same test.
 LONG_TESTS = (
+    "test_a_run_is_the_loop_of_optax[relu-mean-ragged-momentum-3]",
+    "test_a_tolerance_is_met[gru-before-mean]",
+    "test_a_tolerance_is_met[minimal-deep]",
     "test_agrees_with_monte_carlo",
     "test_agrees_with_network[relu-deep]",
     "test_both_routes_are_the_jacobian_product[gru-before-both-ways]",
     "test_both_routes_are_the_jacobian_product[lstm-per-gate-deep-mean]",
+    "test_engines_agree_to_rounding[mean-2-('w', 'v')-lengths2]",
     "test_equals_a_loop_over_steps[mean-deep-bidirectional]",
     "test_equals_a_loop_over_steps[sequence-deep-bidirectional]",
     "test_equals_the_jacobian_product[only-b-deep]",
     "test_equals_the_jacobian_product[relu-bidirectional-deep-sequence]",
+    "test_every_grouping_gives_the_same[gru-before-both-ways]",
+    "test_function_space_is_weight_space_over_a_thousand_steps[momentum]",
     "test_gradient_is_jax_s_own[gru-before-both-ways]",
     "test_gradient_is_jax_s_own[lstm-per-gate-deep-mean]",
+    "test_kernel_is_the_contraction_of_jacobians[nnx_module-GRUCell]",
+    "test_mean_over_networks_is_the_limit[erf-sequence-only-w]",
+    "test_mean_over_networks_is_the_limit[relu-bias-critical]",
+    "test_rate_one_is_the_elman_network[mean-deep-bidirectional]",
     "test_same_tangent_kernel_as_flax[GRUCell-mean]",
+    "test_the_mean_of_finite_networks_is_the_sampled_kernel[gru-before-both-ways]",
+    "test_the_mean_of_finite_networks_is_the_sampled_kernel[minimal-gru-mean]",
     "test_tiles_sides_and_order_change_the_noise_only[lstm]",
+    "test_what_is_exact_agrees_with_samples[gates-of-both-signs]",
+    "test_what_is_exact_agrees_with_samples[lengths-and-depth]",
 )
 FLOAT64_FILES = ("test_conformance", "test_empirical")
 

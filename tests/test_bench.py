@@ -90,7 +90,9 @@ def test_rows_have_names_of_their_own():
 
 
 def test_one_row_from_the_command_line(tmp_path):
-    done = CliRunner().invoke(app, ["bench", "--quick", "--only", "relu-last,no-such", "--out", str(tmp_path)])
+    done = CliRunner().invoke(
+        app, ["bench", "--quick", "--only", "relu-last,no-such", "--out", str(tmp_path)]
+    )
     assert done.exit_code == 0, done.output
     written = json.loads((tmp_path / "bench.json").read_text())
     assert [row["name"] for row in written["rows"]] == ["relu-last"]

@@ -44,6 +44,7 @@ ALL = list(itertools.product([2, 6, 34, 70, 1030], ["tanh", "sin", "sigmoid", "g
     ("width", "nonlinearity"),
     [row if row in QUICK else pytest.param(*row, marks=pytest.mark.slow) for row in ALL],
 )
+@pytest.mark.optimised
 def test_the_output_at_the_start_is_zero_to_the_last_bit(width, nonlinearity):
     """Widths that fill no vector register and no block of a product, alone and in a batch."""
     arch = ntkrnn.Diagonal(width=width, nonlinearity=nonlinearity, out_dim=2)
@@ -57,6 +58,7 @@ def test_the_output_at_the_start_is_zero_to_the_last_bit(width, nonlinearity):
         assert np.any(apply_fn(moved(params), x))
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("readout", ["sequence", "mean", "last"])
 def test_it_is_zero_where_products_may_be_fused(readout):
     """Compiled whole, ``a b - c d`` may become one fused multiply-add, with a rounding left.

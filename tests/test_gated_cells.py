@@ -334,7 +334,7 @@ def test_gates_that_multiply_the_same_share_a_gram_matrix(arch, gates):
         ntkrnn.GRU(width=M, reset="before", b_std=0.5, depth=2, bidirectional=True),
         ntkrnn.LSTM(width=M, w_std=FOUR, b_std=0.5),
     ],
-    ids=str,
+    ids=["gru", "gru-before-both-ways", "lstm-per-gate"],
 )
 def test_every_grouping_gives_the_same(arch):
     roles, params = roles_of(arch, (-1,), ()), start(arch)

@@ -10,6 +10,7 @@ import pytest
 
 from ntkrnn.dual import _polynomials
 
+pytestmark = pytest.mark.optimised
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.zeros(()).dtype
 MOST_ULPS = 1.1 if X64 else 1.2  # as the module states

@@ -123,13 +123,13 @@ def test_the_memory_is_exact_to_first_order_in_the_forget_gate():
 
 
 SETTINGS = {
-    "bias of the candidate": (ntkrnn.LSTM(b_mean=(0.3, 0.5, 0.7, -0.2), b_std=0.3), [4, 4, 4]),
-    "lengths and depth": (ntkrnn.LSTM(depth=2, w_std=1.3), [4, 2, 3]),
-    "per gate, mean, both directions": (
+    "candidate-bias": (ntkrnn.LSTM(b_mean=(0.3, 0.5, 0.7, -0.2), b_std=0.3), [4, 4, 4]),
+    "lengths-and-depth": (ntkrnn.LSTM(depth=2, w_std=1.3), [4, 2, 3]),
+    "per-gate-mean-both-ways": (
         ntkrnn.LSTM(u_std=(1.0, 0.5, 1.5, 2.0), readout="mean", bidirectional=True),
         [3, 4, 1],
     ),
-    "gates of both signs": (ntkrnn.LSTM(gate_nonlinearity="erf"), [4, 4, 4]),
+    "gates-of-both-signs": (ntkrnn.LSTM(gate_nonlinearity="erf"), [4, 4, 4]),
 }
 
 
@@ -167,9 +167,9 @@ def test_more_sequences_than_samples_can_be_corrected_for():
 
 NETWORKS = {
     "lstm": ntkrnn.LSTM(b_std=0.3),
-    "gru deep": ntkrnn.GRU(depth=2, w_std=1.2),
-    "gru before, both directions": ntkrnn.GRU(reset="before", bidirectional=True),
-    "minimal gru, mean": ntkrnn.MinimalGRU(readout="mean", b_std=0.3),
+    "gru-deep": ntkrnn.GRU(depth=2, w_std=1.2),
+    "gru-before-both-ways": ntkrnn.GRU(reset="before", bidirectional=True),
+    "minimal-gru-mean": ntkrnn.MinimalGRU(readout="mean", b_std=0.3),
 }
 
 
