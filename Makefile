@@ -5,7 +5,8 @@ OLDEST := .venv-oldest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # Most of the time goes into compiling thousands of small programs. Machine code that LLVM does not
 # optimise is made in two thirds of it; what is about its rounding, and test-all, have it as users do.
-UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0"
+UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) --xla_backend_optimization_level=0 \
+	--xla_cpu_parallel_codegen_split_count=1"
 # What computes; the rest (files, figures, the command line) runs once, in float32.
 NUMERICS := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \
 	empirical_routes.py)

@@ -23,6 +23,7 @@ from ntkrnn.studies import (
     ntkrnn_engine,
     write_compare,
 )
+from ntkrnn.studies.ntkrnn_engine import LIMIT_REPLICATES
 
 FLOAT = jnp.asarray(0.0).dtype
 EPS = float(jnp.finfo(FLOAT).eps)
@@ -350,6 +351,22 @@ def test_sequence_readout_and_unequal_lengths(tmp_path):
     assert 0 < result.ntk_errors[1].mean() < result.ntk_errors[0].mean() < 2
     record = json.loads(write_compare(result, tmp_path)[0].read_text(encoding="utf-8"))
     assert record["dataset"]["lengths"] == [3, 2, 3, 1]
+
+
+def test_a_sampled_limit_brings_its_errors(tmp_path):
+    """Into the result, the file and the figure: a share of every error that is compared."""
+    settings = CompareSettings(ntkrnn.GRU(), widths=(16, 64), seeds=3)
+    result = compare(settings, dataset(n=4, steps=3), ntkrnn_engine())
+    kernel_fn, x = ntkrnn.network(ntkrnn.GRU()).kernel_fn, jnp.asarray(result.dataset.x, FLOAT)
+    limit = kernel_fn(x, replicates=LIMIT_REPLICATES)
+    for k, (name, found) in enumerate(zip(("nngp", "ntk"), result.infinite, strict=True)):
+        np.testing.assert_array_equal(found, getattr(limit, name))
+        error = np.linalg.norm(getattr(limit, f"{name}_error")) / np.linalg.norm(found)
+        assert result.limit_errors[k] == pytest.approx(error, rel=10 * EPS) and error > 0
+    write_compare(result, tmp_path)
+    record = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert record["nngp_limit_error"] == result.limit_errors[0]
+    assert record["ntk_limit_error"] == result.limit_errors[1]
 
 
 def test_digits_converge():

@@ -258,6 +258,16 @@ def test_error_figure(tmp_path):
     assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title() == "S"
 
 
+def test_error_figure_shows_the_error_of_a_sampled_limit():
+    exact, sampled = curves()
+    figure = error_against_width([exact, sampled._replace(limit_error=0.0123)], title="T")
+    (axes,) = figure.axes
+    (dotted,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    assert set(dotted.get_ydata()) == {0.0123}
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert f"standard error of the sampled {sampled.name} limit: 1.23%" in texts
+
+
 def test_error_figure_of_two_widths_and_large_spread(tmp_path):
     errors = np.array([[1e-3, 2.0], [1e-4, 1.0]])
     widths = np.array([1, 1000])
