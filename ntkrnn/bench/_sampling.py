@@ -27,8 +27,8 @@ class Sampling(NamedTuple):
             for way in self.ways
         ]
         found += [
-            f"{b.cell}, {b.samples} samples: bias {b.nngp:.2%} +- {b.nngp_error:.2%} (NNGP) "
-            f"{b.ntk:.2%} +- {b.ntk_error:.2%} (NTK)"
+            f"{b.cell}, N={b.n} T={b.steps}, {b.samples} samples: bias {b.nngp:.2%} +- "
+            f"{b.nngp_error:.2%} (NNGP) {b.ntk:.2%} +- {b.ntk_error:.2%} (NTK)"
             for b in self.biases
         ]
         for cost in self.costs:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ntkrnn import GRU, LSTM, Elman, network
+from ntkrnn.architectures import Dense
 from ntkrnn.bench._run import median_seconds
 from ntkrnn.infinite import Exact, SampleOptions, sampled_kernel_fn
 
@@ -83,6 +84,8 @@ class Bias(NamedTuple):
     """How far the mean of many replicates is off, with the standard error of that."""
 
     cell: str
+    n: int
+    steps: int
     samples: int
     nngp: float
     nngp_error: float
@@ -90,11 +93,26 @@ class Bias(NamedTuple):
     ntk_error: float
 
 
-def biases(quick: bool = False) -> list[Bias]:
-    """Against the closed form of an Elman network, and for an LSTM against many more samples.
+def _bias(arch: Dense, x: jax.Array, samples: int, replicates: int, want: Any) -> Bias:
+    """The noise of the mean, and that of what it is compared with, is taken out of its distance."""
+    got = sampled_kernel_fn(arch)(x, samples=samples, replicates=replicates)
+    sizes = []
+    for name in ("nngp", "ntk"):
+        limit = np.asarray(getattr(want, name), np.float64)
+        own = np.asarray(getattr(got, f"{name}_error"), np.float64)
+        noise = np.hypot(own, np.asarray(getattr(want, f"{name}_error", 0.0)))
+        off = ((np.asarray(getattr(got, name)) - limit) ** 2).sum() - (noise**2).sum()
+        size = np.linalg.norm(limit)
+        sizes += [max(off, 0.0) ** 0.5 / size, np.linalg.norm(noise) / size]
+    n, steps, _ = x.shape
+    nngp, nngp_error, ntk, ntk_error = (float(a) for a in sizes)
+    return Bias(arch.kind, n, steps, samples, nngp, nngp_error, ntk, ntk_error)
 
-    The noise of the mean and that of what it is compared with are taken out of the square of its
-    distance.
+
+def biases(quick: bool = False) -> list[Bias]:
+    """Against the closed form of an Elman network, and for LSTMs against many more samples.
+
+    For few steps by the number of samples, and for many with 4 samples and more for each of them.
     """
     counts, fewest, most = ((64,), 8, 512) if quick else ((64, 256, 1024, 4096), 400, 32768)
     x, found = data(3, 4), []
@@ -103,14 +121,10 @@ def biases(quick: bool = False) -> list[Bias]:
     for arch, want in ((Elman(), elman), (LSTM(), lstm)):
         for samples in counts:
             replicates = fewest * max(1, 1024 // samples)
-            got = sampled_kernel_fn(arch)(x, samples=samples, replicates=replicates)
-            sizes = []
-            for name in ("nngp", "ntk"):
-                limit = np.asarray(getattr(want, name), np.float64)
-                own = np.asarray(getattr(got, f"{name}_error"), np.float64)
-                noise = np.hypot(own, np.asarray(getattr(want, f"{name}_error", 0.0)))
-                off = ((np.asarray(getattr(got, name)) - limit) ** 2).sum() - (noise**2).sum()
-                size = np.linalg.norm(limit)
-                sizes += [max(off, 0.0) ** 0.5 / size, np.linalg.norm(noise) / size]
-            found.append(Bias(arch.kind, samples, *(float(a) for a in sizes)))
+            found.append(_bias(arch, x, samples, replicates, want))
+    n, steps = (4, 4) if quick else (32, 16)
+    x = data(n, steps)
+    want = network(LSTM()).kernel_fn(x, samples=most, replicates=8 if quick else 24, key=1)
+    for factor, replicates in ((4, 8),) if quick else ((4, 96), (16, 24)):
+        found.append(_bias(LSTM(), x, factor * n * steps, replicates, want))
     return found
