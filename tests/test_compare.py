@@ -354,7 +354,7 @@ def test_sequence_readout_and_unequal_lengths(tmp_path):
 
 
 def test_a_sampled_limit_brings_its_errors(tmp_path):
-    """Into the result, the file and the figure: a share of every error that is compared."""
+    """Into the result and the file: a share of every error that is compared."""
     settings = CompareSettings(ntkrnn.GRU(), widths=(16, 64), seeds=3)
     result = compare(settings, dataset(n=4, steps=3), ntkrnn_engine())
     kernel_fn, x = ntkrnn.network(ntkrnn.GRU()).kernel_fn, jnp.asarray(result.dataset.x, FLOAT)

@@ -48,10 +48,12 @@ class Way(NamedTuple):
 
 
 def data(n: int, steps: int) -> jax.Array:
+    """Sequences ``[N, T, d]`` of standard normals, the same for all comparisons of a size."""
     return jax.random.normal(jax.random.key(7), (n, steps, CHANNELS))
 
 
 def error(kernels: Any, name: str, replicates: int) -> float:
+    """The relative error of one replicate, from the standard errors of the mean of several."""
     norm = np.linalg.norm
     own = norm(getattr(kernels, f"{name}_error")) * replicates**0.5
     return float(own / norm(getattr(kernels, name)))

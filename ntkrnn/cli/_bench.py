@@ -32,21 +32,24 @@ def bench_command(
 ) -> None:
     """Measure the kernels and their peers in one run, and say which targets are met."""
     rows = bench.rows(quick, all_peers)
-    chosen = [row for row in rows if any(part in row.name for part in only.split(","))]
+    parts = only.split(",")
+    chosen = [row for row in rows if any(part in row.name for part in parts)]
     with user_errors(ValueError, OSError):
-        if not chosen and only != "sampling":
-            names = ", ".join([*(row.name for row in rows), "sampling"])
-            raise ValueError(f"--only: got {only!r}, expected part of one of {names}.")
+        for part in parts:
+            if part != "sampling" and not any(part in row.name for row in rows):
+                names = ", ".join([*(row.name for row in rows), "sampling"])
+                raise ValueError(f"--only: got {part!r}, expected part of one of {names}.")
         out_dir.mkdir(parents=True, exist_ok=True)
     results, extra, sampling = [], {}, None
+    sampled = not only or "sampling" in parts
     with progress_bar("rows") as bar:
-        task = bar.add_task("", total=len(chosen) + (only == "sampling" if only else 4))
+        task = bar.add_task("", total=len(chosen) + sampled + (0 if only else 3))
         for row in chosen:
             bar.update(task, description=f"{row.name}")
             results.append(bench.measure(row))
             bar.advance(task)
         curves = []
-        if only in ("", "sampling"):
+        if sampled:
             bar.update(task, description="sampling")
             sampling = bench.sampling(quick)
             extra["sampling"] = sampling.record()

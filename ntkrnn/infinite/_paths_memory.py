@@ -70,14 +70,14 @@ def nothing_remembered(steps: int, n: int, samples: int, dtype: Any) -> Recall:
 
 def _kept(recall: Recall, t: Array, p: int, own: Array, written: Array) -> tuple[Recall, Array]:
     """The mean kept at step t, and the row ``[N, p, N]`` of ``E m m'``."""
-    at = jnp.arange(p, dtype=jnp.int32)
     weights = own[None, :] * before_step(recall.weights, t)
-    weights = put(recall.weights, t, jnp.where(jnp.arange(len(weights))[:, None] == t, 1, weights))
+    steps = jnp.arange(len(weights), dtype=jnp.int32)
+    weights = put(recall.weights, t, jnp.where(steps[:, None] == t, 1, weights))
     by_memory = jnp.einsum("irj,srj->isj", written, weights[:p, :p], precision="highest")  # E u_t m_s'
     row = own[:, None, None] * before_step(recall.covariance, t)[:, :p] + by_memory
     last = jnp.where(t > 0, at_step(jnp.swapaxes(row, 0, 1), jnp.maximum(t - 1, 0)), 0)
     now = at_step(jnp.swapaxes(by_memory, 0, 1), t) + own[:, None] * last.T
-    row = jnp.where(at[None, :, None] == t, now[:, None, :], row)
+    row = jnp.where(steps[None, :p, None] == t, now[:, None, :], row)
     return recall._replace(weights=weights, kept=put(recall.kept, t, own)), row
 
 
@@ -109,17 +109,14 @@ def remembered(
     def passed(of: GateFunction) -> Array:
         return scalar_function(of.nonlinearity)(values[of.gate])
 
-    def expected(of: GateFunction, moments: Moments) -> Array:
-        return exact_gate(cell, of).value(*moments)
-
     def products(of: GateFunction) -> Array:
         row, q, qs = moments(of.gate)
-        return expected(of, Moments(row, q[:, None, None], qs[None]))
+        return exact_gate(cell, of).value(row, q[:, None, None], qs[None])
 
     inside, upto = at_step(valid, t)[:, None], jnp.arange(p, dtype=jnp.int32) <= t
     both = inside[:, :, None] & (valid[:p] & upto[:, None])[None]
     q = moments(keep.gate).variance
-    own = jnp.sqrt(expected(keep, Moments(jnp.zeros_like(q), q, q)))
+    own = jnp.sqrt(exact_gate(cell, keep).value(jnp.zeros_like(q), q, q))  # it is not negative
     written = jnp.where(both, functools.reduce(jnp.multiply, map(products, write)), 0)
     recall, row = _kept(recall, t, p, own, written)
     spread = products(keep) - own[:, None, None] * recall.kept[None, :p]

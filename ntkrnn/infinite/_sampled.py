@@ -76,8 +76,8 @@ def sampled_kernel_fn(arch: Dense, options: SampleOptions = DEFAULT) -> Callable
         AccuracyWarning: if the tolerance is not met with 512 replicates, or ``replicates`` if more.
 
     Cost: for each replicate and pair of tiles with n steps in all, ``S n^2 (3 G/4 + 1)`` multiply-adds
-    for G gates and O(n^3); memory ``S n (2 G + 4)`` numbers. For readout "sequence" n is that of all
-    outputs, T times as many.
+    for G gates, ``S n^2`` more for an LSTM, and O(n^3); memory ``S n (2 G + 5)`` numbers. For readout
+    "sequence" n is that of all outputs, T times as many.
 
     Source: TP1 (arXiv 1910.12478) and TP2 (arXiv 2006.14548) for the limit; ``docs/gated-kernels.md``.
 
