@@ -1,9 +1,13 @@
-"""What the machine offers to a program: options of its compiler, and cores."""
+"""Compiled programs, how many are kept, and what the machine offers them: compiler options, cores."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -40,3 +44,81 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _traced(leaf: Any) -> bool:
+    if not isinstance(leaf, jax.Array):
+        return False
+    try:
+        leaf.devices()
+    except jax.errors.ConcretizationTypeError:
+        return True
+    return False
+
+
+MOST_PROGRAMS = 256
+"""Programs of this library that a process keeps; one takes two to four megabytes."""
+_kept: OrderedDict[Any, Any] = OrderedDict()
+_lock = threading.Lock()
+Options = Callable[..., dict[str, Any] | None]
+
+
+class Compiled:
+    """A function that is compiled as by ``jax.jit``, with a bound on the programs that are kept.
+
+    ``jax.jit`` keeps a program for every combination of sizes as long as the process lives: a hundred
+    batches of different sizes hold half a gigabyte. Here each combination has a ``jax.jit`` of its own,
+    and of all of them, over all functions, the :data:`MOST_PROGRAMS` used last are kept.
+    ``jax.clear_caches()`` lets go of those as well.
+    """
+
+    def __init__(
+        self, fn: Callable[..., Any], static: tuple[str, ...], options: Options | None
+    ) -> None:
+        functools.update_wrapper(self, fn)
+        self._fn, self._static, self._options = fn, static, options
+        self._signature = inspect.signature(fn)
+        self._inside = jax.jit(fn, static_argnames=static)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The value, by a program of its own, or as part of the one that is being traced."""
+        program, moving = self._program(args, kwargs)
+        return self._inside(*args, **kwargs) if program is None else program(**moving)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """The program before it is compiled, as of ``jax.jit(...).lower``."""
+        program, moving = self._program(args, kwargs)
+        return program.lower(**moving)
+
+    def _program(self, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """The program for these arguments, None inside of another one, and what it takes."""
+        named = self._signature.bind(*args, **kwargs).arguments
+        moving = {k: v for k, v in named.items() if k not in self._static}
+        leaves, structure = jax.tree.flatten(moving)
+        if any(_traced(leaf) for leaf in leaves):
+            return None, moving
+        fixed = {k: v for k, v in named.items() if k in self._static}
+        kinds = tuple((np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves)
+        # Plain numbers become floats of the default precision.
+        precision = jax.dtypes.canonicalize_dtype(np.float64)
+        key = (self, tuple(fixed.items()), structure, kinds, precision)
+        with _lock:
+            program = _kept.pop(key, None)
+            if program is None:
+                options = None if self._options is None else self._options(**fixed)
+                program = jax.jit(functools.partial(self._fn, **fixed), compiler_options=options)
+            _kept[key] = program
+            while len(_kept) > MOST_PROGRAMS:
+                _kept.popitem(last=False)
+        return program, moving
+
+
+def compiled(*static: str, options: Options | None = None) -> Callable[[Callable[..., Any]], Compiled]:
+    """Decorate a function to be a :class:`Compiled` one.
+
+    Args:
+        static: names of the arguments that a program is made for; hashable.
+        options: from the static arguments to options of the compiler; only for programs of our own,
+            since JAX refuses them inside of somebody else's.
+    """
+    return lambda fn: Compiled(fn, static, options)

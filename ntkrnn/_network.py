@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
 from ntkrnn.architectures import Architecture, check_architecture
-from ntkrnn.cells import apply, fitting_input, init_params
+from ntkrnn.cells import apply, checked_params, fitting_input, init_params
 from ntkrnn.infinite import kernel_fn_of
 
 
@@ -113,9 +113,11 @@ def network(arch: Architecture) -> Network:
 
     def apply_fn(params: Params, x: Any, lengths: Any = None, *, rng: Any = None) -> Outputs:
         del rng  # part of neural-tangents' calling convention; these networks draw nothing
-        x = fitting_input(arch, params, "x", x)
-        lengths = _checks.lengths("lengths", lengths, x, "x")
-        _checks.finite("x", x, lengths)
-        return apply(arch, params, x, lengths)
+        params, channels = checked_params(arch, params)
+        x, lengths = _checks.side("x", x, lengths)
+        x = fitting_input(params, channels, "x", x)
+        outputs = apply(arch, params, x, lengths)
+        _checks.finite_outputs(outputs, x.shape[1])
+        return outputs
 
     return Network(init_fn, apply_fn, kernel_fn_of(arch))

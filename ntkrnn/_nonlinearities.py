@@ -17,6 +17,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ntkrnn import _checks
+
 Scalar = Callable[[Any], Any]
 
 
@@ -76,12 +78,19 @@ def leaky_slope(name: str) -> float | None:
     return slope
 
 
-def check_name(name: str, field: str = "nonlinearity") -> str:
+def check_name(name: Any, field: str = "nonlinearity") -> str:
     """Return ``name`` if it is a known nonlinearity, and otherwise say what is known.
 
     Raises:
+        TypeError: if it is no name.
         ValueError: for an unknown name, with the nearest known one.
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{field}: got {name!r} of type {type(name).__name__}, expected a name such as 'erf' or "
+            "the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
+            "ntkrnn.dual.nonlinearity(fn)."
+        )
     if name in NAMED or leaky_slope(name) is not None:
         return name
     near = difflib.get_close_matches(name, NAMED, n=1)
@@ -133,7 +142,21 @@ class Nonlinearity:
     max_variance: float = DEFAULT_MAX_VARIANCE
 
     def __post_init__(self) -> None:
-        """Keep the function from being copied."""
+        """Validate, and keep the function from being copied."""
+        if not isinstance(self.name, str):
+            raise TypeError(
+                f"name: got {self.name!r} of type {type(self.name).__name__}, expected what the "
+                "nonlinearity is called, a string."
+            )
+        if self.fn is None:
+            check_name(self.name, "name")
+        elif not callable(self.fn):
+            raise TypeError(
+                f"fn: got {self.fn!r} of type {type(self.fn).__name__}, expected a scalar function "
+                "such as jnp.arctan, or None for the function of that name."
+            )
+        limit = _checks.positive_float("max_variance", self.max_variance)
+        object.__setattr__(self, "max_variance", limit)
         if self.fn is not None and not isinstance(self.fn, Kept):
             object.__setattr__(self, "fn", Kept(self.fn))
 

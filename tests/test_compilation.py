@@ -1,6 +1,5 @@
 """One compilation serves all data, lengths and scales of one shape, and all widths of the limit."""
 
-import contextlib
 import dataclasses
 import re
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from counting import compilations
 
 import ntkrnn
 from ntkrnn import dual
@@ -15,31 +15,9 @@ from ntkrnn.gram import _tiles
 from ntkrnn.infinite import _programs
 from ntkrnn.infinite._variances import squared_scales
 
-EVENT = "/jax/core/compile/backend_compile_duration"
 # Shapes that no other test uses, so that nothing here is compiled already.
 N, T, D = 3, 11, 2
 DTYPE = jnp.zeros(()).dtype
-RECORDED = []
-
-
-def _record(event, duration, **details):
-    del duration, details
-    if event == EVENT:
-        RECORDED.append(event)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def listener():
-    """JAX has no public way to remove one listener, so that it is registered once and stays."""
-    jax.monitoring.register_event_duration_secs_listener(_record)
-
-
-@contextlib.contextmanager
-def compilations():
-    """Collects how many programs the backend compiled inside the block."""
-    before, count = len(RECORDED), []
-    yield count
-    count.append(len(RECORDED) - before)
 
 
 def sequences(seed, n=N, t=T, d=D):
@@ -117,7 +95,7 @@ def test_kernel_fn_of_two_sides_compiles_once(arch):
 
 def test_one_program_serves_every_size_of_a_bucket(arch):
     """Sizes are rounded up to a quarter octave, and what is cut off needs no program either."""
-    assert _tiles.bucket(9) == _tiles.bucket(10) == 10
+    assert _tiles.bucket(9, coarse=16) == _tiles.bucket(10, coarse=16) == 16
     tilings = [_tiles.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
     assert len(set(tilings)) == 1
     kernel_fn = ntkrnn.network(arch).kernel_fn
@@ -162,8 +140,8 @@ def library_calls(arch, lengths=None):
     work = _programs.prepare(problem, x, x, lengths, lengths, platform="cpu", exact=False)
     scale = squared_scales(arch)
     both = jax.eval_shape(lambda: _programs.sides(work.settings, scale, work.one, work.two))
-    program = _programs._program(work.settings, (jax.devices("cpu")[0],))
-    lowered = program.lower(scale, both, work.pairs, np.int32(work.groups))
+    devices = (jax.devices("cpu")[0],)
+    lowered = _programs.program.lower(work.settings, devices, scale, both, work.pairs, np.int32(0))
     texts = [lowered.as_text("hlo"), lowered.compile().as_text()]
     assert all(" multiply(" in text for text in texts)  # this is how opcodes look
     return {call for text in texts for call in LIBRARY_CALL.findall(text)}

@@ -222,7 +222,7 @@ def test_every_name_is_usable():
         (lambda: dual.nonlinearity(jnp.sum), "expected an elementwise function"),
         (lambda: dual.nonlinearity(lambda x: x.nope), "raised AttributeError"),
         (lambda: dual.nonlinearity(jnp.log), "not finite"),
-        (lambda: dual.nonlinearity("tanh", max_variance=0), "positive variance"),
+        (lambda: dual.nonlinearity("tanh", max_variance=0), "a finite number above 0"),
         (lambda: dual.truncation_error("tanh", -1.0), "variance: got -1.0"),
         (lambda: dual.dual_activation("swoosh", 0.0, 1.0, 1.0), "expected one of"),
     ],

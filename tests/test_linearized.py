@@ -348,7 +348,7 @@ def test_bad_input_of_closed_forms_is_named():
     zero, one = np.zeros(3), np.ones(3)
     with pytest.raises(ValueError, match="ntk: got a matrix that is not symmetric"):
         dynamics.gradient_flow(np.triu(np.ones((3, 3))), zero, one, 1.0)
-    with pytest.raises(ValueError, match="ntk: got a matrix with eigenvalue -1"):
+    with pytest.raises(ValueError, match=r"ntk: got -1 at \[0, 0\], expected a kernel"):
         dynamics.gradient_flow(-SQUARE, zero, one, 1.0)
     with pytest.raises(ValueError, match="times: got -1"):
         dynamics.gradient_flow(SQUARE, zero, one, -1)
@@ -356,10 +356,5 @@ def test_bad_input_of_closed_forms_is_named():
         dynamics.gradient_flow(SQUARE, zero, one, 0.5, learning_rate=0.1)
     with pytest.raises(ValueError, match="y: got shape"):
         dynamics.gradient_flow(SQUARE, zero, np.ones(2), 1.0)
-    with pytest.raises(ValueError, match="nngp_test_test: got None"):
-        pair = Kernels(SQUARE, SQUARE)
-        dynamics.trained_ensemble(pair, one, 1.0, test=pair)
-    with pytest.raises(ValueError, match="nngp: got a matrix with eigenvalues from"):
-        dynamics.nngp_posterior(np.ones((3, 3)), one, SQUARE, SQUARE)
     with pytest.raises(ValueError, match="rate: got -1"):
         dynamics.decay_to_start(-1.0)

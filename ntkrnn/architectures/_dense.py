@@ -77,8 +77,8 @@ class Dense(abc.ABC):
             put(name, _checks.positive_integer(name, getattr(self, name)))
         named = self.part_names
         for name, block in (("w_std", "w"), ("u_std", "u"), ("b_std", "b")):
-            put(name, per_gate(name, getattr(self, name), named[block], _checks.nonnegative_float))
-        put("v_std", _checks.nonnegative_float("v_std", self.v_std))
+            put(name, per_gate(name, getattr(self, name), named[block], _checks.scale))
+        put("v_std", _checks.scale("v_std", self.v_std))
         put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
         put("readout", _checks.choice("readout", self.readout, READOUTS))
         put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))

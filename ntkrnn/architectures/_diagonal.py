@@ -72,6 +72,8 @@ class Diagonal:
     """What kind of code computes the kernels of infinite width: the key of the table of infinite."""
     blocks: ClassVar[tuple[str, ...]] = BLOCKS
     """What can be trained."""
+    scale_fields: ClassVar[tuple[str, ...]] = ("alpha",)
+    """The continuous fields, in the order of :attr:`scales`."""
     depth: ClassVar[int] = 1
     directions: ClassVar[tuple[str, ...]] = ("forward",)
 
@@ -88,7 +90,7 @@ class Diagonal:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         for name in ("width", "out_dim"):
             put(name, _checks.positive_integer(name, getattr(self, name)))
-        put("alpha", _checks.nonnegative_float("alpha", self.alpha))
+        put("alpha", _checks.scale("alpha", self.alpha))
         put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
         put("readout", _checks.choice("readout", self.readout, READOUTS))
         put("symmetric", _checks.boolean("symmetric", self.symmetric))

@@ -20,19 +20,13 @@ def normalised_nonlinearity(value: Any, name: str = "nonlinearity") -> str | Non
                 f"{name}: got a mapping with the keys {sorted(map(str, value))}, expected those "
                 f"of a Nonlinearity, {sorted(fields)}, as dataclasses.asdict gives them."
             )
+        if value.get("fn") is None:
+            check_name(value["name"], name)
         value = Nonlinearity(**value)
-        if value.fn is None:
-            check_name(value.name, name)
     if isinstance(value, Nonlinearity):
         plain = value.fn is None and value.max_variance == DEFAULT_MAX_VARIANCE
         return value.name if plain else value
-    if isinstance(value, str):
-        return check_name(value, name)
-    raise TypeError(
-        f"{name}: got {value!r} of type {type(value).__name__}, expected a name such as "
-        "'erf' or the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
-        "ntkrnn.dual.nonlinearity(fn)."
-    )
+    return check_name(value, name)
 
 
 def normalised_trainable(value: Any, blocks: tuple[str, ...]) -> tuple[str, ...]:

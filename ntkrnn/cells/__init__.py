@@ -7,8 +7,10 @@ code of its own. What either offers stands in one table, :data:`ntkrnn.cells._fa
 
 from ntkrnn.cells._family import (
     apply,
+    checked_params,
     features,
     fitting_input,
+    floating_params,
     gradient,
     init_params,
     parameter_shapes,
@@ -27,8 +29,10 @@ __all__ = [
     "Steps",
     "Trace",
     "apply",
+    "checked_params",
     "features",
     "fitting_input",
+    "floating_params",
     "gradient",
     "init_params",
     "neuron_gram",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
 from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import _diagonal, _gradient, _parameters, _stack
@@ -115,17 +116,16 @@ def split_trainable(arch: Architecture, params: Params) -> tuple[Params, Params]
     return part(True), part(False)
 
 
-def check_params(arch: Architecture, params: Params) -> int:
-    """Raise unless ``params`` are those of the architecture; return their input channels d.
+def checked_params(arch: Architecture, params: Params) -> tuple[Params, int]:
+    """Parameters that fit the architecture and are finite, and their input channels d.
 
     Raises:
-        ValueError: saying what came and what was expected.
+        TypeError, ValueError: saying what came and what was expected.
     """
     try:
         channels = FAMILIES[arch.family].channels(params)
         expected = parameter_shapes(arch, channels)
         got = jax.tree.map(lambda a: tuple(a.shape), params)
-        real = all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(params))
     except (TypeError, KeyError, IndexError, AttributeError):
         raise ValueError(
             f"params: got {jax.tree.map(_describe, params)}, expected the pytree of arrays that "
@@ -136,12 +136,35 @@ def check_params(arch: Architecture, params: Params) -> int:
             f"params: got blocks of shapes {got}, expected {expected} for {arch}; initialise with "
             "init_fn of the same architecture."
         )
-    if not real:
-        raise ValueError(
-            f"params: got {jax.tree.map(_describe, params)}, expected real floating arrays, as init_fn "
-            "returns them."
-        )
-    return channels
+    return floating_params(params), channels
+
+
+def floating_params(params: Params) -> Params:
+    """Every leaf as a finite floating array of NumPy or JAX.
+
+    Raises:
+        TypeError: if a leaf is something else, or masked.
+        ValueError: if an entry is not finite.
+
+    Cost: one pass over the parameters.
+    """
+
+    def checked(path: Any, leaf: Any) -> Any:
+        where = jax.tree_util.keystr(path)
+        expected = f"real floating arrays, as init_fn returns them{where and f', at {where}'}"
+        if not isinstance(leaf, (jax.Array, np.ndarray)):
+            raise TypeError(f"params: got a leaf of type {type(leaf).__name__}, expected {expected}.")
+        array = _checks.real_array("params", leaf, expected)
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"params: got dtype {array.dtype}, expected {expected}.")
+        if not _checks.all_finite(array):
+            raise ValueError(
+                f"params: got NaN or infinite entries{where and f' at {where}'}, expected finite ones; "
+                "a training run that diverged leaves such parameters: lower its learning rate."
+            )
+        return array
+
+    return jax.tree_util.tree_map_with_path(checked, params)
 
 
 def _describe(leaf: Any) -> str:
@@ -150,14 +173,18 @@ def _describe(leaf: Any) -> str:
     return type(leaf).__name__
 
 
-def fitting_input(arch: Architecture, params: Params, name: str, x: Any) -> Array:
+def fitting_input(params: Params, channels: int, name: str, x: Array) -> Array:
     """``x`` [N, T, d] in the common dtype of inputs and parameters, if their channels agree.
 
+    Args:
+        params: what :func:`checked_params` returned.
+        channels: the number of channels that they were made for.
+        name: of the sequences.
+        x: checked sequences.
+
     Raises:
-        ValueError: if ``params`` are not those of the architecture, or made for another d.
+        ValueError: if the parameters were made for another d.
     """
-    channels = check_params(arch, params)
-    x = _checks.sequences(name, x)
     if x.shape[2] != channels:
         raise ValueError(
             f"{name}: got d={x.shape[2]} channels (shape {tuple(x.shape)}), expected d={channels}, "
@@ -167,7 +194,7 @@ def fitting_input(arch: Architecture, params: Params, name: str, x: Any) -> Arra
         return x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
 
 
-@functools.partial(jax.jit, static_argnames="form")
+@compiled("form")
 def _compiled(form: Architecture, scales: AnyScales, params: Params, x: Array, lengths: Any) -> Any:
     trace = run(form.with_scales(scales), params, x, lengths)
     return trace.output, trace.features

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import (
@@ -87,9 +89,9 @@ def nonlinearity(
         >>> ntkrnn.Elman(width=8, nonlinearity=softsign_like).nonlinearity
         dual.nonlinearity(algebraic, max_variance=4)
     """
-    limit = _checks.nonnegative_float("max_variance", max_variance)
-    if limit == 0:
-        raise ValueError("max_variance: got 0.0, expected a positive variance.")
+    limit = _checks.positive_float("max_variance", max_variance)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name: got {name!r} of type {type(name).__name__}, expected a string or None.")
     if isinstance(fn, Nonlinearity):
         fn, name = (fn.fn or fn.name), fn.name
     if isinstance(fn, str):
@@ -103,21 +105,38 @@ def nonlinearity(
             "jnp.arctan, or a name such as 'tanh'."
         )
     made = Nonlinearity(name or getattr(fn, "__name__", "function"), fn, limit)
+    _check_elementwise(fn, made.name)
+    _hermite.expansion(made, jnp.zeros(()).dtype.name)
+    return made
+
+
+def _check_elementwise(fn: Callable[[Any], Any], name: str) -> None:
+    """Raise unless JAX can trace and differentiate the function, and it keeps shape and dtype."""
     probe = jnp.linspace(-1.0, 1.0, 6).reshape(2, 3)
     try:
-        shape = jnp.shape(fn(probe))
+        value, _ = jax.jvp(fn, (probe,), (jnp.ones_like(probe),))
     except Exception as error:
+        reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"fn: calling {made.name} on an array of shape (2, 3) raised "
-            f"{type(error).__name__}: {error}. Expected an elementwise JAX function."
+            f"fn: calling {name} on an array of shape (2, 3) raised {type(error).__name__}: {reason} "
+            "Expected an elementwise function that JAX differentiates, made of jax.numpy, not of numpy "
+            "or math."
         ) from error
+    shape, dtype = jnp.shape(value), getattr(value, "dtype", None)
     if shape != probe.shape:
         raise ValueError(
-            f"fn: {made.name} maps an array of shape (2, 3) to shape {shape}, expected an "
+            f"fn: {name} maps an array of shape (2, 3) to shape {shape}, expected an "
             "elementwise function; wrap it with jax.vmap if it takes scalars."
         )
-    _hermite.expansion(made, probe.dtype.name)
-    return made
+    if dtype != probe.dtype:
+        raise ValueError(
+            f"fn: {name} maps {probe.dtype} to {dtype}, expected a function that keeps the dtype."
+        )
+
+
+def _known(fn: Any, field: str = "fn") -> str | Nonlinearity:
+    """``fn`` if it is a nonlinearity or the name of one."""
+    return fn if isinstance(fn, Nonlinearity) else check_name(fn, field)
 
 
 def has_closed_form(spec: str | Nonlinearity) -> bool:
@@ -180,7 +199,8 @@ def dual_activation(
         ``kdot = 0``, the limit of finite networks, through which no gradient passes.
 
     Raises:
-        ValueError: for an unknown name.
+        TypeError, ValueError: for an unknown name, for what is no array of finite real numbers, for
+            shapes that do not broadcast, negative variances, and covariances beyond ``sqrt(q1 q2)``.
 
     Cost: closed forms some tens of operations per pair; others some eight per term and pair.
 
@@ -191,12 +211,43 @@ def dual_activation(
         >>> float(k), float(kdot)
         (0.5, 0.5)
     """
-    dtype = _checks.float_dtype(*(a for a in (c, q1, q2) if hasattr(a, "dtype")))
-    c, q1, q2 = (jnp.asarray(a, dtype) for a in (c, q1, q2))
-    d = 0.5 * (q1 + q2) - c if distance is None else jnp.asarray(distance, dtype)
+    fn = _known(fn)
+    given = {"c": c, "q1": q1, "q2": q2} | ({} if distance is None else {"distance": distance})
+    arrays = {name: _checks.real_array(name, value) for name, value in given.items()}
+    dtype = _checks.float_dtype(*(arrays[k] for k, a in given.items() if hasattr(a, "dtype")))
+    for name, array in arrays.items():
+        _checks.finite_array(name, array)
+        if name != "c" and (host := _checks.concrete_values(array)) is not None and (host < 0).any():
+            raise ValueError(f"{name}: got {host.min()}, expected numbers of at least 0.")
+    try:
+        shape = jnp.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        raise ValueError(f"c: got shapes {shapes}, expected shapes that broadcast.") from None
+    _check_covariance(arrays)
+    c, q1, q2, *rest = (jnp.asarray(array, dtype) for array in arrays.values())
+    d = rest[0] if rest else 0.5 * (q1 + q2) - c
     result = pair_function(fn)(c, d, q1, q2)
-    shape = jnp.broadcast_shapes(c.shape, q1.shape, q2.shape)
     return PairExpectation(*(jnp.broadcast_to(a, shape) for a in result))
+
+
+_SLACK = 1e-3
+"""Relative error that a covariance may have: of a float32 product of ten thousand terms."""
+
+
+def _check_covariance(arrays: dict[str, Any]) -> None:
+    """Raise if a covariance is larger than the variances allow, where all are known."""
+    c, q1, q2 = (_checks.concrete_values(arrays[name]) for name in ("c", "q1", "q2"))
+    if c is None or q1 is None or q2 is None:
+        return
+    most = np.sqrt(q1.astype(np.float64)) * np.sqrt(q2.astype(np.float64))
+    excess = np.abs(c.astype(np.float64)) - (1 + _SLACK) * most
+    if (excess > 0).any():
+        at = np.unravel_index(np.argmax(excess), excess.shape)
+        raise ValueError(
+            f"c: got {np.broadcast_to(c, excess.shape)[at]:g} where sqrt(q1 q2) is "
+            f"{np.broadcast_to(most, excess.shape)[at]:g}, expected a covariance of at most that."
+        )
 
 
 def truncation_error(fn: str | Nonlinearity, variance: float) -> float:
@@ -223,7 +274,7 @@ def truncation_error(fn: str | Nonlinearity, variance: float) -> float:
         >>> truncation_error("tanh", 64.0) > 3e-8
         True
     """
-    q = _checks.nonnegative_float("variance", variance)
+    fn, q = _known(fn), float(_checks.nonnegative_float("variance", variance))
     if has_closed_form(fn):
         return 0.0
     return _hermite.tail(fn, q, jnp.asarray(0.0).dtype)

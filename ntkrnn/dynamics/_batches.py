@@ -73,12 +73,10 @@ def record_steps(at: Any, steps: int) -> np.ndarray:
     try:
         every = operator.index(at)
     except TypeError:
-        chosen = np.atleast_1d(np.asarray(at))
-        if chosen.ndim != 1 or not chosen.size or not np.issubdtype(chosen.dtype, np.integer):
-            raise ValueError(
-                f"at: got {at!r}, expected None, a whole number (record every so many steps), or "
-                "a sequence of steps."
-            ) from None
+        expected = "None, a whole number (record every so many steps), or a sequence of steps"
+        chosen = np.atleast_1d(np.asarray(_checks.whole_array("at", at, expected)))
+        if chosen.ndim != 1 or not chosen.size:
+            raise ValueError(f"at: got shape {chosen.shape}, expected {expected}.") from None
         if chosen[0] < 0 or chosen[-1] > steps or (np.diff(chosen) <= 0).any():
             raise ValueError(
                 f"at: got {chosen.tolist()}, expected increasing steps between 0 and {steps}."

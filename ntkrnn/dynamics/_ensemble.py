@@ -7,7 +7,6 @@ call of the same program from a thread of its own.
 
 from __future__ import annotations
 
-import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,17 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._compile import available_cores
+from ntkrnn._compile import available_cores, compiled
 from ntkrnn.dynamics._run import Seed, run_one
 
-
-@functools.partial(jax.jit, static_argnums=0)
-def single(plan: Any, *arguments: Any) -> Any:
-    """One run."""
-    return run_one(plan, *arguments)
+single = compiled("plan")(run_one)
+"""One run."""
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled("plan")
 def _together(plan: Any, scales: Any, data: Any, test: Any, at: Any, steps: Any, seeds: Seed) -> Any:
     def one(seed: Seed) -> Any:
         return run_one(plan, scales, data, test, at, steps, seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
+from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.dynamics._batches import record_steps
-from ntkrnn.dynamics._contract import matrix, outputs_of, paired_size, square
+from ntkrnn.dynamics._contract import (
+    largest_eigenvalue,
+    matrix,
+    outputs_of,
+    own_kernel,
+    paired_size,
+    square,
+)
 from ntkrnn.dynamics._losses import (
     Loss,
     check_loss,
@@ -21,7 +30,7 @@ from ntkrnn.dynamics._losses import (
     residual,
     valid_steps,
 )
-from ntkrnn.dynamics._stability import check_momentum, check_step, largest_stable_step
+from ntkrnn.dynamics._stability import check_momentum, check_step, stable_step
 
 UNSTABLE = ("warn", "raise", "ignore")
 
@@ -56,7 +65,7 @@ class _Problem(NamedTuple):
     at: Array
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "paired", "loss", "nesterov"))
+@compiled("shape", "paired", "loss", "nesterov")
 def _run(problem: _Problem, shape: tuple[int, ...], paired: int, loss: Loss, nesterov: bool) -> Any:
     kernel, start, y, inside, rates, momentum, decay, batches, at = problem
     size = shape[0] * paired
@@ -170,6 +179,8 @@ def linearized(
     decay = _checks.nonnegative_float("weight_decay", weight_decay)
     start = outputs_of("f0", f0)
     shape = start.shape
+    concrete = _checks.concrete_values(ntk) is not None
+    judged = own_kernel("ntk", ntk, shape) if concrete else None
     kernel = jnp.asarray(square("ntk", ntk, shape))
     paired = paired_size(ntk, shape)
     start, test_shape = start.reshape(kernel.shape[0], -1), None
@@ -189,10 +200,17 @@ def linearized(
         lengths = _checks.lengths("lengths", lengths, jnp.zeros((*shape[:2], 1)), "f0")
     targets = fitting_targets(loss, y, shape, lengths, dtype)
     rates = _rates(learning_rate, steps, dtype)
-    if loss == "squared" and unstable != "ignore" and _all_concrete(ntk, rates):
-        largest = largest_stable_step(ntk, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-        check_step(rates, largest, unstable)
+    if loss == "squared" and unstable != "ignore" and judged is not None and _all_concrete(rates):
+        top = max(largest_eigenvalue(judged), 0.0) / shape[0]
+        check_step(rates, stable_step(top, momentum, nesterov, decay), unstable)
     chosen = record_steps(at, steps)
+    size = jnp.dtype(dtype).itemsize
+    require(
+        "at",
+        size * (len(chosen) * (math.prod(shape) + math.prod(test_shape or (0,))) + 2 * kernel.size),
+        f"{len(chosen)} records of outputs of shape {shape}",
+        "record at fewer steps, for example at=10 for every tenth.",
+    )
     problem = _Problem(
         kernel.astype(dtype),
         start.astype(dtype),
@@ -225,8 +243,8 @@ def _rates(learning_rate: Any, steps: int, dtype: Any) -> Array:
 def _rows(batches: Any, steps: int, n: int) -> Array | None:
     if batches is None:
         return None
-    array = batches if isinstance(batches, jax.Array) else np.asarray(batches)
-    if array.ndim != 2 or array.shape[0] != steps or not jnp.issubdtype(array.dtype, jnp.integer):
+    array = _checks.whole_array("batches", batches, f"whole numbers [steps, B] with steps={steps}")
+    if array.ndim != 2 or array.shape[0] != steps:
         raise ValueError(
             f"batches: got {array.dtype}{list(array.shape)}, expected whole numbers [steps, B] with "
             f"steps={steps}, as `train(...).batches` holds them."

@@ -40,7 +40,12 @@ def fitting_targets(loss: Loss, y: Any, outputs: tuple[int, ...], lengths: Any, 
     Raises:
         ValueError, TypeError: if the shape, the dtype or an entry of a valid step does not fit.
     """
-    array = y if isinstance(y, jax.Array) else np.asarray(y)
+    if callable(loss):
+        array: Any = _checks.plain_array("y", y, "an array")
+    elif loss == "cross-entropy":
+        array = _checks.whole_array("y", y, "whole numbers, the classes 0, 1, ...")
+    else:
+        array = _checks.real_array("y", y, "real numbers", booleans=True)
     classes = loss == "cross-entropy"
     expected = outputs[:-1] if classes else outputs
     if not classes and outputs[-1] == 1 and array.shape == outputs[:-1]:
@@ -57,13 +62,6 @@ def fitting_targets(loss: Loss, y: Any, outputs: tuple[int, ...], lengths: Any, 
             + ("one class for each output of" if classes else "one target for each output of")
             + f" shape {outputs}."
         )
-    if classes and not jnp.issubdtype(array.dtype, jnp.integer):
-        raise TypeError(
-            f"y: got dtype {array.dtype}, expected whole numbers, the classes 0, 1, ... for the loss "
-            "'cross-entropy'."
-        )
-    if not classes and not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
-        raise TypeError(f"y: got dtype {array.dtype}, expected real numbers.")
     inside = valid_steps(outputs, lengths)
     _check_entries(array, inside, max(outputs[-1], 2) if classes else None)
     if inside is not None:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ntkrnn import _checks
 from ntkrnn._types import Array, Outputs, Params
 from ntkrnn.architectures import ARCHITECTURES, AnyScales, Architecture
 from ntkrnn.cells import gradient, run, split_trainable
@@ -90,12 +89,3 @@ class Data(NamedTuple):
     def rows(self, index: Any) -> Data:
         """Some sequences."""
         return jax.tree.map(lambda part: part[index], self)
-
-
-def sequences(name: str, x: Any, lengths: Any) -> tuple[Array, Any]:
-    """Checked sequences and lengths, named ``x_name`` and ``lengths_name``."""
-    suffix = name.removeprefix("x")
-    x = _checks.sequences(name, x)
-    lengths = _checks.lengths(f"lengths{suffix}", lengths, x, name)
-    _checks.finite(name, x, lengths)
-    return x, lengths

@@ -18,7 +18,8 @@ import numpy as np
 import scipy.linalg
 
 from ntkrnn import _checks
-from ntkrnn.dynamics._contract import matrix, outputs_of, square
+from ntkrnn._memory import require
+from ntkrnn.dynamics._contract import host_matrix, host_outputs, own_kernel
 
 
 class Modes(NamedTuple):
@@ -32,32 +33,17 @@ class Modes(NamedTuple):
 
 
 def modes(name: str, ntk: Any, outputs: tuple[int, ...]) -> Modes:
-    """Decompose a kernel, symmetric and positive semidefinite to rounding.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    host = np.asarray(square(name, np.asarray(ntk), outputs))
-    eps = np.finfo(host.dtype if host.dtype.kind == "f" else np.float64).eps
-    host = host.astype(np.float64)
-    size = np.abs(host).max()
-    tolerance = 64 * eps * len(host) * size
-    if np.abs(host - host.T).max() > tolerance:
-        raise ValueError(f"{name}: got a matrix that is not symmetric, expected a kernel.")
-    values, vectors = scipy.linalg.eigh(0.5 * (host + host.T))
-    if values[0] < -tolerance:
-        raise ValueError(
-            f"{name}: got a matrix with eigenvalue {values[0]:g} beside {values[-1]:g}, expected a "
-            "positive semidefinite kernel."
-        )
+    """Decompose a kernel, see :func:`ntkrnn.dynamics._contract.own_kernel` for what it has to be."""
+    values, vectors = scipy.linalg.eigh(own_kernel(name, ntk, outputs))
     return Modes(vectors, np.maximum(values, 0) / outputs[0], outputs[0])
 
 
 def clock(times: Any, learning_rate: Any) -> np.ndarray:
     """``[R]`` checked times, or numbers of steps."""
-    array = np.atleast_1d(np.asarray(times, np.float64))
+    expected = "numbers of at least 0, infinity included"
+    array = np.atleast_1d(np.asarray(_checks.real_array("times", times, expected), np.float64))
     if array.ndim != 1 or not array.size or np.isnan(array).any() or (array < 0).any():
-        raise ValueError(f"times: got {times!r}, expected numbers of at least 0, infinity included.")
+        raise ValueError(f"times: got {times!r}, expected {expected}.")
     finite = array[np.isfinite(array)]
     if learning_rate is not None and (finite != np.round(finite)).any():
         raise ValueError(
@@ -147,14 +133,20 @@ def gradient_flow(
         >>> flow.outputs[:, :, 0].round(4).tolist()
         [[0.0, 0.0], [0.6321, 0.8647], [1.0, 1.0]]
     """
-    start = np.asarray(outputs_of("f0", f0), np.float64)
-    targets = np.asarray(outputs_of("y", y), np.float64)
+    start, targets = host_outputs("f0", f0), host_outputs("y", y)
     if targets.shape != start.shape:
         raise ValueError(f"y: got shape {targets.shape}, expected that of f0, {start.shape}.")
     if learning_rate is not None:
         learning_rate = _checks.nonnegative_float("learning_rate", learning_rate)
     decay = _checks.nonnegative_float("weight_decay", weight_decay)
     at = clock(times, learning_rate)
+    memory = 8 * len(at) * (start.size + np.size(f0_test if f0_test is not None else 0))
+    require(
+        "times",
+        2 * memory + 4 * 8 * np.size(ntk),
+        f"outputs of shape {start.shape} at {len(at)} times, and the eigenvectors of the kernel,",
+        "ask for fewer times.",
+    )
     found = modes("ntk", ntk, start.shape)
     rest = (start - targets).reshape(len(found.mu), -1)
     weights = filters(found, at, learning_rate, decay)[:, :, None] * (found.vectors.T @ rest) / found.n
@@ -168,10 +160,8 @@ def gradient_flow(
     if ntk_test is not None:
         if f0_test is None:
             raise ValueError("f0_test: got None, expected the outputs that ntk_test speaks of.")
-        begin = np.asarray(outputs_of("f0_test", f0_test), np.float64)
-        rows = np.asarray(
-            matrix("ntk_test", np.asarray(ntk_test), begin.shape, start.shape), np.float64
-        )
+        begin = host_outputs("f0_test", f0_test)
+        rows = host_matrix("ntk_test", ntk_test, begin.shape, start.shape)
         tests = at_outputs(rows @ found.vectors, begin)
     loss = 0.5 * np.square(outputs - targets).reshape(len(at), -1).sum(axis=1) / found.n
     return Flow(at, loss, outputs, tests)

@@ -6,27 +6,13 @@ import warnings
 from typing import Any
 
 import numpy as np
-import scipy.sparse.linalg
 
 from ntkrnn import _checks
-from ntkrnn.dynamics._contract import square
+from ntkrnn.dynamics._contract import largest_eigenvalue, own_kernel
 
 
 class UnstableStepWarning(UserWarning):
     """A step beyond the largest stable one."""
-
-
-_DENSE = 200
-
-
-def largest_eigenvalue(matrix: Any) -> float:
-    """Of a symmetric matrix, by Lanczos iteration unless it is small."""
-    host = np.asarray(matrix, np.float64)
-    if host.shape[0] <= _DENSE:
-        return float(np.linalg.eigvalsh(host)[-1])
-    start = np.ones(host.shape[0])
-    values = scipy.sparse.linalg.eigsh(host, k=1, which="LA", v0=start, return_eigenvectors=False)
-    return float(values[0])
 
 
 def largest_stable_step(
@@ -48,9 +34,10 @@ def largest_stable_step(
         The learning rate; infinity if the kernel and the decay are 0.
 
     Raises:
-        ValueError: if the kernel is not square or not finite.
+        TypeError, ValueError: if the kernel is not square, real, finite, symmetric and positive
+            semidefinite, up to rounding and the noise of sampled kernels.
 
-    Cost: O(N^2) for each of some tens of Lanczos iterations.
+    Cost: O(N^2) for each of some tens of Lanczos iterations, and a Cholesky factor up to N = 4,000.
 
     Example:
         >>> import numpy as np
@@ -58,7 +45,7 @@ def largest_stable_step(
         >>> largest_stable_step(np.diag([1.0, 4.0]))
         1.0
     """
-    array = np.asarray(ntk)
+    array = np.asarray(_checks.real_array("ntk", ntk, "a kernel, an array of real numbers"))
     if array.ndim < 2 or array.ndim % 2 or array.shape[0::2] != array.shape[1::2] or not array.size:
         raise ValueError(
             f"ntk: got shape {array.shape}, expected [N, N] or [N, N, A, A, ...], the kernel of some "
@@ -66,8 +53,13 @@ def largest_stable_step(
         )
     momentum = check_momentum(momentum)
     weight_decay = _checks.nonnegative_float("weight_decay", weight_decay)
-    top = largest_eigenvalue(square("ntk", array, array.shape[0::2]))
-    curvature = max(top, 0) / array.shape[0] + weight_decay
+    top = max(largest_eigenvalue(own_kernel("ntk", array, array.shape[0::2])), 0.0)
+    return stable_step(top / array.shape[0], momentum, nesterov, weight_decay)
+
+
+def stable_step(top: float, momentum: float, nesterov: bool, weight_decay: float) -> float:
+    """The same from the largest eigenvalue over n, for checked arguments."""
+    curvature = top + weight_decay
     if curvature == 0:
         return float("inf")
     factor = (1 + momentum) / (1 + 2 * momentum) if nesterov else 1 + momentum

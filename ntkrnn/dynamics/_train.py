@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn._types import Array, Params
-from ntkrnn.cells import fitting_input
+from ntkrnn.cells import checked_params, fitting_input, floating_params
 from ntkrnn.dynamics._batches import batches, record_steps
 from ntkrnn.dynamics._ensemble import keys_of, single, together
 from ntkrnn.dynamics._losses import Loss, check_loss, fitting_targets, valid_steps
 from ntkrnn.dynamics._measures import Movement
-from ntkrnn.dynamics._model import Data, model_of, sequences
+from ntkrnn.dynamics._model import Data, model_of
 from ntkrnn.dynamics._run import RECORDS, Plan, Seed
 
 DEFAULT_RECORD = ("loss", "outputs", "test_outputs", "movement")
@@ -111,7 +113,7 @@ def train(
         TypeError, ValueError: naming the argument, what came and what was expected.
 
     Warns:
-        DivergedWarning: if a recorded loss is not finite.
+        DivergedWarning: if a recorded loss is not finite, or the parameters at the end are not.
 
     Cost: O(steps B T L m^2) for each run, and one pass over all sequences for each record. The runs of
     an ensemble advance together, in as many parts as a CPU has cores.
@@ -133,28 +135,38 @@ def train(
     loss, ensemble = check_loss(loss), _checks.boolean("ensemble", ensemble)
     wanted = _records(record, model.form is not None, x_test is not None)
     _check_optimizer(optimizer)
-    x, lengths = sequences("x", x, lengths)
+    x, lengths = _checks.side("x", x, lengths)
     test = None
     if x_test is not None:
-        test = Data(*sequences("x_test", x_test, lengths_test), None, None)
+        test = Data(*_checks.side("x_test", x_test, lengths_test), None, None)
         _checks.same_channels(x, test.x)
+    params = floating_params(params)
     count = _runs(params) if ensemble else None
     one = jax.tree.map(lambda a: a[0], params) if ensemble else params
     if model.form is not None:
-        x = fitting_input(arch, one, "x", x)
+        _, channels = checked_params(arch, one)
+        x = fitting_input(one, channels, "x", x)
         if test is not None:
-            test = test._replace(x=fitting_input(arch, one, "x_test", test.x))
+            test = test._replace(x=fitting_input(one, channels, "x_test", test.x))
     shape = jax.eval_shape(model.outputs, scales, one, x, lengths).shape
     inside = valid_steps(shape, lengths)
     data = Data(x, lengths, fitting_targets(loss, y, shape, lengths, x.dtype), inside)
     chosen = record_steps(at, steps)
     drawn = _batches(key, x.shape[0], batch_size, steps, count)
 
+    shapes = {"outputs": shape}
+    if test is not None:
+        shapes["test_outputs"] = (test.x.shape[0], *shape[1:])
+    time = (shape[1], shape[1]) if len(shape) == 3 else ()
+    shapes["ntk"] = (shape[0], shape[0], *time)
+    kept = {name: size for name, size in shapes.items() if name in wanted}
+    _check_memory(kept, x.dtype.itemsize, len(chosen), count or 1)
+
     plan = Plan(model, optimizer, loss, wanted)
     program = together if ensemble else single
     clock = (jnp.asarray(chosen, jnp.int32), jnp.asarray(steps, jnp.int32))
     final, records = program(plan, scales, data, test, *clock, Seed(params, drawn))
-    _warn_if_diverged(records.loss, chosen)
+    _warn_if_diverged(records.loss, chosen, final.params, steps)
     return Trained(
         steps=chosen,
         batches=drawn,
@@ -164,6 +176,8 @@ def train(
 
 
 def _records(record: Any, has_form: bool, has_test: bool) -> frozenset[str]:
+    if not isinstance(record, (str, tuple, list, set, frozenset)):
+        raise TypeError(f"record: got {record!r}, expected a tuple of names out of {RECORDS}.")
     names = (record,) if isinstance(record, str) else tuple(record)
     for name in names:
         if name not in RECORDS:
@@ -210,15 +224,29 @@ def _batches(key: Any, n: int, size: int | None, steps: int, count: int | None) 
     return jnp.stack([batches(one, n, size, steps) for one in keys_of(key, count)])
 
 
-def _warn_if_diverged(loss: Any, steps: np.ndarray) -> None:
+def _warn_if_diverged(loss: Any, recorded: np.ndarray, params: Params, steps: int) -> None:
+    """By the losses that were recorded, or by the parameters at the end if none was."""
     values = None if loss is None else _checks.concrete_values(loss)
-    if values is None:
-        return
-    bad = ~np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0)
-    if bad.any():
+    what = None
+    if values is not None:
+        bad = ~np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0)
+        what = f"the loss is not finite from step {recorded[np.argmax(bad)]} on" if bad.any() else None
+    if what is None and not all(_checks.all_finite(leaf) for leaf in jax.tree.leaves(params)):
+        what = f"the parameters are not finite after {steps} steps"
+    if what is not None:
         warnings.warn(
-            f"the loss is not finite from step {steps[np.argmax(bad)]} on; lower the learning rate, "
-            "see ntkrnn.dynamics.largest_stable_step.",
+            f"{what}; lower the learning rate, see ntkrnn.dynamics.largest_stable_step.",
             DivergedWarning,
             stacklevel=3,
         )
+
+
+def _check_memory(shapes: dict[str, tuple[int, ...]], itemsize: int, records: int, runs: int) -> None:
+    """Raise if the records, of shapes by name, would not fit."""
+    each = sum(math.prod(shape) for shape in shapes.values())
+    require(
+        "record",
+        records * runs * each * itemsize,
+        f"{records} records of {', '.join(f'{k} {list(v)}' for k, v in shapes.items())} in {runs} runs",
+        "record less (record=), or at fewer steps (at=).",
+    )

@@ -47,8 +47,7 @@ def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
     start, frozen = model.split(params)
 
     def apply_fn(params: Params, x: Any, lengths: Any = None) -> Outputs:
-        x = _checks.sequences("x", x)
-        lengths = _checks.lengths("lengths", lengths, x, "x")
+        x, lengths = _checks.side("x", x, lengths)
         shift = jax.tree.map(lambda a, b: a - b, model.split(params)[0], start)
 
         def outputs(trained: Params) -> Array:

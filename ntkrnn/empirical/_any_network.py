@@ -17,7 +17,10 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._compat import neural_tangents
+from ntkrnn._compile import compiled
+from ntkrnn._memory import require
 from ntkrnn._types import Array, Gram, Outputs, Params
+from ntkrnn.cells import floating_params
 from ntkrnn.empirical._axes import DIAGONAL, TRACED, Roles, check_axes, roles_of_rank, turned
 from ntkrnn.empirical._precision import precision_of
 from ntkrnn.gram import Tiling, bucket, fill, schedule
@@ -64,11 +67,19 @@ def any_network_ntk_fn(
     )
     tile = None if tile is None else _checks.positive_integer("tile", tile)
 
-    def ntk_fn(x1: Any, x2: Any, params: Params, lengths1: Any = None, lengths2: Any = None) -> Gram:
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        _check_params(params)
-        for argument, lengths in (("lengths1", lengths1), ("lengths2", lengths2)):
-            if lengths is not None and not takes_lengths:
+    def ntk_fn(
+        x1: Any,
+        x2: Any,
+        params: Params,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        lengths: Any = None,
+    ) -> Gram:
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        params = _checked_params(params)
+        for argument, given in (("lengths1", lengths1), ("lengths2", lengths2)):
+            if given is not None and not takes_lengths:
                 raise ValueError(
                     f"{argument}: got lengths, but apply_fn takes none; give it an argument "
                     "`lengths`, the [N] valid leading steps of its x."
@@ -87,7 +98,15 @@ def any_network_ntk_fn(
         plan = _Plan(roles, implementation, name, tiling, symmetric)
         one = _padded(x1, lengths1, tiling.rows)
         two = one if symmetric else _padded(x2, lengths2, tiling.columns)
+        require(
+            "x1",
+            2 * x1.dtype.itemsize * len(one[0]) * len(two[0]) * math.prod(y1.shape[1:]) ** 2,
+            f"the kernel of N1={x1.shape[0]}, N2={x2.shape[0]} and outputs of shape {y1.shape}",
+            "compute it in blocks of rows (x2 of some sequences at a time), or take fewer sequences.",
+            x1,
+        )
         kernel = _compiled(apply_fn, plan, params, *one, *two)
+        _checks.finite_outputs(kernel, x1.shape[1])
         size = (x1.shape[0], x2.shape[0])
         return kernel if kernel.shape[:2] == size else kernel[: size[0], : size[1]]
 
@@ -118,19 +137,13 @@ def _check_function(apply_fn: Any) -> bool:
     )
 
 
-def _check_params(params: Params) -> None:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    if not leaves:
+def _checked_params(params: Params) -> Params:
+    """Finite floating arrays: the kernel differentiates with respect to all of them."""
+    if not jax.tree.leaves(params):
         raise ValueError(
             f"params: got {params!r} without any array, expected the parameters of apply_fn."
         )
-    for path, leaf in leaves:
-        if not jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.floating):
-            raise TypeError(
-                f"params: got {jax.tree_util.keystr(path) or 'a leaf'} of type "
-                f"{getattr(leaf, 'dtype', type(leaf).__name__)}, expected floating arrays only, since "
-                "the kernel differentiates with respect to all of them; keep the rest in apply_fn."
-            )
+    return floating_params(params)
 
 
 def _all_lengths(x: Array, lengths: Array | None) -> Array:
@@ -192,7 +205,7 @@ def _padded(x: Array, lengths: Array | None, tile: int) -> tuple[Array, Array | 
     return x, None if lengths is None else jnp.pad(lengths, (0, short), mode="edge")
 
 
-@functools.partial(jax.jit, static_argnames=("apply_fn", "plan"))
+@compiled("apply_fn", "plan")
 def _compiled(
     apply_fn: Any,
     plan: _Plan,

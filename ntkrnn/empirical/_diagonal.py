@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
@@ -10,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array, Gram, Params
 from ntkrnn.architectures import Diagonal
 from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
 from ntkrnn.empirical._axes import KEPT, TRACED, Roles
+from ntkrnn.empirical._features import Sides
 
 
-@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision", "mirrored"))
+@compiled("form", "roles", "symmetric", "precision", "mirrored")
 def _compiled(
     form: Diagonal,
     roles: Roles,
@@ -67,7 +68,7 @@ def _is_mirrored(arch: Diagonal, params: Params) -> bool:
 
 
 def diagonal_ntk(
-    arch: Diagonal, roles: Roles, params: Params, sides: tuple[Any, ...], precision: jax.lax.Precision
+    arch: Diagonal, roles: Roles, params: Params, sides: Sides, precision: jax.lax.Precision
 ) -> Gram:
     r"""The kernel in the layout of :func:`ntkrnn.empirical_ntk_fn`, which documents it.
 

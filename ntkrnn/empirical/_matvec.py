@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array, Params
 from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import run
 from ntkrnn.empirical._axes import TRACED, Roles, roles_of
-from ntkrnn.empirical._features import fitting_pair
+from ntkrnn.empirical._features import fitting_sides
 from ntkrnn.empirical._precision import precision_of
 
 BLOCK_ENTRIES = 2**24
@@ -46,7 +46,7 @@ def _in_blocks(size: int, x: Array, lengths: Any) -> tuple[Array, Array]:
     return x.reshape(-1, size, *x.shape[1:]), lengths.reshape(-1, size)
 
 
-@functools.partial(jax.jit, static_argnames=("form", "roles", "sizes", "precision"))
+@compiled("form", "roles", "sizes", "precision")
 def _compiled(
     form: Architecture,
     scales: AnyScales,
@@ -126,8 +126,9 @@ def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
             f"v: got shape {shape}, expected {space}, one entry for each output of the second side, or "
             f"{(*space, 'k')} for k vectors."
         )
-    v = jnp.asarray(v, dtype)
-    return v[..., None] if shape == space else v
+    columns = jnp.asarray(_checks.real_array("v", v), dtype)
+    _checks.finite_array("v", columns)
+    return columns[..., None] if shape == space else columns
 
 
 def empirical_ntk_matvec(
@@ -183,10 +184,16 @@ def empirical_ntk_matvec(
         batch_size = _checks.positive_integer("batch_size", batch_size)
 
     def operator_fn(
-        x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None
+        x1: Any,
+        x2: Any,
+        params: Any,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        lengths: Any = None,
     ) -> Callable[[Any], Array]:
-        x1, x2, lengths1, lengths2, _ = _checks.pair(x1, x2, lengths1, lengths2)
-        x1, x2 = fitting_pair(arch, roles, params, x1, x2)
+        params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
+        x1, x2, lengths1, lengths2, _ = sides
         space = space_of(arch, roles, x2)
         sizes = (_block_of(arch, x1, batch_size), _block_of(arch, x2, batch_size))
 
@@ -195,8 +202,10 @@ def empirical_ntk_matvec(
             columns = _vector(v, space, x1.dtype)
             if roles.channel == TRACED:
                 columns = columns[..., None, :]
-            sides = (params, x1, x2, lengths1, lengths2)
-            got = _compiled(arch.form, arch.scales, roles, *sides, columns, sizes, precision)
+            got = _compiled(
+                arch.form, arch.scales, roles, params, *sides[:4], columns, sizes, precision
+            )
+            _checks.finite_outputs(got, x1.shape[1])
             if roles.channel == TRACED:
                 got = got[..., 0, :]
             return got[..., 0] if jnp.shape(v) == space else got

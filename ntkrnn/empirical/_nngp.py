@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
-from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Gram
 from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import run
 from ntkrnn.empirical._axes import Roles, roles_of
-from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
+from ntkrnn.empirical._features import (
+    check_memory,
+    checked_kernel,
+    feature_gram,
+    fitting_sides,
+    symmetrised,
+)
 from ntkrnn.empirical._precision import precision_of
 
 
-@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision"))
+@compiled("form", "roles", "symmetric", "precision")
 def _compiled(
     form: Architecture,
     scales: AnyScales,
@@ -79,10 +84,18 @@ def empirical_nngp_fn(
     roles = roles_of(arch, trace_axes, diagonal_axes)
     precision = precision_of(precision)
 
-    def nngp_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        x1, x2 = fitting_pair(arch, roles, params, x1, x2)
-        sides = (x1, x2, lengths1, lengths2, symmetric)
-        return _compiled(arch.form, arch.scales, roles, params, *sides, precision)
+    def nngp_fn(
+        x1: Any,
+        x2: Any,
+        params: Any,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        lengths: Any = None,
+    ) -> Gram:
+        params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
+        check_memory(arch, roles, sides, tangent=False)
+        kernel = _compiled(arch.form, arch.scales, roles, params, *sides, precision)
+        return checked_kernel(kernel, sides)
 
     return nngp_fn

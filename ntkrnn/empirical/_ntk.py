@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Gram
 from ntkrnn.architectures import AnyScales, Architecture, Dense
 from ntkrnn.empirical._any_network import any_network_ntk_fn
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._diagonal import diagonal_ntk
 from ntkrnn.empirical._factors import GateFactors, factors
-from ntkrnn.empirical._features import feature_gram, fitting_pair, symmetrised
+from ntkrnn.empirical._features import (
+    Sides,
+    check_memory,
+    checked_kernel,
+    feature_gram,
+    fitting_sides,
+    symmetrised,
+)
 from ntkrnn.empirical._precision import precision_of
 from ntkrnn.empirical._row_chunked import operations as row_chunked_operations
 from ntkrnn.empirical._row_chunked import row_chunked
@@ -51,7 +57,7 @@ def _cheapest(
     return min(found, key=lambda one: one[0])[1]
 
 
-@functools.partial(jax.jit, static_argnames=("form", "roles", "symmetric", "precision", "route"))
+@compiled("form", "roles", "symmetric", "precision", "route")
 def _compiled(
     form: Dense,
     scales: AnyScales,
@@ -92,7 +98,7 @@ def _dense_ntk(
     arch: Dense,
     roles: Roles,
     params: Any,
-    sides: tuple[Any, ...],
+    sides: Sides,
     precision: jax.lax.Precision,
     route: str | None = None,
 ) -> Gram:
@@ -195,10 +201,18 @@ def empirical_ntk_fn(
     precision = precision_of(precision)
     options = {} if _route is None else {"route": _route}
 
-    def ntk_fn(x1: Any, x2: Any, params: Any, lengths1: Any = None, lengths2: Any = None) -> Gram:
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
-        x1, x2 = fitting_pair(arch, roles, params, x1, x2)
-        sides = (x1, x2, lengths1, lengths2, symmetric)
-        return FAMILIES[arch.family](arch, roles, params, sides, precision, **options)
+    def ntk_fn(
+        x1: Any,
+        x2: Any,
+        params: Any,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        lengths: Any = None,
+    ) -> Gram:
+        params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
+        check_memory(arch, roles, sides, tangent=True)
+        kernel = FAMILIES[arch.family](arch, roles, params, sides, precision, **options)
+        return checked_kernel(kernel, sides)
 
     return ntk_fn

@@ -77,7 +77,7 @@ def empirical_ntk_spectrum(
         from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
         k = _checks.positive_integer("k", k)
-        x = _checks.sequences("x", x)
+        x, lengths = _checks.side("x", x, lengths)
         if _checks.concrete_values(x) is None:
             raise TypeError(
                 "x: got an array that is being traced; call spectrum_fn outside of jax.jit."

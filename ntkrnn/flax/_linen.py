@@ -46,9 +46,7 @@ class LinenApply:
 
     def __call__(self, params: Params, x: Any, lengths: Any = None) -> Outputs:
         """Outputs ``[N, O]`` or ``[N, T, O]``."""
-        x = _checks.sequences("x", x)
-        lengths = _checks.lengths("lengths", lengths, x, "x")
-        _checks.finite("x", x, lengths)
+        x, lengths = _checks.side("x", x, lengths)
         option = lengths_option(self.module, self._lengths_name, lengths)
         try:
             y = self.module.apply({"params": params}, without_padding(x, lengths), **option)

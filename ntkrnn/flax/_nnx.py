@@ -43,9 +43,7 @@ class NnxApply:
 
     def __call__(self, params: Params, x: Any, lengths: Any = None) -> Outputs:
         """Outputs ``[N, O]`` or ``[N, T, O]``."""
-        x = _checks.sequences("x", x)
-        lengths = _checks.lengths("lengths", lengths, x, "x")
-        _checks.finite("x", x, lengths)
+        x, lengths = _checks.side("x", x, lengths)
         self._check_params(params)
         # Variables made anew belong to the trace that this runs in, and only there they may count.
         leaves, structure = self._streams

@@ -1,9 +1,20 @@
 """Gram matrices, whatever their entries are: how they are cut into tiles and filled in."""
 
-from ntkrnn.gram._tiles import BLOCK_BYTES, Compute, Tiling, blocks, bucket, choose, fill, schedule
+from ntkrnn.gram._tiles import (
+    BLOCK_BYTES,
+    COARSE_LANES,
+    Compute,
+    Tiling,
+    blocks,
+    bucket,
+    choose,
+    fill,
+    schedule,
+)
 
 __all__ = [
     "BLOCK_BYTES",
+    "COARSE_LANES",
     "Compute",
     "Tiling",
     "blocks",

@@ -20,15 +20,24 @@ BLOCK_BYTES = {"cpu": 1 << 18, "gpu": 1 << 24, "tpu": 1 << 24}
 """Size of one real array over a block of pairs: what the second-level cache of a core holds several
 times on a CPU; enough to fill the machine on a GPU."""
 _LARGEST_TILE = {"cpu": 128, "gpu": 2048, "tpu": 2048}
+COARSE_TILE, COARSE_LANES = 32, 16
+"""Up to which tiles, and diagonals that advance together, come in whole octaves."""
 
 
-def bucket(size: int) -> int:
-    """The next size in steps of a quarter octave.
+def bucket(size: int, coarse: int = 1) -> int:
+    """The next size in steps of a quarter octave, or up to ``coarse`` of an octave.
+
+    Whole octaves are for small sizes whose padding costs next to nothing, so that the folds of a
+    cross-validation share one program.
 
     Example:
         >>> [bucket(n) for n in (1, 7, 9, 11, 100, 129)]
         [1, 7, 10, 12, 112, 160]
+        >>> [bucket(n, coarse=32) for n in (1, 7, 9, 31, 33)]
+        [1, 8, 16, 32, 40]
     """
+    if size <= coarse:
+        return 1 << (size - 1).bit_length()
     step = 1 << max(0, (size - 1).bit_length() - 3)
     return -(-size // step) * step
 
@@ -71,17 +80,20 @@ def choose(
 
     def side(n: int) -> int:
         if tile is not None:
-            return tile
+            return min(tile, bucket(n, COARSE_TILE))
         size = largest
         # Few sequences: smaller tiles, of which a triangle wastes less.
         while size > 32 and n < 4 * size:
             size //= 2
-        return min(size, bucket(n))
+        return min(size, bucket(n, COARSE_TILE))
 
     rows, columns = side(n1), side(n2)
     lanes = max(1, pairs // (rows * columns))
-    wanted = shifts if shifts is not None else _tile_count(n1, n2, rows, columns, triangle)
-    return Tiling(rows, columns, min(lanes, bucket(wanted)))
+    if shifts is not None:
+        wanted = bucket(shifts, COARSE_LANES)
+    else:
+        wanted = bucket(_tile_count(n1, n2, rows, columns, triangle))
+    return Tiling(rows, columns, min(lanes, wanted))
 
 
 def _tile_count(n1: int, n2: int, rows: int, columns: int, triangle: bool) -> int:

@@ -25,13 +25,14 @@ class Block(NamedTuple):
     """Whether the kernel of ``one`` with itself is wanted as well."""
 
 
-def size_of(steps: int, outputs: int, tile: int | None) -> int:
+def size_of(steps: int, outputs: int, tile: int | None, sequences: int) -> int:
     """How many sequences are sampled together.
 
     Args:
         steps: T.
         outputs: outputs of a sequence, 1 or T.
         tile: sequences of one side, if somebody chose.
+        sequences: of the larger side; a tile holds no more.
 
     Raises:
         ValueError: if not even two fit.
@@ -43,7 +44,7 @@ def size_of(steps: int, outputs: int, tile: int | None) -> int:
             "'last' or 'mean', or shorter sequences."
         )
     if tile is not None:
-        return 2 * tile
+        return 2 * min(tile, sequences)
     return max(2, min(LARGEST_BLOCK // steps, LARGEST_PATHS // (steps * outputs)))
 
 

@@ -17,7 +17,16 @@ from ntkrnn._types import Array, Kernels
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.dual import has_closed_form, truncation_error
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._programs import AnyScale, Problem, chosen_devices, compiled, prepare, traced
+from ntkrnn.infinite._overflow import check_kernels, check_scales
+from ntkrnn.infinite._programs import (
+    AnyScale,
+    Problem,
+    check_memory,
+    chosen_devices,
+    compiled,
+    prepare,
+    traced,
+)
 from ntkrnn.infinite._variances import squared_scales
 
 GETS = Kernels._fields
@@ -72,18 +81,22 @@ def exact_kernel_fn(arch: Elman | Leaky, scale: AnyScale) -> Callable[..., Any]:
         lengths1: Any = None,
         lengths2: Any = None,
         *,
+        lengths: Any = None,
         tile: int | None = None,
         devices: Sequence[Any] | None = None,
     ) -> Any:
         wanted = GETS if get is None else canonical_get(get, GETS)
         tile = None if tile is None else _checks.positive_integer("tile", tile)
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        check_scales(arch, x1.dtype)
         given = [a for a in (x1, x2, lengths1, lengths2, *scale) if a is not None]
         problem = Problem(form, symmetric, tile)
         if any(_checks.concrete_values(a) is None for a in given):
             values = traced(problem, scale, x1, x2, lengths1, lengths2)
+            chosen = {g: values[GETS.index(g)] for g in wanted}
         else:
             places = chosen_devices(devices, x1)
+            check_memory(problem, x1, x2, places[0])
             with contextlib.ExitStack() as context:
                 if _checks.inside_a_trace():  # a constant of that program: computed now, on one device
                     context.enter_context(jax.ensure_compile_time_eval())
@@ -91,8 +104,9 @@ def exact_kernel_fn(arch: Elman | Leaky, scale: AnyScale) -> Callable[..., Any]:
                 host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
                 work = prepare(problem, *host, platform=places[0].platform, exact=False)
                 values, variance = compiled(scale, work, x1, x2, places)
+                chosen = {g: values[GETS.index(g)] for g in wanted}
+                check_kernels(arch, chosen, x1, x2, variance)
                 _warn_if_inaccurate(form, variance)
-        found = [values[GETS.index(g)] for g in wanted]
-        return found[0] if isinstance(get, str) else result_type(wanted)(*found)
+        return chosen[get] if isinstance(get, str) else result_type(wanted)(**chosen)
 
     return kernel_fn

@@ -7,7 +7,6 @@ summed, and a Gaussian vector, integrated numerically in replicates, whose sprea
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
+from ntkrnn._memory import require
 from ntkrnn._types import Array, SampledKernels
 from ntkrnn.architectures import Diagonal
 from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
 from ntkrnn.infinite._get import canonical_get, result_type
 from ntkrnn.infinite._nodes import METHODS, QUADRATURE_CHANNELS, Plan, plan_of, replicates_of
+from ntkrnn.infinite._overflow import check_kernels, check_scales
 from ntkrnn.infinite._replicates import (
     AccuracyWarning,
     Running,
@@ -39,7 +41,7 @@ MOST_SAMPLES = 2**18
 """Points of a replicate at which a tolerance is given up."""
 
 
-@functools.partial(jax.jit, static_argnames=("form", "groups", "symmetric"))
+@compiled("form", "groups", "symmetric")
 def _expectations(
     form: Diagonal,
     groups: tuple[tuple[str, ...], ...],
@@ -107,8 +109,8 @@ def _estimate(plan: Plan, compute: Compute, dtype: Any, tracing: bool) -> Any:
 def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
     r"""Build the ``kernel_fn`` of a diagonal network.
 
-    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, samples=2048, replicates=8,
-    tolerance=None, seed=0, method=None)``::
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, samples=2048,
+    replicates=8, tolerance=None, seed=0, method=None)``::
 
         nngp_{t,t'} = E h_t h'_t'
         ntk_{t,t'}  = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
@@ -169,6 +171,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         lengths1: Any = None,
         lengths2: Any = None,
         *,
+        lengths: Any = None,
         samples: int = SAMPLES,
         replicates: int = REPLICATES,
         tolerance: float | None = None,
@@ -176,7 +179,9 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         method: str | None = None,
     ) -> Any:
         wanted = GETS if get is None else canonical_get(get, GETS)
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        check_scales(arch, x1.dtype)
+        _check_memory(arch, x1, x2, len(wanted))
         plan = _plan(method, x1.shape[2], samples, replicates, seed)
         kinds = [kind for kind in ("nngp", "ntk") if any(g.startswith(kind) for g in wanted)]
         groups = tuple(("h",) if kind == "nngp" else arch.trainable for kind in kinds)
@@ -208,12 +213,27 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
                 break
             plan, samples = finer, 2 * samples
         found = dict(zip(kinds, kernels, strict=True))
+        if not tracing:
+            check_kernels(arch, found, x1, x2)
         found |= {f"{kind}_error": e for kind, e in zip(kinds, errors, strict=True)}
         if isinstance(get, str):
             return found[get]
         return result_type(wanted)(*(found[g] for g in wanted))
 
     return kernel_fn
+
+
+def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int) -> None:
+    """The kernels, the sums that their errors come from, and those of one replicate."""
+    (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
+    entries = n1 * n2 * (t1 * t2 if arch.readout == "sequence" else 1)
+    require(
+        "x1",
+        3 * kernels * entries * x1.dtype.itemsize,
+        f"kernels of N1={n1}, N2={n2}, T1={t1}, T2={t2} in {x1.dtype}, readout {arch.readout!r},",
+        "compute them in blocks of rows (x2 of some sequences at a time), or take fewer of them.",
+        x1,
+    )
 
 
 def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan:

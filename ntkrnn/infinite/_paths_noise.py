@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array
 from ntkrnn.infinite._nodes import HALF_STEP, sobol_engine
 
@@ -38,7 +39,7 @@ class Noise(NamedTuple):
     """``[gates, T N, T N]``, lower triangular: what makes the samples of a gate white."""
 
 
-@jax.jit
+@compiled()
 def _whitening(z: Array) -> Array:
     """``[gates, n, n]``: the inverse Cholesky factors of ``z z^T/D`` for ``[gates, n, D]``."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array
 from ntkrnn.architectures import Dense, GateFunction
 from ntkrnn.gram import bucket
@@ -50,7 +50,7 @@ class Sides(NamedTuple):
     symmetric: bool
 
 
-@functools.partial(jax.jit, static_argnames=("form", "samples", "exact"))
+@compiled("form", "samples", "exact")
 def _program(
     form: Dense,
     scales: Any,

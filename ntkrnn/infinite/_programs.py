@@ -7,8 +7,7 @@ what they hold is the matrix: every entry comes from one device, so that their n
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ntkrnn._compile import wide_registers
+from ntkrnn import _compile
+from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import bucket, choose, schedule
+from ntkrnn.gram import COARSE_LANES, Tiling, bucket, choose, schedule
 from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._filter_plane import small
 from ntkrnn.infinite._gram import Data, Settings
@@ -35,6 +35,11 @@ class Problem(NamedTuple):
     symmetric: bool
     tile: int | None
     """Sequences per side of a tile, None to choose."""
+
+    @property
+    def one_diagonal(self) -> bool:
+        """Whether all that is read lies on one diagonal of the plane of two times."""
+        return self.form.readout == "last" and self.form.limit != "filter"
 
 
 def sides(settings: Settings, scale: Any, one: Data, two: Data) -> Any:
@@ -59,6 +64,71 @@ class Prepared(NamedTuple):
     groups: int
 
 
+class Sizes(NamedTuple):
+    """What a problem is cut and padded to."""
+
+    tiling: Tiling
+    rows: tuple[int, int]
+    """Sequences of both sides."""
+    steps: tuple[int, int]
+    """Steps of both sides."""
+
+    @classmethod
+    def of(cls, problem: Problem, x1: Any, x2: Any, platform: str, exact: bool = False) -> Sizes:
+        """Choose tiles for a platform; ``exact`` pads to whole tiles only, and not to buckets."""
+        form, last = problem.form, problem.one_diagonal
+        (n1, t1, _), (n2, t2, _), itemsize = x1.shape, x2.shape, x1.dtype.itemsize
+        shifts = None if last else t2
+        tiling = choose(n1, n2, shifts, itemsize, platform, problem.symmetric, problem.tile)
+        if form.limit == "filter" and problem.tile is None:
+            tiling = small(tiling, form, t1, t2, itemsize, platform)
+        # "last" runs along one diagonal of both sides, as far as there are steps and no further.
+        coarse = _COARSE_STEPS if last else COARSE_LANES
+        steps = (max(t1, t2),) * 2 if last else (t1, t2)
+        tiles_of = (-(-n1 // tiling.rows), -(-n2 // tiling.columns))
+        if not exact:
+            steps = (bucket(steps[0], coarse), bucket(steps[1], coarse))
+            tiles_of = (bucket(tiles_of[0]), bucket(tiles_of[1]))
+        return cls(tiling, (tiles_of[0] * tiling.rows, tiles_of[1] * tiling.columns), steps)
+
+    def bytes(self, problem: Problem, channels: int, itemsize: int) -> int:
+        """Memory for the kernels, a copy of them without the padding, both sides, and one block."""
+        (n1, n2), (t1, t2), (rows, columns, _) = self.rows, self.steps, self.tiling
+        form, sequence = problem.form, problem.form.readout == "sequence"
+        kernels = 2 * n1 * n2 * (t1 * t2 if sequence else 1)
+        kept = 1 if form.limit != "filter" else t2  # rows of the plane, or all of it
+        if sequence or (form.limit == "filter" and form.bidirectional and form.depth > 1):
+            kept = t1 * t2
+        sides = (n1 * t1 + n2 * t2) * (2 * channels + _ROWS_OF_A_STEP * form.depth)
+        block = _ARRAYS_OF_A_TILE * rows * columns * kept
+        return itemsize * (2 * kernels + sides + block)
+
+
+_COARSE_STEPS = 64
+_ROWS_OF_A_STEP = 8
+"""Numbers of a sequence at a step that a layer reads: variances, features, counts."""
+_ARRAYS_OF_A_TILE = 4
+"""Both kernels of a tile, before and after a step."""
+
+
+def check_memory(problem: Problem, x1: Any, x2: Any, device: Any) -> None:
+    """Raise before work is begun that the memory of the device does not hold.
+
+    Raises:
+        ValueError: naming N, T and the bytes, and what to do instead.
+    """
+    sizes = Sizes.of(problem, x1, x2, device.platform)
+    needed = sizes.bytes(problem, x1.shape[2], x1.dtype.itemsize)
+    axes = f"N={x1.shape[0]}, T={x1.shape[1]}"
+    if not problem.symmetric:
+        axes = f"N1={x1.shape[0]}, N2={x2.shape[0]}, T1={x1.shape[1]}, T2={x2.shape[1]}"
+    remedy = "compute it in blocks of rows (x2 of some sequences at a time), or take fewer of them."
+    if problem.form.readout == "sequence":
+        remedy = f"take readout 'last' or 'mean', which hold no pairs of steps, or {remedy}"
+    what = f"both kernels of {axes} in {x1.dtype}, readout {problem.form.readout!r},"
+    require("x1", needed, what, remedy, device)
+
+
 def prepare(
     problem: Problem, x1: Any, x2: Any, lengths1: Any, lengths2: Any, platform: str, exact: bool
 ) -> Prepared:
@@ -73,29 +143,18 @@ def prepare(
         platform: what the tiles are for.
         exact: pad to whole tiles only, and keep sizes as plain ints; else to buckets.
     """
-    form, filtered = problem.form, problem.form.limit == "filter"
-    last = form.readout == "last" and not filtered
-    (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
-    shifts, triangle = None if last else t2, problem.symmetric
-    tiling = choose(n1, n2, shifts, x1.dtype.itemsize, platform, triangle, problem.tile)
-    if filtered and problem.tile is None:
-        tiling = small(tiling, form, t1, t2, x1.dtype.itemsize, platform)
-    pairs, groups = schedule(n1, n2, tiling, tiling.lanes if last else 1, triangle)
-    up = (lambda size: size) if exact else bucket
-    # "last" runs along one diagonal of both sides.
-    capacities = (up(max(t1, t2)),) * 2 if last else (up(t1), up(t2))
-    ragged = lengths1 is not None or lengths2 is not None or (last and t1 != t2)
+    last = problem.one_diagonal
+    sizes = Sizes.of(problem, x1, x2, platform, exact)
+    lanes = sizes.tiling.lanes if last else 1
+    pairs, groups = schedule(x1.shape[0], x2.shape[0], sizes.tiling, lanes, problem.symmetric)
+    ragged = lengths1 is not None or lengths2 is not None or (last and x1.shape[1] != x2.shape[1])
     sides = [
-        Data(
-            *_pad(x, lengths, up(-(-x.shape[0] // tile)) * tile, capacity),
-            x.shape[1] if exact else np.int32(x.shape[1]),
-        )
-        for x, lengths, tile, capacity in (
-            (x1, lengths1, tiling.rows, capacities[0]),
-            (x2, lengths2, tiling.columns, capacities[1]),
+        Data(*_pad(x, lengths, n, t), x.shape[1] if exact else np.int32(x.shape[1]))
+        for x, lengths, n, t in zip(
+            (x1, x2), (lengths1, lengths2), sizes.rows, sizes.steps, strict=True
         )
     ]
-    settings = Settings(form, tiling, problem.symmetric, x1.shape[2], ragged)
+    settings = Settings(problem.form, sizes.tiling, problem.symmetric, x1.shape[2], ragged)
     return Prepared(settings, sides[0], sides[1], pairs, groups)
 
 
@@ -128,18 +187,28 @@ def _cut(kernel: Any, x1: Any, x2: Any) -> Array:
     return kernel if kernel.shape == size else kernel[tuple(slice(s) for s in size)]
 
 
-_prepared = jax.jit(sides, static_argnames="settings")
+_prepared = _compile.compiled("settings")(sides)
 
 
-def _one_device(
-    settings: Settings, scale: AnyScale, both: Any, pairs: Array, groups: Any
+def _wide(settings: Settings, devices: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Compiler options: wide registers where nothing but arithmetic is in the program."""
+    fits = devices[0].platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
+    return _compile.wide_registers() if fits else None
+
+
+@_compile.compiled("settings", "devices", options=_wide)
+def program(
+    settings: Settings,
+    devices: tuple[Any, ...],
+    scale: AnyScale,
+    both: Any,
+    pairs: Array,
+    groups: Any,
 ) -> tuple[Array, Array]:
-    return tiles(settings, scale, both, pairs, (0, groups))
-
-
-def _many_devices(
-    settings: Settings, mesh: Mesh, scale: AnyScale, both: Any, pairs: Array, groups: Any
-) -> tuple[Array, Array]:
+    """The tiles, on one device or with a share of them on each."""
+    if len(devices) == 1:
+        return tiles(settings, scale, both, pairs, (0, groups))
+    mesh = Mesh(np.asarray(devices), ("tiles",))
     count = mesh.size
 
     def share(scale: AnyScale, both: Any, pairs: Array, groups: Any) -> tuple[Array, Array]:
@@ -152,25 +221,13 @@ def _many_devices(
     return mapped(scale, both, pairs, groups)
 
 
-@functools.cache
-def _program(settings: Settings, devices: tuple[Any, ...]) -> Any:
-    """The compiled tiles, for wide registers where nothing but arithmetic is in them."""
-    if len(devices) > 1:
-        fn = functools.partial(_many_devices, settings, Mesh(np.asarray(devices), ("tiles",)))
-    else:
-        fn = functools.partial(_one_device, settings)
-    platform = next(iter(devices)).platform
-    wide = platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
-    return jax.jit(fn, compiler_options=wide_registers() if wide else None)
-
-
 def chosen_devices(devices: Sequence[Any] | None, x: Array) -> list[Any]:
     """Where to compute: as asked, or all devices like the one that ``x`` is on."""
     if devices is None:
         home = next(iter(x.devices()))
         alike = [d for d in jax.local_devices() if d.platform == home.platform]
         return alike if home in alike else [home]
-    found = list(devices)
+    found = list(devices) if isinstance(devices, Iterable) else []
     if not found or any(not isinstance(d, jax.Device) for d in found):
         raise TypeError(
             f"devices: got {devices!r}, expected a sequence of at least one device, such as "
@@ -184,13 +241,13 @@ def compiled(
 ) -> tuple[tuple[Array, ...], Array]:
     """The kernels by a program of our own, and the largest pre-activation variance."""
     devices = devices[: work.groups]  # no more than there is work for
-    program = _program(work.settings, tuple(devices))
     with jax.default_device(devices[0]):
         both = _prepared(work.settings, scale, work.one, work.two)
         if len(devices) > 1:
             everywhere = NamedSharding(Mesh(np.asarray(devices), ("tiles",)), PartitionSpec())
             both = jax.device_put(both, everywhere)
-        kernels = program(scale, both, work.pairs, np.int32(work.groups))
+        kernels = program(work.settings, tuple(devices), scale, both, work.pairs, np.int32(work.groups))
+        jax.block_until_ready(kernels)  # what fails is raised here, and ends no process later
     return tuple(_trimmed(k, x1, x2, devices[0].platform) for k in kernels), both.largest
 
 

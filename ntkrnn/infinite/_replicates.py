@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._compile import compiled
 from ntkrnn._types import Array
 
 
@@ -23,7 +24,7 @@ class Running(NamedTuple):
     squares: tuple[Array, ...]
 
 
-@jax.jit
+@compiled()
 def with_another(running: Running, new: tuple[Array, ...]) -> Running:
     """Welford's update: no difference of large sums."""
     count = running.count + 1
@@ -47,8 +48,8 @@ def _root(square: Array) -> Array:
 
 def nothing(like: tuple[Any, ...]) -> Running:
     """Before the first replicate, for kernels of these shapes."""
-    zero = tuple(jnp.zeros(a.shape, a.dtype) for a in like)
-    return Running(jnp.zeros((), zero[0].dtype), zero, zero)
+    zero: Any = tuple(np.zeros(a.shape, a.dtype) for a in like)
+    return Running(np.zeros((), zero[0].dtype), zero, zero)
 
 
 def relative_error(kernels: tuple[Array, ...], errors: tuple[Array, ...]) -> float:

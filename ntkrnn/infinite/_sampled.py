@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn._types import SampledKernels
 from ntkrnn.architectures import Dense
-from ntkrnn.infinite._blocks import blocks_of, size_of
+from ntkrnn.infinite._blocks import Block, blocks_of, size_of
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._paths_replicate import SampleOptions, estimates, sides_of
+from ntkrnn.infinite._overflow import check_kernels, check_scales
+from ntkrnn.infinite._paths_replicate import SampleOptions, Sides, estimates, sides_of
 from ntkrnn.infinite._replicates import (
     AccuracyWarning,
     check_tolerance,
@@ -35,9 +37,9 @@ DEFAULT = SampleOptions()
 def sampled_kernel_fn(arch: Dense, options: SampleOptions = DEFAULT) -> Callable[..., Any]:
     r"""Build the ``kernel_fn`` of a cell by sampling the law of one neuron, whatever the cell.
 
-    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, samples=None, replicates=8,
-    tolerance=None, key=0, tile=None)``. With z what the recurrent matrix of a gate multiplies and
-    delta the derivative of an output by its pre-activation a::
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, samples=None,
+    replicates=8, tolerance=None, key=0, tile=None)``. With z what the recurrent matrix of a gate
+    multiplies and delta the derivative of an output by its pre-activation a::
 
         Cov(a_{t,i}, a_{s,j}) = w_std^2 E z_{t,i} z_{s,j} + u_std^2 <x_{t,i}, x_{s,j}>/d + b_std^2
         nngp_{ij} = v_std^2 E r_i r_j
@@ -100,6 +102,7 @@ def _kernels(
     lengths1: Any = None,
     lengths2: Any = None,
     *,
+    lengths: Any = None,
     samples: int | None = None,
     replicates: int = REPLICATES,
     tolerance: float | None = None,
@@ -107,7 +110,8 @@ def _kernels(
     tile: int | None = None,
 ) -> Any:
     wanted = GETS if get is None else canonical_get(get, GETS)
-    x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2)
+    x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+    check_scales(arch, x1.dtype)
     if samples is not None:
         options = options._replace(samples=max(2, _checks.positive_integer("samples", samples)))
     replicates = checked_replicates(replicates)
@@ -127,8 +131,10 @@ def _kernels(
     sides = sides_of(x1, x2, lengths1, lengths2, symmetric)
     longest = sides.x1.shape[1]
     outputs = longest if arch.readout == "sequence" else 1
-    blocks = blocks_of(len(sides.x1), len(sides.x2), symmetric, size_of(longest, outputs, tile))
+    larger = max(len(sides.x1), len(sides.x2))
+    blocks = blocks_of(len(sides.x1), len(sides.x2), symmetric, size_of(longest, outputs, tile, larger))
     tangent = any(name.startswith("ntk") for name in wanted)
+    _check_memory(arch, sides, blocks, longest, outputs, 2 * (1 + tangent))
     kernels, errors, most = (), (), max(replicates, MOST_REPLICATES)
     for running in estimates(arch, sides, blocks, options, tangent, key, most):
         done = int(running.count)
@@ -150,7 +156,25 @@ def _kernels(
         pad = ((0, 0), (0, 0), (0, steps1 - longest), (0, steps2 - longest))
         kernels, errors = (tuple(jnp.pad(a, pad) for a in part) for part in (kernels, errors))
     found: dict[str, Any] = dict(zip(("nngp", "ntk"), kernels, strict=False))
+    check_kernels(arch, found, x1, x2)
     found |= dict(zip(("nngp_error", "ntk_error"), errors, strict=False))
     if isinstance(get, str):
         return found[get]
     return result_type(wanted)(*(found[name] for name in wanted))
+
+
+def _check_memory(
+    arch: Dense, sides: Sides, blocks: list[Block], steps: int, outputs: int, kernels: int
+) -> None:
+    """The kernels, the sums that their errors come from, and the covariances of the largest block."""
+    n1, n2, itemsize = len(sides.x1), len(sides.x2), sides.x1.dtype.itemsize
+    together = max(len(block.one) + len(block.two) for block in blocks) * steps
+    covariances = 4 * len(arch.cell.gates) * together**2 + 4 * (together * outputs) ** 2
+    require(
+        "x1",
+        itemsize * (2 * kernels * n1 * n2 * outputs**2 + covariances),
+        f"sampled kernels of N1={n1}, N2={n2}, T={steps} in {sides.x1.dtype}, readout "
+        f"{arch.readout!r},",
+        "pass a smaller tile, compute them in blocks of rows (x2 of some sequences at a time), or take "
+        "fewer sequences.",
+    )

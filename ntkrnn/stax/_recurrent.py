@@ -15,7 +15,7 @@ from ntkrnn import _checks
 from ntkrnn._compat import neural_tangents
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales, check_architecture
-from ntkrnn.cells import features, fitting_input, init_params
+from ntkrnn.cells import checked_params, features, fitting_input, init_params
 from ntkrnn.infinite import GramInputs, Track, sequence_kernels, squared_scales, track
 
 
@@ -106,7 +106,8 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
             lengths = _valid_steps(mask, *x.shape[:2])
             cells = params.get("cells") if isinstance(params, dict) else params
             whole = {"cells": cells, "v": jnp.zeros((1, arch.state_size), x.dtype)}
-            x = fitting_input(states, whole, "inputs", x)
+            whole, channels = checked_params(states, whole)
+            x = fitting_input(whole, channels, "inputs", x)
             return features(states, whole, x, lengths)
 
         @stax.requires(

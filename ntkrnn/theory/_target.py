@@ -145,8 +145,7 @@ def tokens_for(target: Target, x: Any) -> Any:
         TypeError, ValueError: for the wrong rank, dtype or size, or NaN.
     """
     if isinstance(x, jax.Array):
-        x = _checks.sequences("x", x)
-        _checks.finite("x", x, None)
+        x, _ = _checks.side("x", x, None)
     else:
         x = _checks.host_sequences("x", x)
     if x.shape[1:] != (target.length, target.dim):

@@ -166,11 +166,10 @@ class TransportTarget:
         Warns:
             AccuracyWarning: if the tolerance is not met with 2^18 points in a replicate.
         """
-        x = _checks.sequences("x", x)
+        x, _ = _checks.side("x", x, None)
         if _checks.inside_a_trace() or _checks.concrete_values(x) is None:
             raise ValueError("x: got a traced array, expected a concrete one; call the target outside "
                              "of jax.jit and jax.grad, and pass its values in.")  # fmt: skip
-        _checks.finite("x", x, None)
         samples = self.samples
         plan = self._plan(x.shape[2], samples)
         while True:

@@ -1,0 +1,68 @@
+"""Checks of what callers pass in: every message names the argument, what came, what was expected.
+
+One rule for each kind of argument: numbers, arrays, sequences with their lengths, random keys. Values
+can be checked only when they are concrete; under ``jax.jit`` an array has a shape and a dtype but no
+entries yet, and the checks of entries are skipped.
+"""
+
+from ntkrnn._checks._arrays import (
+    all_finite,
+    concrete_values,
+    finite_array,
+    finite_outputs,
+    float_dtype,
+    inside_a_trace,
+    plain_array,
+    real_array,
+    whole_array,
+)
+from ntkrnn._checks._keys import random_key
+from ntkrnn._checks._numbers import (
+    boolean,
+    choice,
+    finite_float,
+    fraction,
+    nonnegative_float,
+    positive_float,
+    positive_integer,
+    scale,
+    whole_number,
+)
+from ntkrnn._checks._sequences import (
+    host_sequences,
+    input_shape,
+    lengths,
+    pair,
+    same_channels,
+    sequences,
+    side,
+)
+
+__all__ = [
+    "all_finite",
+    "boolean",
+    "choice",
+    "concrete_values",
+    "finite_array",
+    "finite_float",
+    "finite_outputs",
+    "float_dtype",
+    "fraction",
+    "host_sequences",
+    "input_shape",
+    "inside_a_trace",
+    "lengths",
+    "nonnegative_float",
+    "pair",
+    "plain_array",
+    "positive_float",
+    "positive_integer",
+    "random_key",
+    "real_array",
+    "same_channels",
+    "scale",
+    "sequences",
+    "side",
+    "whole_array",
+    "whole_number",
+]
