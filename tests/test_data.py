@@ -226,7 +226,7 @@ def test_sets_that_aeon_does_not_carry_are_not_downloaded(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(np.nan, "got nan"), (np.inf, "got inf"), (1e39, "range of float32")]
+    ("value", "shown"), [(np.nan, "missing value"), (np.inf, "got inf"), (1e39, "range of float32")]
 )
 def test_entries_that_are_not_finite_are_located(tmp_path, value, shown):
     x = np.ones((3, 4, 2))

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ntkrnn.data._cells import hint, kind_of, shown
 
+_WHOLE = re.compile(r"[-+0-9\s]*")
 First = Literal["header", "data", "counting", "even"]
 
 
@@ -86,7 +87,7 @@ def first_row_is_counting(
 
 def written_whole(cells: Sequence[str]) -> bool:
     """Whether all cells are written as whole numbers."""
-    return all(re.fullmatch(r"\s*[-+]?[0-9]+\s*", cell) for cell in cells)
+    return _WHOLE.fullmatch(" ".join(cells)) is not None
 
 
 def _even(texts: list[str]) -> bool:

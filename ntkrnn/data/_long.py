@@ -95,7 +95,7 @@ def _or_none(read: Callable[[str], float], text: str) -> float | None:
 
 def _number(text: str) -> float:
     # Integers stay exact: nanoseconds since 1970 have more digits than a float.
-    if re.fullmatch(r"[-+]?[0-9]{1,18}", text):
+    if re.fullmatch(r"[-+]?[0-9]{1,300}", text):
         return int(text)
     value = float(text.replace("_", "?"))
     if not np.isfinite(value):

@@ -152,9 +152,11 @@ def _header(path: Path, archive: zipfile.ZipFile, key: str, info: zipfile.ZipInf
             f"{path}: the array {key!r} has the format {'.'.join(map(str, version))} of .npy, expected "
             "1.0 or 2.0, which numpy.savez writes."
         )
+    if any(not 0 <= size < 2**63 for size in header.shape):
+        raise ValueError(f"{path}: the array {key!r} is damaged: no array has the shape that it declares.")
     if not header.dtype.hasobject and header.size != rest:
         declared = f"{path}: the array {key!r} with the declared shape {header.shape}"
-        within_limit(declared, header.size, "")
+        within_limit(declared, header.size, "Check what wrote it.")
         raise ValueError(
             f"{path}: the array {key!r} is damaged: it declares {header.size} bytes and has {rest}."
         )
@@ -192,7 +194,7 @@ def _check_shapes(path: Path, headers: dict[str, _Header]) -> None:
 
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, key: str, header: _Header) -> np.ndarray:
-    with told(f"{path}: the array {key!r}", Exception), archive.open(header.info) as file:
+    with told(f"{path}: the array {key!r}", ValueError), archive.open(header.info) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 

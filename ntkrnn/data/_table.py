@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +72,9 @@ def read_table(path: Path, delimiter: str, roles: Roles, *, named_by_steps: bool
             whose length differs from that of the first, and a first row that could be header or data.
     """
     rows = _rows(path, delimiter)
-    line, first = next(rows)
+    line, first = next(rows, (0, []))
+    if not first:
+        raise ValueError(f"{path}: the file is empty; expected at least one series.")
     where = f"{path}, line {line}"
     at = roles.find(str(path), first)
     columns = [i for i in range(len(first)) if i not in at.values()]
@@ -80,47 +82,53 @@ def read_table(path: Path, delimiter: str, roles: Roles, *, named_by_steps: bool
         raise ValueError(f"{where}: {_too_narrow(len(first), delimiter)}")
     cells = [(i + 1, first[i].strip()) for i in columns]
     judged = "header" if roles.named else first_row(where, cells)
-    if judged == "header" and named_by_steps:
-        steps_only(where, cells, roles.long)
-    lines: list[int] = []
-    values: list[np.ndarray] = []
-    texts: dict[str, list[str]] = {role: [] for role in (*at, "first")}
-    whole: list[bool] = []
-    for number, row in itertools.chain(() if judged == "header" else ((line, first),), rows):
-        if len(row) != len(first):
-            raise ValueError(
-                f"{path}, line {number}: the row has {len(row)} cells, expected {len(first)} as in "
-                f"line {line}; pad shorter series with NaN or empty cells at the end."
-            )
-        mine = [row[i] for i in columns]
-        place = lambda i, line=number: f"{path}, line {line}, column {columns[i] + 1}"  # noqa: E731
-        values.append(np.array(numbers(mine, place, _OF_WORDS)))
-        lines.append(number)
-        for role, i in (*at.items(), ("first", columns[0])):
-            texts[role].append(row[i])
-        if judged in ("counting", "even") and number != line:
-            whole.append(written_whole(mine))
     names, notes, skipped = None, (), 0
     if judged == "header":
         names, notes = [cell.strip() for cell in first], ("header skipped",)
-    elif first_row_is_counting(where, judged, cells, whole):
+        if named_by_steps:
+            steps_only(where, cells, roles.long)
+    else:
+        rows = itertools.chain([(line, first)], rows)
+    lines, values, texts, whole = _body(path, rows, line, len(first), columns, at)
+    if judged != "header" and first_row_is_counting(where, judged, cells, whole[1:]):
         skipped, notes = 1, (f"first row skipped, which numbers the columns 0 to {len(cells) - 1}",)
     if len(lines) == skipped:
         raise ValueError(
             f"{path}: has only the line {delimiter.join(first)[:60]!r}, which holds no number; "
             "expected one series of numbers a row."
         )
-    return Table(
-        path,
-        line,
-        names,
-        at,
-        columns,
-        lines[skipped:],
-        np.stack(values[skipped:]),
-        {role: cells[skipped:] for role, cells in texts.items()},
-        notes,
-    )
+    texts = {role: column[skipped:] for role, column in texts.items()}
+    values = np.stack(values[skipped:])
+    return Table(path, line, names, at, columns, lines[skipped:], values, texts, notes)
+
+
+def _body(
+    path: Path,
+    rows: Iterable[tuple[int, list[str]]],
+    first_line: int,
+    width: int,
+    columns: list[int],
+    at: dict[str, int],
+) -> tuple[list[int], list[np.ndarray], dict[str, list[str]], list[bool]]:
+    """Of every row its line, numbers, texts, and whether its numbers are written as whole ones."""
+    lines: list[int] = []
+    values: list[np.ndarray] = []
+    texts: dict[str, list[str]] = {role: [] for role in (*at, "first")}
+    whole: list[bool] = []
+    for line, row in rows:
+        if len(row) != width:
+            raise ValueError(
+                f"{path}, line {line}: the row has {len(row)} cells, expected {width} as in line "
+                f"{first_line}; pad shorter series with NaN or empty cells at the end."
+            )
+        mine = [row[i] for i in columns]
+        place = lambda i, line=line: f"{path}, line {line}, column {columns[i] + 1}"  # noqa: E731
+        values.append(np.array(numbers(mine, place, _OF_WORDS)))
+        lines.append(line)
+        whole.append(written_whole(mine))
+        for role, i in (*at.items(), ("first", columns[0])):
+            texts[role].append(row[i])
+    return lines, values, texts, whole
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

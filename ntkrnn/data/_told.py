@@ -20,7 +20,6 @@ _DAMAGE = (
     csv.Error,
     struct.error,
     EOFError,
-    MemoryError,
     NotImplementedError,
     OverflowError,
     RuntimeError,
@@ -54,6 +53,8 @@ def told(what: str, *kinds: type[Exception]) -> Iterator[None]:
     except (*_DAMAGE, *kinds) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f"{what}: is damaged ({reason}); write the file anew.") from None
+    except MemoryError:
+        raise ValueError(f"{what}: does not fit into memory; split the file.") from None
 
 
 def regular_file(argument: str, source: Any) -> Path:

@@ -69,6 +69,6 @@ def refuse_an_index(table: Table) -> None:
     if rows > 2 and width > 1 and counts and not whole.all(axis=0).any():
         raise ValueError(
             f"{table.path}, column {table.columns[0] + 1}: counts the rows, {texts[0]} to {texts[-1]}, "
-            f"and would be read as values of a series. {drop} If it is no index, write its first number "
-            f"as {texts[0]}.0."
+            f"and would be read as values of a series. {drop} If it is no index, write its first "
+            f"number as {texts[0]}.0."
         )
