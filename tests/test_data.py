@@ -41,6 +41,7 @@ def test_digits_are_rows_of_pixels():
     assert digits.labels is not None and digits.labels.shape == (1797,)
     assert digits.x.min() == 0 and digits.x.max() == 16
     assert digits.selection == {"n": 1797, "of": 1797, "seed": None, "rows": None}
+    assert digits.reading == ""
     assert digits.describe() == "digits: 1797 sequences, 8 steps, 8 channels, not standardised"
 
 
