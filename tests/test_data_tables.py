@@ -38,8 +38,19 @@ def test_a_first_row_that_counts_the_columns_is_skipped_and_told(tmp_path):
         [float(cell) for cell in row.split(",")] for row in ROWS.split()
     ]
     assert data.reading == (
-        "read as 3 series of 4 steps, first row skipped, which numbers the columns 0 to 3"
+        "read as 3 series of 4 steps, first row skipped, which numbers the columns from 0"
     )
+    # So are those of columns of labels, ids and times.
+    skipped = "first row skipped, which numbers the columns from 0"
+    for options, notes in [
+        ({"label_column": 4}, "3 steps, {}, labels from column 4, labels are real numbers"),
+        (
+            {"long": "1,2"},
+            "1 step and 2 channels, {}, series told apart by column 1 and sorted by column 2",
+        ),
+    ]:
+        reading = raw(tmp_path / "a.csv", **options).reading
+        assert reading == f"read as 3 series of {notes.format(skipped)}"
     # An only row is data, and so is one that is written as a number with a fraction.
     assert raw(write(tmp_path, "b.csv", "0,1,2\n")).x.ravel().tolist() == [0, 1, 2]
     assert len(raw(write(tmp_path, "c.csv", "0.0,1,2,3\n" + ROWS)).x) == 4
@@ -58,9 +69,11 @@ def test_a_first_row_that_counts_the_columns_is_skipped_and_told(tmp_path):
         ("1.2.3,4,5,6", ["got '1.2.3'", "plain numbers"]),
         ("NaN,?,,nan", ["neither a number nor a name", "remove the line"]),
         (",,,", ["neither a number nor a name"]),
+        ("#,%,(1),@", ["column 1: got '#' in the first row", "has letters in every name"]),
+        ("1e,2e,3e-,4", ["column 1: got '1e' in the first row"]),
         ("1,a,2,3", ["column 2: got 'a' beside numbers", "--label-column 2 (label_column=2)"]),
-        ("1,2,3,4", ["the first row 1,2,3,4 may number the columns", "write its first number as 1.0"]),
-        ("2000,2001,2002,2003", ["may number the columns", "as 2000.0", "Remove the line"]),
+        ("1,2,3,4", ["the first row 1,2,3,4 may number the columns", "with a point, such as 1.0"]),
+        ("2000,2001,2002,2003", ["may number the columns", "Remove the line if it numbers them"]),
         (",0,1,2", ["pandas writes beside its index", "to_csv(index=False, header=False)"]),
         (",a,b,c", ["column 1: a column without a name", "index=False"]),
     ],
@@ -74,7 +87,9 @@ def test_a_first_row_that_is_neither_header_nor_data(tmp_path, first, words):
     "text", ["0,1,2\n3,4,5\n", "0,1\n0.5,0.3\n", "0\n1.5\n", "0,1,2\n1.5,2,3\n3,4,5\n"]
 )
 def test_a_first_row_that_could_count_the_columns(tmp_path, text):
-    fails(write(tmp_path, "a.csv", text), "line 1", "may number the columns", "as 0.0")
+    fails(
+        write(tmp_path, "a.csv", text), "line 1", "may number the columns", "with a point, such as 1.0"
+    )
     assert len(raw(write(tmp_path, "b.csv", f"0.0{text[1:]}")).x) == text.count("\n")
 
 

@@ -11,7 +11,7 @@ Kind = Literal["number", "missing", "broken", "word"]
 
 MISSING_WORDS = ("na", "n/a", "#n/a", "null", "none", "-", "--")
 """Missing values as other programs write them. They are words too, and no number is read from them."""
-_NUMBER_LIKE = re.compile(r"[-+\d.,;:_'%$€£\s()eE]*\d[-+\d.,;:_'%$€£\s()eE]*")
+_NUMBER_LIKE = re.compile(r"[-+.]?\d[-+\d.,;:_'%$€£\s]*[eE][-+\d.,;:_'%$€£\s]*")
 _DATE_OR_HOUR = re.compile(
     r"\d{4}[-/]\d{1,2}([-/]\d{1,2}([ T]\d.*)?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}(:\d{2}){1,2}"
 )
@@ -55,7 +55,7 @@ def numbers(cells: Sequence[str], where: Callable[[int], str], of_words: str = "
 
 
 def kind_of(cell: str) -> Kind:
-    """What a cell holds; "broken" is what looks like a number and is none.
+    """What a cell holds; a word has letters or is a date, and "broken" is none of the others.
 
     Example:
         >>> [kind_of(cell) for cell in ("1e3", "?", "1;2", "NA", "2024-01-31", "width")]
@@ -65,11 +65,10 @@ def kind_of(cell: str) -> Kind:
     try:
         value = parse(text)
     except ValueError:
-        if text.lower() in MISSING_WORDS:
-            return "broken"
         if _DATE_OR_HOUR.fullmatch(text):
             return "word"
-        return "broken" if _NUMBER_LIKE.fullmatch(text) else "word"
+        named = any(map(str.isalpha, text)) and text.lower() not in MISSING_WORDS
+        return "word" if named and not _NUMBER_LIKE.fullmatch(text) else "broken"
     return "missing" if value != value else "number"
 
 

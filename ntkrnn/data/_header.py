@@ -13,12 +13,13 @@ _WHOLE = re.compile(r"[-+0-9\s]*")
 First = Literal["header", "data", "counting", "even"]
 
 
-def first_row(where: str, cells: Sequence[tuple[int, str]]) -> First:
+def first_row(where: str, cells: Sequence[tuple[int, str]], row: Sequence[str]) -> First:
     """What the first row is, by its own cells.
 
     Args:
         where: file and line, to open a message.
         cells: the column, counted from 1, and the text of every cell that is no label, id or time.
+        row: all of its cells.
 
     Returns:
         "header": words; "data": numbers; "counting": 0, 1, 2, ..., which pandas writes on top of a
@@ -53,20 +54,19 @@ def first_row(where: str, cells: Sequence[tuple[int, str]]) -> First:
             f"{where}: the first row is a header that pandas writes beside its index; write the table "
             "with to_csv(index=False, header=False)."
         )
-    if texts == [str(i) for i in range(len(texts))]:
-        return "counting"
+    for counted in (texts, [text.strip() for text in row]):
+        if counted == [str(i) for i in range(len(counted))]:
+            return "counting"
     return "even" if len(texts) > 2 and _even(texts) else "data"
 
 
-def first_row_is_counting(
-    where: str, first: First, cells: Sequence[tuple[int, str]], whole: Sequence[bool]
-) -> bool:
+def first_row_is_counting(where: str, first: First, row: Sequence[str], whole: Sequence[bool]) -> bool:
     """Whether a first row of numbers only counts the columns, knowing the others.
 
     Args:
         where: file and line, to open a message.
         first: of :func:`first_row`, not "header".
-        cells: those that it had.
+        row: all of its cells.
         whole: of every other row, whether all of its cells are written as whole numbers.
 
     Raises:
@@ -74,14 +74,13 @@ def first_row_is_counting(
     """
     if first == "data" or not whole or (first == "even" and (any(whole) or len(whole) < 2)):
         return False
-    if first == "counting" and not any(whole) and len(cells) > 2:
+    if first == "counting" and not any(whole) and len(row) > 2:
         return True
-    texts = [text.strip() for _, text in cells]
-    row = ",".join(texts[:4]) + (",..." if len(texts) > 4 else "")
+    start = ",".join(text.strip() for text in row[:4]) + (",..." if len(row) > 4 else "")
     raise ValueError(
-        f"{where}: the first row {row} may number the columns, as pandas writes it without "
-        "header=False, or be a series. Remove the line if it is none; if it is one, write its first "
-        f"number as {texts[0]}.0."
+        f"{where}: the first row {start} may number the columns, as pandas writes it without "
+        "header=False, or hold values. Remove the line if it numbers them; otherwise write its numbers "
+        "with a point, such as 1.0."
     )
 
 

@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 
-def near(word: str, options: Iterable[str]) -> str:
+def near(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:
     """A sentence that offers the option nearest to ``word``, or an empty string."""
-    match = difflib.get_close_matches(word.lower(), list(options), n=1)
+    match = difflib.get_close_matches(word.lower(), list(options), n=1, cutoff=cutoff)
     return f" Did you mean {match[0]!r}?" if match else ""
 
 

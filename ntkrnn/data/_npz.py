@@ -153,7 +153,9 @@ def _header(path: Path, archive: zipfile.ZipFile, key: str, info: zipfile.ZipInf
             "1.0 or 2.0, which numpy.savez writes."
         )
     if any(not 0 <= size < 2**63 for size in header.shape):
-        raise ValueError(f"{path}: the array {key!r} is damaged: no array has the shape that it declares.")
+        raise ValueError(
+            f"{path}: the array {key!r} is damaged: no array has the shape that it declares."
+        )
     if not header.dtype.hasobject and header.size != rest:
         declared = f"{path}: the array {key!r} with the declared shape {header.shape}"
         within_limit(declared, header.size, "Check what wrote it.")

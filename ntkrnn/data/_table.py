@@ -81,7 +81,7 @@ def read_table(path: Path, delimiter: str, roles: Roles, *, named_by_steps: bool
     if not columns:
         raise ValueError(f"{where}: {_too_narrow(len(first), delimiter)}")
     cells = [(i + 1, first[i].strip()) for i in columns]
-    judged = "header" if roles.named else first_row(where, cells)
+    judged = "header" if roles.named else first_row(where, cells, first)
     names, notes, skipped = None, (), 0
     if judged == "header":
         names, notes = [cell.strip() for cell in first], ("header skipped",)
@@ -90,8 +90,8 @@ def read_table(path: Path, delimiter: str, roles: Roles, *, named_by_steps: bool
     else:
         rows = itertools.chain([(line, first)], rows)
     lines, values, texts, whole = _body(path, rows, line, len(first), columns, at)
-    if judged != "header" and first_row_is_counting(where, judged, cells, whole[1:]):
-        skipped, notes = 1, (f"first row skipped, which numbers the columns 0 to {len(cells) - 1}",)
+    if judged != "header" and first_row_is_counting(where, judged, first, whole[1:]):
+        skipped, notes = 1, ("first row skipped, which numbers the columns from 0",)
     if len(lines) == skipped:
         raise ValueError(
             f"{path}: has only the line {delimiter.join(first)[:60]!r}, which holds no number; "

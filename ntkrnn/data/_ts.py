@@ -11,6 +11,7 @@ import numpy as np
 from ntkrnn.data._cells import numbers
 from ntkrnn.data._dataset import Raw, padded
 from ntkrnn.data._labels import text_labels
+from ntkrnn.data._messages import near
 from ntkrnn.data._text import read_lines
 
 _BOOLEAN = ("timestamps", "univariate", "equallength", "classlabel", "targetlabel")
@@ -57,8 +58,7 @@ def read_ts(path: Path) -> Raw:
         one, label = _read_case(where, text, header)
         if series:
             _check_alike(where, one, series[0], lines[0], header)
-        else:
-            _check_declared(where, one, header)
+        _check_declared(where, one, header)
         series.append(one)
         labels.append(label)
         lines.append(line)
@@ -113,6 +113,8 @@ def _read_tag(where: str, text: str, tags: dict[str, Any]) -> bool:
             )
         tags[_INTEGER[name]] = int(word)
         tags[f"where {_INTEGER[name]}"] = f"{where}: @{tag} says {word!r}"
+    elif slip := near(name, (*_BOOLEAN, *_INTEGER), cutoff=0.8):
+        raise ValueError(f"{where}: @{tag[:40]} is no tag.{slip}")
     return False
 
 
@@ -152,6 +154,11 @@ def _read_case(where: str, text: str, header: dict[str, Any]) -> tuple[np.ndarra
             )
         if not label:
             raise ValueError(f"{where}: ends with ':' and no label.")
+        if "," in label:
+            raise ValueError(
+                f"{where}: the label {label[:40]!r} after the last ':' looks like values; if the "
+                "file has no labels, its header must say @classLabel false."
+            )
     values = [
         numbers(part.split(","), lambda i: f"{where}, channel {channel}, step {i + 1}")  # noqa: B023
         for channel, part in enumerate(channels, 1)
