@@ -40,6 +40,17 @@ def test_without_labels_or_header(tmp_path):
     assert data.reading.endswith("2 channels, series told apart by column 2 and sorted by column 1")
 
 
+def test_names_of_values_in_a_long_table(tmp_path):
+    """A column that is the only one holds the values, and x, y, z are coordinates."""
+    for names, row in [("unique_id,ds,y", "a,0,1"), ("item_id,time,target", "a,0,1")]:
+        path = write(tmp_path, "a.csv", f"{names}\n{row}\n")
+        name, time, _ = names.split(",")
+        fails(path, f"give --long {name},{time} (long=")
+        assert values(raw(path, long=f"{name},{time}")) == [[[1]]]
+    path = write(tmp_path, "b.csv", "id,t,x,y,z\na,0,1,2,3\n")
+    assert values(raw(path, long="id,t")) == [[[1, 2, 3]]]
+
+
 def test_ids_are_told_apart_as_they_are_written(tmp_path):
     data = raw(write(tmp_path, "a.csv", "i,t,v\n01,0,5\n1,0,6\n1.0,0,7\n"), long="i,t")
     assert values(data) == [[[5]], [[6]], [[7]]]

@@ -108,6 +108,7 @@ def test_a_first_row_that_could_count_the_columns(tmp_path, text):
         ("a,Date,c,d", ["column 2: 'Date', which holds times"]),
         ("id,time,u,v", ["the table is long: give --long id,time (long=('id', 'time'))"]),
         ("t,u,class,name", ["the table is long: give --long name,t --label-column class"]),
+        ("unique_id,ds,u,v", ["give --long unique_id,ds (long=('unique_id', 'ds'))"]),
     ],
 )
 def test_columns_whose_name_says_that_they_are_no_steps(tmp_path, names, words):
@@ -119,8 +120,11 @@ def test_columns_that_count_the_rows(tmp_path):
     fails(write(tmp_path, "a.csv", rows), "column 1: counts the rows, 0 to 2", "index=False", "as 0.0")
     rows = "a,b,c\n1,1.5,2.5\n2,2.5,3.5\n3,0.5,4.5\n"
     fails(write(tmp_path, "b.csv", rows), "column 1: counts the rows, 1 to 3", "as 1.0")
-    # Whole numbers throughout are a recording as well as not, and so are two rows.
-    for text in ("1,2,3\n2,3,4\n3,4,5\n", "0.0,1.5\n1,2.5\n2,3.5\n", "1,1.5\n2,2.5\n"):
+    rows = "0,5\n1,4\n2,3\n3,2\n4,6\n"
+    fails(write(tmp_path, "b.csv", rows), "column 1: counts the rows, 0 to 4")
+    # Two rows, a few of whole numbers, windows of a ramp: as well data as not.
+    windows = "".join(f"{i},{i + 1},{i + 2}\n" for i in range(1, 9))
+    for text in (windows, rows[:-4], "0.0,1.5\n1,2.5\n2,3.5\n", "1,1.5\n2,2.5\n"):
         assert raw(write(tmp_path, "c.csv", text)).x.shape[0] == text.count("\n")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _NAMES = {
     "label": "label labels class classes target targets category outcome",
     "id": "id ids uid index idx name names series subject unnamed",
-    "time": "time times timestamp timestamps datetime date dates step hour day month year",
+    "time": "time times timestamp timestamps datetime date dates step hour day month year ds",
 }
 _ROLES = {word: role for role, words in _NAMES.items() for word in words.split()}
 _LETTERS = {"y": "label", "t": "time"}
@@ -20,10 +20,15 @@ _HOLDS = {
 }
 
 
-def role_of(name: str, names: Sequence[str]) -> str | None:
+def role_of(name: str, names: Sequence[str], *, letters: bool = True) -> str | None:
     """What a column with this name would hold instead of values: "label", "id", "time" or None.
 
     Numbered names of time and of things (day1, day2, ...) are steps of a series.
+
+    Args:
+        name: of the column.
+        names: of all columns of values.
+        letters: whether y and t have the meaning that they have in a table with a series a row.
 
     Example:
         >>> names = ["Class Label", "t", "day_1", "day_2", "width"]
@@ -31,7 +36,7 @@ def role_of(name: str, names: Sequence[str]) -> str | None:
         ['label', 'time', None, None, None]
     """
     stem = _stem(name)
-    role = _LETTERS.get(name.lower())
+    role = _LETTERS.get(name.lower()) if letters else None
     for word in re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", stem).lower()):
         role = role or _ROLES.get(word)
     if role != "label" and stem != name and Counter(map(_stem, names))[stem] > 1:
@@ -42,6 +47,9 @@ def role_of(name: str, names: Sequence[str]) -> str | None:
 def steps_only(where: str, cells: Sequence[tuple[int, str]], long: bool) -> None:
     """Refuse columns of values whose name says that they hold labels, names of rows or times.
 
+    In a long table y is a coordinate or what is measured, and an only column holds the values whatever
+    its name.
+
     Args:
         where: file and line of the header, to open a message.
         cells: column, counted from 1, and name of every column of values.
@@ -51,9 +59,9 @@ def steps_only(where: str, cells: Sequence[tuple[int, str]], long: bool) -> None
         ValueError: naming the column, and the option that reads it.
     """
     names = [name for _, name in cells]
-    held = [(column, name, role_of(name, names)) for column, name in cells]
+    held = [(column, name, role_of(name, names, letters=not long)) for column, name in cells]
     roles = {role: name for _, name, role in reversed(held) if role}
-    if not roles:
+    if not roles or (long and len(cells) == 1):
         return
     column, name, role = next(one for one in held if one[2])
     start = (
@@ -61,7 +69,8 @@ def steps_only(where: str, cells: Sequence[tuple[int, str]], long: bool) -> None
         "values of a series."
     )
     if "id" in roles and "time" in roles and not long:
-        label = f" --label-column {_quoted(roles['label'])}" if "label" in roles else ""
+        labelled = "label" in roles and len(cells) > 3
+        label = f" --label-column {_quoted(roles['label'])}" if labelled else ""
         pair = _quoted(f"{roles['id']},{roles['time']}")
         raise ValueError(
             f"{start} If every line is one time step of a series, the table is long: give --long {pair}"

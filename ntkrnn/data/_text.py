@@ -7,9 +7,10 @@ from pathlib import Path
 from ntkrnn.data._limit import within_limit
 
 _COPIES = 10
-"""A file's text, its lines, and its numbers of eight bytes twice, for numbers of one digit."""
+"""Times the size of a file that its numbers take: at most one of eight bytes for every two characters
+(read, checked and standardised some 22 times its size), and its text."""
 _CELLS = 34
-"""Bytes for each character of a line while its cells are text: some hundred for three characters."""
+"""The same for each character of one line: all its cells are text at once, a hundred bytes each."""
 
 
 def read_lines(path: Path) -> list[str]:

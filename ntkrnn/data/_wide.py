@@ -49,7 +49,7 @@ def labels_of(table: Table, real: bool | None = None) -> tuple[np.ndarray | None
 
 
 def refuse_an_index(table: Table) -> None:
-    """An index of the rows is no value: a column without a name, or one that counts beside fractions.
+    """An index of the rows is no value: a column without a name, or the first if it counts the rows.
 
     Raises:
         ValueError: naming the file and the column.
@@ -65,8 +65,10 @@ def refuse_an_index(table: Table) -> None:
     texts = [text.strip() for text in table.texts["first"]]
     counts = any(texts == [str(i + least) for i in range(rows)] for least in (0, 1))
     others = table.values[:, 1:]
-    whole = np.isnan(others) | (others == np.round(others))
-    if rows > 2 and width > 1 and counts and not whole.all(axis=0).any():
+    fractions = (np.isfinite(others) & (others != np.round(others))).any(axis=0).all()
+    # Windows of 0, 1, 2, ... count as well, in every column.
+    windows = (np.diff(others, axis=0) == 1).all()
+    if width > 1 and counts and ((rows > 2 and fractions) or (rows > 4 and not windows)):
         raise ValueError(
             f"{table.path}, column {table.columns[0] + 1}: counts the rows, {texts[0]} to {texts[-1]}, "
             f"and would be read as values of a series. {drop} If it is no index, write its first "
