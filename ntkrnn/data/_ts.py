@@ -66,15 +66,22 @@ def read_ts(path: Path) -> Raw:
         raise ValueError(f"{path}: has no @data line; expected a header that ends with @data.")
     if not series:
         raise ValueError(f"{path}: has no sequence after @data.")
+    return _raw(path, header["real"] if header["labelled"] else None, lines, series, labels)
+
+
+def _raw(
+    path: Path, real: bool | None, lines: list[int], series: list[np.ndarray], labels: list[str]
+) -> Raw:
+    """Sequences and where each stands; ``real`` is whether labels are numbers, None without labels."""
 
     def place(row: int, step: int | None = None, channel: int = 0) -> str:
         line = f"line {lines[row]}"
         return line if step is None else f"{line}, channel {channel + 1}, step {step + 1}"
 
     known, notes = None, ()
-    if header["labelled"]:
-        known = text_labels(labels, lambda i: f"{path}, line {lines[i]}", header["real"])
-        notes = (f"labels from @{'targetLabel' if header['real'] else 'classLabel'}",)
+    if real is not None:
+        known = text_labels(labels, lambda i: f"{path}, line {lines[i]}", real)
+        notes = (f"labels from @{'targetLabel' if real else 'classLabel'}",)
     return Raw(
         path.stem,
         padded(str(path), series),
