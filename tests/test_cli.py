@@ -17,6 +17,7 @@ import ntkrnn
 from ntkrnn.cli import app
 from ntkrnn.cli._options import engine_named
 from ntkrnn.studies import StudyError
+from ntkrnn.studies.records import dataset_record
 
 SMALL = ["--n", "5", "--widths", "8,32", "--seeds", "2"]
 
@@ -106,6 +107,31 @@ def test_compare_passes_every_option_on(monkeypatch, tmp_path):
     # Without --n a file of fewer than 64 sequences is taken whole.
     assert seen["dataset"].x.shape == (9, 4, 2)
     assert seen["dataset"].standardization["kind"] == "channel"
+
+
+@pytest.mark.parametrize("command", ["compare", "trajectory"])
+def test_columns_of_a_table_are_passed_on_and_told(monkeypatch, tmp_path, command):
+    def stop(settings, dataset, *arguments):
+        assert dataset.x.shape == (2, 3, 1) and dataset.labels.tolist() == ["x", "y"]
+        assert dataset_record(dataset)["reading"].startswith("read as 2 series of 3 steps, header")
+        raise StudyError("stopped here")
+
+    monkeypatch.setattr(f"ntkrnn.cli._{command}.{command}", stop)
+    rows = [
+        f"{name},{t},{t + 0.5},{label}" for name, label in (("a", "x"), ("b", "y")) for t in range(3)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["id,t,v,class", *rows]))
+    options = ("--data", str(tmp_path / "a.csv"), "--out", str(tmp_path))
+    result = call(command, *options, "--long", "id,t", "--label-column", "-1", expect=2)
+    assert "error: stopped here" in plain(result.stderr)
+    assert (
+        "a: 2 sequences, 3 steps, 1 channel, standardised: global read as 2 series of 3 steps, header "
+        "skipped, series told apart by column 'id' and sorted by column 't', labels from column 'class'"
+    ) in plain(result.stdout)
+    result = call(command, *options, expect=2)
+    assert "give --long id,t --label-column class" in plain(result.stderr)
+    result = call(command, "--label-column", "class", "--out", str(tmp_path), expect=2)
+    assert "the built-in set 'digits', which has no columns" in plain(result.stderr)
 
 
 @pytest.mark.parametrize(

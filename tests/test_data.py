@@ -41,6 +41,7 @@ def test_digits_are_rows_of_pixels():
     assert digits.labels is not None and digits.labels.shape == (1797,)
     assert digits.x.min() == 0 and digits.x.max() == 16
     assert digits.selection == {"n": 1797, "of": 1797, "seed": None, "rows": None}
+    assert digits.reading == ""
     assert digits.describe() == "digits: 1797 sequences, 8 steps, 8 channels, not standardised"
 
 
@@ -226,7 +227,7 @@ def test_sets_that_aeon_does_not_carry_are_not_downloaded(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(np.nan, "got nan"), (np.inf, "got inf"), (1e39, "range of float32")]
+    ("value", "shown"), [(np.nan, "missing value"), (np.inf, "got inf"), (1e39, "range of float32")]
 )
 def test_entries_that_are_not_finite_are_located(tmp_path, value, shown):
     x = np.ones((3, 4, 2))

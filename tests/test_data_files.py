@@ -1,168 +1,24 @@
-"""The four file formats: what they give, and what they say when a file is wrong."""
+"""What holds for files of every format: paths, text, labels, sizes, and padding at the end."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from written import fails, raw, values, write
 
 from ntkrnn.data import load
+from ntkrnn.data import systems as systems_
+from ntkrnn.data._labels import array_labels, text_labels
 
-needs_aeon = pytest.mark.skipif(importlib.util.find_spec("aeon") is None, reason="needs aeon")
-
-
-def write(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def raw(path: Path):
-    return load(path, standardize="none")
-
-
-def fails(path: Path, *words: str, error: type[Exception] = ValueError) -> None:
-    with pytest.raises(error) as caught:
-        raw(path)
-    for word in (path.name, *words):
-        assert word in str(caught.value)
-    # One message, not a chain that ends in somebody else's internals.
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-# npz
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "uint8", "bool"])
-def test_npz_of_any_real_dtype(tmp_path, dtype):
-    x = (np.arange(12).reshape(2, 3, 2) % 2).astype(dtype)
-    np.savez(tmp_path / "a.npz", X=x, y=np.array(["a", "b"]))
-    data = raw(tmp_path / "a.npz")
-    np.testing.assert_array_equal(data.x, x.astype(np.float32))
-    assert data.name == "a" and data.labels is not None and data.labels.tolist() == ["a", "b"]
-
-
-def test_npz_univariate_and_compressed(tmp_path):
-    np.savez_compressed(tmp_path / "a.NPZ.npz", X=np.eye(4))
-    assert raw(tmp_path / "a.NPZ.npz").x.shape == (4, 4, 1)
+# paths
 
 
 def test_suffix_in_capitals(tmp_path):
     assert raw(write(tmp_path, "A.CSV", "1,2\n3,4\n")).x.shape == (2, 2, 1)
-
-
-def test_lengths_may_be_whole_floats(tmp_path):
-    np.savez(tmp_path / "a.npz", X=np.ones((2, 3)), lengths=np.array([1.0, 3.0]))
-    lengths = raw(tmp_path / "a.npz").lengths
-    assert lengths is not None and lengths.tolist() == [1, 3] and lengths.dtype == np.int32
-
-
-@pytest.mark.parametrize(
-    ("arrays", "words"),
-    [
-        ({"x": np.ones((2, 3))}, ["no array 'X'", "Did you mean 'x'?"]),
-        ({"a": np.ones((2, 3)), "b": np.ones(2)}, ["no array 'X'", "found a, b"]),
-        ({}, ["no array 'X'", "found nothing"]),
-        ({"X": np.ones(3)}, ["rank 1", "(3,)", "[N, T, d]"]),
-        ({"X": np.ones((2, 2, 2, 2))}, ["rank 4"]),
-        ({"X": np.ones((0, 3, 1))}, ["empty", "along N"]),
-        ({"X": np.ones((2, 0))}, ["empty", "along T"]),
-        ({"X": np.ones((2, 3, 0))}, ["empty", "along d"]),
-        ({"X": np.ones((2, 3), complex)}, ["dtype complex128", "real numbers"]),
-        ({"X": np.array([["a"]])}, ["dtype <U1", "real numbers"]),
-        ({"X": np.array([[1], [1, 2]], dtype=object)}, ["Python objects", "lengths [N]"]),
-        ({"X": np.ones((2, 3)), "lengths": np.ones(3, int)}, ["lengths has shape (3,)", "(2,)"]),
-        ({"X": np.ones((2, 3)), "lengths": np.array([0, 3])}, ["lengths[0] is 0", "1 to T=3"]),
-        ({"X": np.ones((2, 3)), "lengths": np.array([3, 4])}, ["lengths[1] is 4", "1 to T=3"]),
-        ({"X": np.ones((2, 3)), "lengths": np.array([1.5, 2])}, ["lengths", "whole numbers"]),
-        ({"X": np.ones((2, 3)), "lengths": np.array([np.nan, 2])}, ["lengths", "whole numbers"]),
-        ({"X": np.ones((2, 3)), "length": np.array([1, 2])}, ["'length'", "mean 'lengths'"]),
-        ({"X": np.ones((2, 3)), "y": np.ones((2, 1))}, ["y has shape (2, 1)", "(2,)"]),
-        ({"X": np.ones((2, 3)), "y": np.array([[1], None], dtype=object)}, ["y", "objects"]),
-    ],
-)
-def test_npz_messages(tmp_path, arrays, words):
-    np.savez(tmp_path / "a.npz", **arrays)
-    fails(tmp_path / "a.npz", *words)
-
-
-def test_npz_that_is_not_one(tmp_path):
-    fails(write(tmp_path, "a.npz", ""), "the file is empty")
-    fails(write(tmp_path, "b.npz", "1,2,3\n"), "not a .npz archive", "numpy.savez")
-    np.save(tmp_path / "c.npy", np.ones(3))
-    (tmp_path / "c.npy").rename(tmp_path / "c.npz")
-    fails(tmp_path / "c.npz", "not a .npz archive", ".npy file")
-
-
-def test_npz_that_is_damaged(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez_compressed(path, X=np.random.default_rng(0).normal(size=(50, 20)))
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 64] = bytes(64)
-    fails(write(tmp_path, "b.npz", bytes(content)), "X")
-    # Cut short, the list of members at the end of the archive is gone.
-    fails(write(tmp_path, "c.npz", path.read_bytes()[:middle]), "not a .npz archive")
-
-
-def test_npz_member_that_is_not_an_array(tmp_path):
-    import zipfile
-
-    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
-        archive.writestr("X", "hello")
-    fails(tmp_path / "a.npz", "'X'", "not an array")
-    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
-        archive.writestr("X.npy", b"\x93NUMPY\x01\x00 garbage")
-    fails(tmp_path / "b.npz", "'X'")
-
-
-# csv
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1,2,3\n4,5,6\n",
-        "t0,t1,t2\n1,2,3\n4,5,6\n",
-        "\ufeff1,2,3\r\n\r\n4,5,6",
-        ' 1, 2,3 \n"4",5,6e0\n\n',
-    ],
-)
-def test_csv(tmp_path, text):
-    data = raw(write(tmp_path, "a.csv", text))
-    np.testing.assert_array_equal(data.x[:, :, 0], [[1, 2, 3], [4, 5, 6]])
-    assert data.lengths is None and data.labels is None
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", ["empty"]),
-        ("  \n\n", ["empty"]),
-        ("a,b\n", ["holds no number"]),
-        ("1,2,3\n\n4,5\n", ["line 3", "2 values", "expected 3 as in line 1", ".tsv"]),
-        ("a,b,c\n1,2,3\n4,5,6,7\n", ["line 3", "4 values", "line 2"]),
-        ("1,2\n3,x\n", ["line 2, column 2", "got 'x'", "expected a number"]),
-        ("1,2\n3,\n", ["line 2, column 2", "an empty cell"]),
-        ("label,1\n3,4\n", ["line 1, column 1", "got 'label'"]),
-        ("1,2\n3,1_0\n", ["line 2, column 2", "'1_0'"]),
-        ("1,2\n3,nan\n", ["got nan", "row 1, step 1"]),
-    ],
-)
-def test_csv_messages(tmp_path, text, words):
-    with pytest.raises(ValueError) as caught:
-        raw(write(tmp_path, "a.csv", text))
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".ts"])
-def test_files_that_are_not_text(tmp_path, suffix):
-    fails(write(tmp_path, "a" + suffix, b"\x89PNG\r\n\x1a\n\xff"), "not a text file", suffix)
-    fails(write(tmp_path, "b" + suffix, b"1,2\x00,3"), "zero bytes")
-    fails(write(tmp_path, "c" + suffix, b""), "the file is empty")
 
 
 def test_paths_that_are_not_data_files(tmp_path):
@@ -170,152 +26,264 @@ def test_paths_that_are_not_data_files(tmp_path):
     fails(write(tmp_path, "a.txt", "1"), "suffix '.txt'", ".npz, .csv, .tsv, .ts")
     fails(write(tmp_path, "b.npy", b"1"), "suffix '.npy'", "Did you mean '.npz'?")
     fails(tmp_path / "c.ts", "there is no file", error=FileNotFoundError)
-
-
-# tsv
-
-
-def test_tsv_padding_at_the_end_is_unequal_length(tmp_path):
-    data = raw(write(tmp_path, "a.tsv", "2\t1.5\t2\t3\n-1\t4\tNaN\tNaN\n\n2\t5\t6\tNaN\n"))
-    assert data.lengths is not None and data.lengths.tolist() == [3, 1, 2]
-    assert data.labels is not None and data.labels.tolist() == [2, -1, 2]
-    np.testing.assert_array_equal(data.x[:, :, 0], [[1.5, 2, 3], [4, 0, 0], [5, 6, 0]])
-
-
-def test_tsv_labels(tmp_path):
-    assert raw(write(tmp_path, "a.tsv", "a\t1\nb\t2\n")).labels.tolist() == ["a", "b"]
-    assert raw(write(tmp_path, "b.tsv", "1.0\t1\n2.0\t2\n")).labels.tolist() == [1, 2]
-    assert raw(write(tmp_path, "c.tsv", "1.5\t1\n2.0\t2\n")).labels.tolist() == ["1.5", "2.0"]
+    fails(tmp_path / "a.txt" / "c.ts", "there is no file", error=FileNotFoundError)
+    os.mkfifo(tmp_path / "pipe.csv")
+    fails(tmp_path / "pipe.csv", "not a regular file")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    fails(tmp_path / "loop.csv", "cannot be opened", error=OSError)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("source", "error", "words"),
     [
-        ("1,2,3\n", ["line 1", "one column", "tabs"]),
-        ("1\t2\t3\n2\t4\n", ["line 2", "1 values", "expected 2", "NaN"]),
-        ("1\t2\t3\n2\t4\tx\n", ["line 2, column 3", "'x'"]),
-        ("1\t2\t3\n\t4\t5\n", ["line 2, column 1", "label is empty"]),
-        ("1\t2\t3\n2\tNaN\tNaN\n", ["line 2", "every value is NaN"]),
-        ("1\t2\t3\n2\tNaN\t4\n", ["got nan", "row 1, step 0"]),
+        ("/dev/null", ValueError, ["/dev/null is not a regular file"]),
+        ("a" * 5000 + ".csv", OSError, ["aaa...", "(5004 characters)", "File name too long"]),
+        ("a" * 5000, OSError, ["File name too long"]),
+        ("a\0b.csv", ValueError, [r"'a\x00b.csv' is no path", "null byte"]),
+        ("\ud800.csv", ValueError, [r"'\ud800.csv' is no path"]),
+        ("", FileNotFoundError, ["there is no file ''"]),
+        (b"a.csv", TypeError, ["b'a.csv'", "expected a built-in name"]),
     ],
+    ids=["device", "long", "long-bare", "zero-byte", "surrogate", "empty", "bytes"],
 )
-def test_tsv_messages(tmp_path, text, words):
-    with pytest.raises(ValueError) as caught:
-        raw(write(tmp_path, "a.tsv", text))
-    for word in words:
-        assert word in str(caught.value)
+def test_paths_that_are_none(source, error, words):
+    for call in (load, lambda path: systems_.from_csv(path, 2)):
+        if call is not load and error is TypeError:
+            words = ["path: got b'a.csv'"]
+        with pytest.raises(error) as caught:
+            call(source)
+        assert all(word in str(caught.value) for word in words), str(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-# ts
+@pytest.mark.parametrize("suffix", [".npz", ".csv", ".ts"])
+def test_errors_of_the_system_name_the_file(tmp_path, monkeypatch, suffix):
+    path = write(tmp_path, f"a{suffix}", "1,2\n")
 
-HEAD = "# comment\n@problemName A\n@timeStamps false\n@univariate {u}\n@equalLength {e}\n"
-CLASS = "@classLabel true a b\n@data\n"
-TS = {
-    "univariate": HEAD.format(u="true", e="true") + CLASS + "1,2,3:a\n4,5,6:b\n",
-    "multivariate": HEAD.format(u="false", e="true")
-    + "@dimensions 2\n@seriesLength 3\n"
-    + CLASS
-    + "1,2,3:4,5,6:a\n7,8,9:1e1,-11,.5:b\n",
-    "unequal": HEAD.format(u="false", e="false") + CLASS + "1,2:3,4:a\n5:6:b\n7,8,9:1,2,3:a\n",
-    "targets": HEAD.format(u="true", e="true") + "@targetLabel true\n@data\n1,2:0.5\n3,4:1.5\n",
-    "spaces": HEAD.format(u="true", e="true").upper() + CLASS + " 1 , 2 : a \n 3 , 4 : b\n",
+    def broken(*arguments, **options):
+        raise PermissionError(13, "Permission denied", "somewhere else")
+
+    monkeypatch.setattr("pathlib.Path.read_text", broken)
+    monkeypatch.setattr("zipfile.is_zipfile", broken)
+    fails(path, "cannot be read (Permission denied)", error=PermissionError)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".ts"])
+def test_files_that_are_not_text(tmp_path, suffix):
+    fails(write(tmp_path, "a" + suffix, b"\x89PNG\r\n\x1a\n\xff"), "not a text file", "0x89")
+    fails(write(tmp_path, "b" + suffix, b"1,2\x00,3"), "zero bytes", suffix)
+    fails(write(tmp_path, "c" + suffix, b""), "the file is empty")
+    fails(write(tmp_path, "d" + suffix, "1\t2\n".encode("utf-16")), "not a text file")
+
+
+@pytest.mark.parametrize("option", [{"label_column": 1}, {"long": "id,time"}])
+def test_columns_are_of_tables_alone(tmp_path, option):
+    argument = f"{next(iter(option))}: got"
+    np.savez(tmp_path / "a.npz", X=np.ones((2, 3)))
+    fails(tmp_path / "a.npz", argument, "has no columns", ".csv and .tsv", **option)
+    fails(write(tmp_path, "a.ts", "@data\n1:a\n"), argument, "has no columns", **option)
+    with pytest.raises(ValueError, match=f"{argument} .* the built-in set 'digits', which has no col"):
+        load("digits", **option)
+
+
+# padding and missing values
+
+ONE_TO_THREE = {
+    "a.csv": "1,?,\n2,3,\n4,5,6\n",
+    "a.tsv": "a\t1\tNaN\t?\nb\t2\t3\tnan\nc\t4\t5\t6\n",
+    "a.ts": "@univariate true\n@equalLength true\n@data\n1,?,NaN:a\n2,3,?:b\n4,5,6:c\n",
 }
+FIRST_ROW = {"a.csv": "line 1", "a.tsv": "line 1", "a.ts": "line 4", "a.npz": "row 0 of X"}
 
 
-def as_lists(data):
-    """Rows of ``[T_i, d]`` as a list, without padding."""
-    n, steps, _ = data.x.shape
-    lengths = [steps] * n if data.lengths is None else data.lengths.tolist()
-    return [data.x[i, : lengths[i]] for i in range(n)]
+def array(rows: list[list[float]]) -> dict[str, np.ndarray]:
+    return {"X": np.array(rows, np.float32)}
 
 
-def agree_with_aeon(path: Path) -> None:
-    from aeon.datasets import load_from_ts_file
-
-    theirs, labels = load_from_ts_file(str(path))
-    data = raw(path)
-    ours = as_lists(data)
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a, np.asarray(b).T.astype(np.float32))
-    assert data.labels is not None
-    numeric = data.labels.dtype.kind == "i"
-    for a, b in zip(data.labels, labels, strict=True):
-        assert a == float(b) if numeric else str(a).lower() == str(b).strip()
-
-
-@needs_aeon
-@pytest.mark.parametrize("name", sorted(TS))
-def test_ts_agrees_with_aeon(tmp_path, name):
-    agree_with_aeon(write(tmp_path, "a.ts", TS[name]))
-
-
-@needs_aeon
-@pytest.mark.parametrize(
-    "file",
-    [
-        "UnitTest/UnitTest_TRAIN.ts",
-        "JapaneseVowels/JapaneseVowels_TRAIN.ts",
-        "JapaneseVowels/JapaneseVowels_eq_TRAIN.ts",
-        "BasicMotions/BasicMotions_TRAIN.ts",
-        "ArrowHead/ArrowHead_TRAIN.ts",
-        "Covid3Month/Covid3Month_TRAIN.ts",
-        "PickupGestureWiimoteZ/PickupGestureWiimoteZ_TRAIN.ts",
-    ],
-)
-def test_ts_agrees_with_aeon_on_the_files_it_carries(file):
-    import aeon.datasets
-
-    path = Path(aeon.datasets.__file__).parent / "data" / file
-    if not path.exists():
-        pytest.skip(f"this aeon does not carry {file}")
-    agree_with_aeon(path)
-
-
-def test_ts_values(tmp_path):
-    data = raw(write(tmp_path, "a.ts", TS["unequal"]))
-    assert data.lengths is not None and data.lengths.tolist() == [2, 1, 3]
-    assert [one.tolist() for one in as_lists(data)] == [
-        [[1, 3], [2, 4]],
-        [[5, 6]],
-        [[7, 1], [8, 2], [9, 3]],
-    ]
-    assert data.labels is not None and data.labels.tolist() == ["a", "b", "a"]
-
-
-def test_ts_without_labels(tmp_path):
-    text = HEAD.format(u="false", e="true") + "@classLabel false\n@data\n1,2:3,4\n5,6:7,8\n"
-    data = raw(write(tmp_path, "a.ts", text))
-    assert data.labels is None and data.x.shape == (2, 2, 2)
+@pytest.mark.parametrize("name", [*ONE_TO_THREE, "a.npz"])
+def test_what_is_missing_at_the_end_is_padding(tmp_path, name):
+    nan = np.nan
+    if name == "a.npz":
+        np.savez(tmp_path / name, X=np.array([[1, nan, nan], [2, 3, nan], [4, 5, 6]]))
+    else:
+        write(tmp_path, name, ONE_TO_THREE[name])
+    data = raw(tmp_path / name)
+    assert data.lengths is not None and data.lengths.tolist() == [1, 2, 3]
+    assert data.lengths.dtype == np.int32
+    assert values(data) == [[[1]], [[2], [3]], [[4], [5], [6]]]
+    assert not data.x[0, 1:].any()
+    assert data.reading.startswith("read as 3 series of 1 to 3 steps")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("name", "content", "words"),
     [
-        ("1,2,3:a\n", ["line 1", "before @data", "Is this a .ts file?"]),
-        ("@univariate true\n", ["no @data line"]),
-        ("@univariate maybe\n@data\n", ["line 1", "'maybe'", "true or false"]),
-        ("@classLabel\n@data\n", ["line 1", "'nothing'"]),
-        ("@dimensions x\n@data\n1:a\n", ["line 1", "'x'", "whole number"]),
-        ("@seriesLength 0\n@data\n1:a\n", ["line 1", "'0'"]),
-        ("@data true\n1:a\n", ["line 1", "stands alone"]),
-        ("@timeStamps true\n@data\n(0,1):a\n", ["@timeStamps true", "Resample"]),
-        ("@classLabel true a\n@data\n\n", ["no sequence after @data"]),
-        ("@data\n1,2,3\n", ["line 2", "no ':'", "@classLabel false"]),
-        ("@data\n1,2,3:\n", ["line 2", "no label"]),
-        ("@data\n1,x,3:a\n", ["line 2, channel 0, step 1", "'x'"]),
-        ("@data\n1,2:3:a\n", ["line 2", "channel 1 has 1 values", "channel 0 has 2"]),
-        ("@data\n1,2:a\n1,2:3,4:a\n", ["line 3", "2 channels", "expected 1 as in line 2"]),
-        ("@univariate true\n@data\n1:2:a\n", ["line 3", "@univariate true"]),
-        ("@dimensions 3\n@data\n1:2:a\n", ["line 3", "2 channels", "@dimensions 3"]),
-        ("@equalLength true\n@seriesLength 4\n@data\n1,2:a\n", ["line 4", "@seriesLength 4"]),
-        ("@equalLength true\n@data\n1,2:a\n\n1:a\n", ["line 5", "1 steps", "line 3 has 2"]),
-        ("@data\n1,?:a\n", ["got nan", "row 0, step 1"]),
-        ("@data\n1,,2:a\n", ["line 2, channel 0, step 1", "an empty cell"]),
+        ("a.csv", "1,,3\n4,5,6\n", ["line 1, column 2 (step 2)", "a missing value", "are padding"]),
+        ("a.csv", "a,b,c\n\n?,2,3\n4,5,6\n", ["line 3, column 1 (step 1)", "a missing value"]),
+        ("a.csv", "1,inf,3\n4,5,6\n", ["line 1, column 2", "got inf"]),
+        ("a.csv", "1,1e39,3\n4,5,6\n", ["line 1, column 2", "1e+39, beyond the range of float32"]),
+        ("a.csv", "1,2,3\n,?,nan\n", ["line 2: every value is missing", "Drop the series"]),
+        ("a.tsv", "1\t2\t3\n2\tNaN\t4\n", ["line 2, column 2 (step 1)", "a missing value"]),
+        ("a.tsv", "1\t2\t3\n2\tNaN\tNaN\n", ["line 2: every value is missing"]),
+        ("a.ts", "@data\n1,?,2:a\n", ["line 2, channel 1, step 2", "a missing value", "in all chan"]),
+        ("a.ts", "@data\n1,,2:a\n", ["line 2, channel 1, step 2", "a missing value"]),
+        ("a.ts", "@data\n1,2:3,?:a\n", ["line 2, channel 2, step 2", "a missing value"]),
+        ("a.ts", "@data\n1:a\n?:b\n", ["line 3: every value is missing"]),
     ],
 )
-def test_ts_messages(tmp_path, text, words):
+def test_what_is_missing_elsewhere_is_located(tmp_path, name, content, words):
+    fails(write(tmp_path, name, content), *words)
+
+
+def test_what_is_missing_elsewhere_in_an_array(tmp_path):
+    nan = np.nan
+    for arrays, words in [
+        ({"X": [[1, nan, 3], [4, 5, 6]]}, ["row 0, step 1, channel 0 of X", "give the lengths"]),
+        ({"X": [[[1, 2], [3, nan]]]}, ["row 0, step 1, channel 1 of X", "a missing value"]),
+        ({"X": [[1, 2], [nan, nan]]}, ["row 1 of X", "every value is missing"]),
+        # Lengths are as they are given; what stands within them is no padding.
+        ({"X": [[1, nan]], "lengths": [2]}, ["row 0, step 1", "give lengths that end before it"]),
+    ]:
+        np.savez(tmp_path / "a.npz", **{key: np.array(value) for key, value in arrays.items()})
+        fails(tmp_path / "a.npz", *words)
+
+
+def test_lengths_cover_whatever_stands_behind_them(tmp_path):
+    x = np.array([[1, np.inf, 1e300], [2, 3, np.nan]])
+    np.savez(tmp_path / "a.npz", X=x, lengths=[1, 2])
+    for standardize in ("none", "global", "series"):
+        data = load(tmp_path / "a.npz", standardize=standardize)
+        assert np.isfinite(data.x).all() and data.x.shape == (2, 2, 1)
+
+
+# labels
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (["2", "10", "-1"], [2, 10, -1]),
+        (["1.0", "2.0"], [1, 2]),
+        (["1.0000000e+00", "2.0000000e+00"], [1, 2]),
+        (["01", "1"], ["01", "1"]),
+        (["01", "02"], ["01", "02"]),
+        (["1", "1.0"], ["1", "1.0"]),
+        (["1_0", "2"], ["1_0", "2"]),
+        (["9007199254740993", "1"], ["9007199254740993", "1"]),
+        (["a", "1"], ["a", "1"]),
+        (["none", "walk"], ["none", "walk"]),
+        (["inf", "walk"], ["inf", "walk"]),
+        (["0.5", "2"], [0.5, 2.0]),
+        (["1e-3", "-2.5"], [0.001, -2.5]),
+    ],
+)
+def test_labels_are_numbers_or_stay_as_they_are_written(texts, labels):
+    read = text_labels(texts, "line {}".format)
+    assert read.tolist() == labels
+    assert read.dtype.kind == {int: "i", str: "U", float: "f"}[type(labels[0])]
+    if read.dtype.kind == "f":  # in a format that says that they are classes they stay text
+        assert text_labels(texts, "line {}".format, real=False).tolist() == texts
+
+
+@pytest.mark.parametrize(
+    ("texts", "real", "message"),
+    [
+        (["1", "nan"], None, "line 1: the label is 'nan', expected a finite number"),
+        (["1.5", "-inf"], None, "line 1: the label is '-inf', expected a finite number"),
+        (["1", "NA"], None, "line 1: the label is 'NA', expected a finite number"),
+        (["a", "NaN"], None, "line 1: the label is 'NaN', expected a class"),
+        (["a", "?"], False, "line 1: the label is '?', expected a class"),
+        ([" ", "b"], None, "line 0: the label is empty, expected a class"),
+        (["1", "a"], True, "line 1: the label is 'a', expected a finite number"),
+        (["1", "inf"], True, "line 1: the label is 'inf', expected a finite number"),
+    ],
+)
+def test_labels_that_are_missing_or_not_finite(texts, real, message):
     with pytest.raises(ValueError) as caught:
-        raw(write(tmp_path, "a.ts", text))
-    for word in words:
-        assert word in str(caught.value)
+        text_labels(texts, "line {}".format, real)
+    assert str(caught.value).startswith(message)
+
+
+def test_labels_in_arrays():
+    place = "y[{}]".format
+    for given, dtype in [
+        (np.array([1.0, 2.0]), np.int64),
+        (np.array([1.5, 2.0], np.float16), np.float64),
+        (np.array([1.5, 2.0], np.longdouble), np.float64),
+        (np.array([1, 2], ">i2"), np.int16),
+        (np.array([True, False]), np.bool_),
+    ]:
+        read = array_labels(given, place)
+        assert read.dtype == dtype and read.dtype.isnative
+        assert read.tolist() == given.tolist()
+    assert array_labels(np.array([b"a", b"\xff"]), place).tolist() == ["a", r"\xff"]
+    assert array_labels(np.array(["01", "1"], ">U2"), place).tolist() == ["01", "1"]
+    for given in (np.array([1, np.nan]), np.array([1, np.inf]), np.array(["a", ""])):
+        with pytest.raises(ValueError, match=r"^y\[1\]"):
+            array_labels(given, place)
+
+
+# sizes
+
+
+def test_the_limit_is_a_quarter_of_the_memory_that_is_set(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", X=np.ones((100, 10)))  # 8000 bytes
+    for given in ("32000", "32K", "1G", " 1 mb "):
+        monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", given)
+        assert raw(tmp_path / "a.npz").x.shape == (100, 10, 1)
+    monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", "16K")
+    fails(tmp_path / "a.npz", "7.81 KiB", "limit of 4 KiB", "NTKRNN_MEMORY_LIMIT", "Split the file")
+    monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", "much")
+    with pytest.raises(
+        ValueError, match=r"NTKRNN_MEMORY_LIMIT: got 'much', expected bytes, such as 8G"
+    ):
+        raw(tmp_path / "a.npz")
+
+
+def test_sequences_that_are_kept_fit_in_float64(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", X=np.ones((100, 10), np.uint8))
+    monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", "16000")
+    fails(tmp_path / "a.npz", "[100, 10, 1] numbers in float64", "Take fewer sequences with n")
+    assert raw(tmp_path / "a.npz", n=50).x.shape == (50, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "1,2\n" * 1000, ["reading 4000 bytes of text", "39.1 KiB"]),
+        ("a.csv", "1," * 1000 + "1\n", ["a line of 2001 characters"]),
+        # Padded to the longest, a thousand series of one step and one of a thousand are a million.
+        (
+            "a.ts",
+            "@data\n" + ",".join("1" * 400) + ":a\n" + "1:b\n" * 400,
+            ["[401, 400, 1]", "longest"],
+        ),
+        ("b.csv", "i,t,v\n" + "".join(f"{min(i, 60)},{i},1.5\n" for i in range(200)), ["[61, 140, 1]"]),
+    ],
+)
+def test_text_is_judged_by_its_size(tmp_path, monkeypatch, name, content, words):
+    monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", "240000" if "[" in words[0] else "150000")
+    options = {"long": "i,t"} if name == "b.csv" else {}
+    fails(write(tmp_path, name, content), *words, **options)
+
+
+def test_nothing_is_unpacked_above_the_limit(tmp_path):
+    """A file of 60 KB that would unpack to 60 MB costs no memory."""
+    np.savez_compressed(tmp_path / "a.npz", X=np.zeros((2, 30 * 2**20), np.uint8))
+    code = (
+        "import resource, sys\nfrom ntkrnn.data import load\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: load(sys.argv[1])\n"
+        "except ValueError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.npz")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NTKRNN_MEMORY_LIMIT": "100M"},
+    )
+    message, grown = done.stdout.splitlines()
+    assert "a.npz" in message and "60 MiB" in message and "limit of 25 MiB" in message
+    assert int(grown) < 10 * 1024  # KiB

@@ -89,7 +89,7 @@ def test_noise_is_added_to_the_output_alone():
 def test_a_recording_is_cut_into_windows(tmp_path):
     path = tmp_path / "tank.csv"
     table = np.random.default_rng(0).normal(size=(11, 2)) * [3, 0.1] + [5, -2]
-    path.write_text("valve,level\n" + "\n".join(f"{a!r},{b!r}" for a, b in table.tolist()))
+    path.write_text("u,y\n" + "\n".join(f"{a!r},{b!r}" for a, b in table.tolist()))
     low, high = table.min(axis=0), table.max(axis=0)
     scaled = 2 * (table - low) / (high - low) - 1
     for stride, starts in ((None, (0, 4)), (3, (0, 3, 6))):
@@ -108,8 +108,11 @@ def test_a_recording_is_cut_into_windows(tmp_path):
         ("1,2,3\n4,5,6\n", 1, r"has 3 columns, expected two"),
         ("1,2\n3,4\n", 3, r"window: got 3 for the 2 time steps"),
         ("1,2\n3,x\n", 1, r"line 2, column 2: got 'x'"),
-        ("1,2\n3,nan\n", 1, r"row 2 of the numbers, column 2: got nan"),
+        ("1,2\n3,nan\n", 1, r"line 2, column 2: got nan"),
+        ("1,2\n3,\n", 1, r"line 2, column 2: got nan"),
         ("1,2\n1,3\n", 1, r"column 1: is 1 throughout"),
+        ("time,y\n1,2\n2,3\n", 1, r"line 1: the column 'time' holds times"),
+        ("1_0,2\n1,2\n", 1, r"line 1, column 1: got '1_0' in the first row"),
         ("", 1, r"the file is empty"),
     ],
 )

@@ -135,11 +135,17 @@ def test_targets():
     np.testing.assert_array_equal(signs, [[1, -1, -1], [-1, 1, -1], [1, -1, -1], [-1, -1, 1]])
     assert names == ("3", "5", "9")
     values, _ = targets_of("regression", np.array([1, 2, 6]))
+    # Real numbers, as a file says or shows them, are not classes unless they are asked for.
+    assert targets_of("auto", np.array([1.0, 2, 6]))[0].tolist() == values.tolist()
+    assert targets_of("auto", np.array([3, 5, 3, 9]))[0].tolist() == signs.tolist()
+    assert targets_of("one-vs-rest", np.array([1.5, 2, 6]))[0].shape == (3, 3)
     assert values.mean() == pytest.approx(0)
     assert values.std() == pytest.approx(1)
     for labels, message in ((None, "no labels"), ([1, 1], "all labels are 1")):
         with pytest.raises(StudyError, match=message):
             targets_of("one-vs-rest", labels)
+    with pytest.raises(StudyError, match="label of row 1 is nan; expected finite numbers"):
+        targets_of("regression", [1.5, np.nan])
     with pytest.raises(StudyError, match="are not numbers"):
         targets_of("regression", ["a", "b"])
 

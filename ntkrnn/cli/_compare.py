@@ -19,6 +19,8 @@ from ntkrnn.cli._network_options import (
     Depth,
     GateNonlinearity,
     Kind,
+    LabelColumn,
+    Long,
     Nonlinearity,
     Rate,
     Readout,
@@ -45,6 +47,8 @@ def compare_command(
     data: Data = "digits",
     n: Count = None,
     standardize: Standardize = "global",
+    label_column: LabelColumn = None,
+    long: Long = None,
     kind: Kind = "elman",
     nonlinearity: Nonlinearity = None,
     gate_nonlinearity: GateNonlinearity = None,
@@ -115,11 +119,13 @@ def compare_command(
             seed=seed,
         )
         kernels_by = engine_named(engine)
-        sequences = dataset(data, n, seed, standardize)
+        sequences = dataset(data, n, seed, standardize, label_column, long)
         # Before the work, not after it: a folder that cannot be made should cost nothing.
         out_dir.mkdir(parents=True, exist_ok=True)
     console = out()
     console.print(sequences.describe(), highlight=False, soft_wrap=True)
+    if sequences.reading:
+        console.print(sequences.reading, highlight=False, soft_wrap=True)
     with warnings_afterwards(), progress_bar("networks") as bar, user_errors(StudyError):
         task = bar.add_task("starting", total=len(settings.widths) * settings.seeds)
         result = compare(

@@ -20,7 +20,24 @@ Data = Annotated[
         metavar="NAME|FILE",
         rich_help_panel=DATA,
         help="digits; with the extra [data] japanese_vowels, italy_power_demand, gunpoint, "
-        "basic_motions; or a .npz, .csv, .tsv or .ts file.",
+        "basic_motions; or a file: .npz (X, lengths, y), .csv (a series a row), UCR .tsv (label first) "
+        "or .ts.",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|INDEX",
+        rich_help_panel=DATA,
+        help="Column of labels in a .csv or .tsv: its name, or its position from 1, the last is -1.",
+    ),
+]
+Long = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID,TIME",
+        rich_help_panel=DATA,
+        help="Columns of series and time in a .csv or .tsv with one time step a row.",
     ),
 ]
 Count = Annotated[
@@ -149,7 +166,16 @@ def architecture(kind: str, trainable: str | None, bidirectional: bool, **given:
     return ARCHITECTURES[kind](**fields)
 
 
-def dataset(data: str, n: int | None, seed: int, standardize: str) -> Dataset:
+def dataset(
+    data: str,
+    n: int | None,
+    seed: int,
+    standardize: str,
+    label_column: str | None = None,
+    long: str | None = None,
+) -> Dataset:
     """The sequences of the options."""
     chosen = {"at_most": DEFAULT_N} if n is None else {"n": n}
-    return load(data, seed=seed, standardize=standardize, **chosen)
+    return load(
+        data, seed=seed, standardize=standardize, label_column=label_column, long=long, **chosen
+    )

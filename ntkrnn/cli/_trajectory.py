@@ -19,6 +19,8 @@ from ntkrnn.cli._network_options import (
     Depth,
     GateNonlinearity,
     Kind,
+    LabelColumn,
+    Long,
     Nonlinearity,
     Rate,
     Readout,
@@ -60,14 +62,17 @@ def trajectory_command(
     data: Data = "digits",
     n: Count = None,
     standardize: Standardize = "global",
+    label_column: LabelColumn = None,
+    long: Long = None,
     target: Annotated[
         str,
         typer.Option(
             metavar="KIND",
             rich_help_panel=RUN,
-            help="one-vs-rest (an output for each class) or regression (labels as numbers).",
+            help="one-vs-rest (an output for each class), regression (labels as numbers), or auto: "
+            "regression where the data have real numbers for labels.",
         ),
-    ] = "one-vs-rest",
+    ] = "auto",
     kind: Kind = "elman",
     nonlinearity: Nonlinearity = None,
     gate_nonlinearity: GateNonlinearity = None,
@@ -173,12 +178,14 @@ def trajectory_command(
             steps=steps,
             contrast=contrast,
         )
-        sequences = dataset(data, n, seed, standardize)
+        sequences = dataset(data, n, seed, standardize, label_column, long)
         out_dir.mkdir(parents=True, exist_ok=True)
     with user_errors(StudyError, OSError):
         pieces = Pieces(out_dir / "pieces", fingerprint(settings, sequences), resume)
     console = out()
     console.print(sequences.describe(), highlight=False, soft_wrap=True)
+    if sequences.reading:
+        console.print(sequences.reading, highlight=False, soft_wrap=True)
     result = _run(settings, sequences, pieces)
     with user_errors(OSError):
         files = write_trajectory(result, out_dir)

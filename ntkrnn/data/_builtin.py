@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ntkrnn.data._dataset import Raw, from_list, tidy_labels
+from ntkrnn.data._dataset import Raw, padded
+from ntkrnn.data._labels import text_labels
 
 
 def builtin(name: str) -> Raw:
@@ -41,10 +42,9 @@ def _digits() -> Raw:
             "`pip install scikit-learn`."
         ) from error
     bunch: Any = load_digits()
-    return Raw(
+    return _raw(
         "digits",
         np.asarray(bunch.images, np.float64),
-        None,
         np.asarray(bunch.target),
         "scikit-learn load_digits: each image read as a sequence of 8 rows of 8 pixels",
     )
@@ -70,9 +70,18 @@ def _from_aeon(name: str, folder: str, loader: str) -> Callable[[], Raw]:
         # aeon keeps time last, [channels, T]; here it stands before the channels.
         series = [np.asarray(one, np.float64).T for one in x]
         source = f"aeon {loader}: training rows, then test rows"
-        return from_list(name, series, tidy_labels([str(label) for label in y]), source)
+        labels = text_labels([str(label) for label in y], lambda i: f"data {name!r}, row {i}", False)
+        return _raw(name, padded(f"data {name!r}", series), labels, source)
 
     return load
+
+
+def _raw(name: str, x: np.ndarray, labels: np.ndarray, source: str) -> Raw:
+    def place(row: int, step: int = 0, channel: int = 0) -> str:
+        return f"row {row}, step {step}, channel {channel} (counted from 0)"
+
+    remedy = "Take another release of the set."
+    return Raw(name, x, None, labels, source, f"data {name!r}", place, remedy)
 
 
 _LOADERS: dict[str, Callable[[], Raw]] = {

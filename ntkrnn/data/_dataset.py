@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ntkrnn.data._limit import within_limit
 
 
 class Dataset(NamedTuple):
@@ -15,12 +19,14 @@ class Dataset(NamedTuple):
         x: float32 ``[N, T, d]``; zero in the padding.
         lengths: int32 ``[N]``, the valid leading steps of each row, or None when every row has
             all ``T`` steps.
-        labels: ``[N]``, or None where the source has none. Never used by a kernel.
+        labels: ``[N]``, or None where the source has none. Integers or text name classes, float64 are
+            real numbers. Never used by a kernel.
         standardization: ``{"kind", "over", "mean", "std"}``; ``(x - mean) / std`` was done, with
             lists of shape ``[]`` ("global"), ``[d]`` ("channel") or ``[N, d]`` ("series").
         selection: ``{"n", "of", "seed", "rows"}``; which rows of the source these are. ``rows``
             and ``seed`` are None when all were kept.
         source: in words, where the sequences came from.
+        reading: in words, how a file was read, whole; empty for what is no file.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Dataset(NamedTuple):
     standardization: dict[str, Any]
     selection: dict[str, Any]
     source: str
+    reading: str = ""
 
     def describe(self) -> str:
         """One line for people: name, sizes, subset and standardisation.
@@ -42,43 +49,50 @@ class Dataset(NamedTuple):
             >>> load("digits", n=64).describe()
             'digits: 64 of 1797 sequences (seed 0), 8 steps, 8 channels, standardised: global'
         """
-        n, steps, channels = self.x.shape
+        n, _, channels = self.x.shape
         chosen = self.selection
         if chosen["rows"] is None:
-            count = _count(n, "sequence")
+            many = count(n, "sequence")
         else:
-            count = f"{n} of {chosen['of']} sequences (seed {chosen['seed']})"
-        if self.lengths is None:
-            length = _count(steps, "step")
-        else:
-            length = f"{int(self.lengths.min())} to {int(self.lengths.max())} steps"
+            many = f"{n} of {chosen['of']} sequences (seed {chosen['seed']})"
         kind = self.standardization["kind"]
         done = "not standardised" if kind == "none" else f"standardised: {kind}"
-        return f"{self.name}: {count}, {length}, {_count(channels, 'channel')}, {done}"
+        steps = in_steps(self.x, self.lengths)
+        return f"{self.name}: {many}, {steps}, {count(channels, 'channel')}, {done}"
 
 
 class Raw(NamedTuple):
-    """Sequences as a source gives them: float64, padded with anything, nothing checked yet."""
+    """Sequences as a source gives them: nothing checked, NaN where a value is missing."""
 
     name: str
     x: np.ndarray
-    """float64 ``[N, T, d]``."""
+    """Real ``[N, T, d]``, of the dtype of the source; NaN at the end of a row is padding."""
     lengths: np.ndarray | None
-    """int32 ``[N]`` within ``1..T``, or None when every row has all ``T`` steps."""
+    """int ``[N]`` within ``1..T`` where the source says them apart from ``x``."""
     labels: np.ndarray | None
     source: str
+    origin: str
+    """The file or the set, as messages name it."""
+    place: Callable[..., str]
+    """``place(row)`` and ``place(row, step, channel)``, counted from 0: where that stands."""
+    remedy: str
+    """What to do in this format about values that are missing in the middle."""
+    notes: tuple[str, ...] | None = None
+    """How a file was read, beside its sizes; None for what is no file."""
 
 
-def from_list(name: str, series: list[np.ndarray], labels: Any, source: str) -> Raw:
-    """Pad a list of ``[T_i, d]`` arrays, none of them empty, to one :class:`Raw`."""
-    lengths = np.array([len(one) for one in series], np.int32)
-    x = np.zeros((len(series), int(lengths.max()), series[0].shape[1]))
+def padded(origin: str, series: list[np.ndarray]) -> np.ndarray:
+    """``[T_i, d]`` arrays, none of them empty, as one ``[N, T, d]`` with NaN at the end."""
+    shape = len(series), max(map(len, series)), series[0].shape[1]
+    within_limit(
+        f"{origin}: one array {list(shape)} of all series, each padded to the longest,",
+        8 * math.prod(shape),
+        "Cut the longest, or split the set.",
+    )
+    x = np.full(shape, np.nan)
     for row, one in enumerate(series):
         x[row, : len(one)] = one
-    equal = bool((lengths == lengths[0]).all())
-    return Raw(
-        name, x, None if equal else lengths, None if labels is None else np.asarray(labels), source
-    )
+    return x
 
 
 def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
@@ -89,16 +103,21 @@ def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     return np.arange(steps) < lengths[:, None]
 
 
-def tidy_labels(texts: list[str]) -> np.ndarray:
-    """Labels as integers where every one is a whole number, otherwise as they were written."""
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        return np.array(texts)
-    if all(number.is_integer() and abs(number) < 2**53 for number in numbers):
-        return np.array([int(number) for number in numbers])
-    return np.array(texts)
+def cut(x: np.ndarray, lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Without the steps that are padding in every row; ``lengths`` is None where no padding is left."""
+    if lengths is None:
+        return x, None
+    longest = int(lengths.max())
+    return x[:, :longest], None if int(lengths.min()) == longest else lengths
 
 
-def _count(number: int, noun: str) -> str:
+def in_steps(x: np.ndarray, lengths: np.ndarray | None) -> str:
+    """How long the sequences are, in words."""
+    if lengths is None:
+        return count(x.shape[1], "step")
+    return f"{int(lengths.min())} to {int(lengths.max())} steps"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun, which takes an s in the plural."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

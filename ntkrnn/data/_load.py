@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
-from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
 
 from ntkrnn.data._builtin import NAMES, builtin
-from ntkrnn.data._dataset import Dataset, Raw, valid_steps
-from ntkrnn.data._files import SUFFIXES, read
+from ntkrnn.data._columns import Roles
+from ntkrnn.data._dataset import Dataset, Raw, cut, valid_steps
+from ntkrnn.data._files import SUFFIXES, no_columns, read
+from ntkrnn.data._limit import within_limit
 from ntkrnn.data._messages import near, one_of
+from ntkrnn.data._settle import in_words, settle
 from ntkrnn.data._standardize import KINDS, standardize
+from ntkrnn.data._told import regular_file
 
 
 def load(
@@ -23,15 +27,25 @@ def load(
     at_most: int | None = None,
     seed: int = 0,
     standardize: str = "global",
+    label_column: str | int | None = None,
+    long: str | tuple[str | int, str | int] | None = None,
 ) -> Dataset:
     """Load sequences, keep a seeded subset of them, and standardise what was kept.
 
     Args:
         source: a built-in name ("digits"; with the extra ``data`` also "japanese_vowels",
-            "italy_power_demand", "gunpoint", "basic_motions"), or a file: ``.npz`` (``X``
-            ``[N, T, d]`` or ``[N, T]``, optionally ``lengths`` and ``y``), ``.csv`` (one univariate
-            series a row), UCR ``.tsv`` (label first), or ``.ts``. A built-in name wins over a file
-            of that name; write ``./digits`` for the file.
+            "italy_power_demand", "gunpoint", "basic_motions"), or a file, read as its suffix says:
+
+            - ``.npz``: ``X`` ``[N, T, d]`` or ``[N, T]``, optionally ``lengths`` and ``y``;
+            - ``.csv``: one univariate series a row, with a header of words or without; or, with
+              ``long``, one time step a row;
+            - ``.tsv``: the same separated by tabs, with the label first, as in the archive of UCR,
+              unless ``label_column`` or ``long`` say otherwise;
+            - ``.ts``: of sktime and aeon, without time stamps.
+
+            Missing values at the end of a series (NaN, in text also ``?`` and empty cells) are
+            padding, and are refused elsewhere. A built-in name wins over a file of that name; write
+            ``./digits`` for the file.
         n: number of sequences to keep, drawn without replacement and kept in the order of the
             source, so that a file sorted by class does not give one class; None keeps all. A
             source with fewer is an error.
@@ -39,16 +53,23 @@ def load(
         seed: seed of that draw.
         standardize: "none", "global", "channel" or "series", over the valid steps of the
             sequences kept.
+        label_column: the column of a ``.csv`` or ``.tsv`` that holds labels, by its name in the
+            header or by its position, counted from 1, or from the end as -1.
+        long: the columns of series and time, ``"ID,TIME"`` or a pair, of a table with one time step
+            a row: rows with one id are a series, sorted by time, and all other columns are channels.
 
     Returns:
-        A :class:`Dataset`; ``x`` is float32 ``[n, T, d]`` with ``T`` the longest length kept.
+        A :class:`Dataset`; ``x`` is float32 ``[n, T, d]`` with ``T`` the longest length kept. Its
+        ``reading`` says how a file was read.
 
     Raises:
-        ValueError: naming the argument or the file, what came and what was expected.
-        FileNotFoundError, IsADirectoryError: if the file is not there.
+        ValueError, TypeError: naming the argument, or the file and the line, what came and what was
+            expected; a table that could be read in two ways is refused. So is a file that takes more
+            than a quarter of the memory, by its headers, before it is unpacked.
+        OSError: if the file is not there or cannot be read.
         ImportError: if the set needs the extra ``data`` and it is not installed.
 
-    Cost: reads the whole source, in float64.
+    Cost: reads the whole source; what is kept is held in float64.
 
     Example:
         >>> from ntkrnn.data import load
@@ -64,48 +85,33 @@ def load(
         at_most = _whole("at_most", at_most, 1)
         if n is not None:
             raise ValueError(f"at_most: got {at_most} beside n={n}; give one of the two.")
-    raw = _checked(_open(source))
+    raw = _open(source, Roles.of(label_column, long))
     if at_most is not None:
         n = min(at_most, len(raw.x))
     kept, selection = _subset(raw, n, seed)
-    return _ready(kept, selection, standardize)
+    return _ready(kept, selection, standardize, in_words(raw))
 
 
-def _open(source: str | os.PathLike[str]) -> Raw:
+def _open(source: str | os.PathLike[str], roles: Roles) -> Raw:
     if isinstance(source, str) and source in NAMES:
-        return builtin(source)
+        no_columns(f"the built-in set {source!r}", roles)
+        return settle(builtin(source))
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
             f"source: got {source!r} of type {type(source).__name__}, expected a built-in name "
             f"({', '.join(NAMES)}) or the path of a file."
         )
-    path = Path(source)
-    # A bare word without a suffix is a mistyped name more often than a missing file.
-    bare = isinstance(source, str) and not path.suffix and path.name == source
-    if bare and not path.exists():
-        raise ValueError(
-            f"data: got {source!r}, which is neither a built-in name ({', '.join(NAMES)}) nor a "
-            f"file ({', '.join(SUFFIXES)}).{near(str(source), NAMES)}"
-        )
-    return read(path)
-
-
-def _checked(raw: Raw) -> Raw:
-    """``raw`` if every valid entry is a finite float32."""
-    valid = valid_steps(raw.x, raw.lengths)[:, :, None]
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(raw.x.astype(np.float32))
-    bad = np.argwhere(valid & ~finite)
-    if bad.size:
-        row, step, channel = (int(i) for i in bad[0])
-        value = raw.x[row, step, channel]
-        what = f"{value:g}" + (", beyond the range of float32" if np.isfinite(value) else "")
-        raise ValueError(
-            f"data {raw.name!r}: got {what}, at row {row}, step {step}, channel {channel} (counted "
-            f"from 0; {len(bad)} such entries in all), expected finite numbers in every valid "
-            "step. Fill in or drop what is missing; if it is padding, give the lengths."
-        )
-    return raw
+    try:
+        path = regular_file("data", source)
+    except FileNotFoundError:
+        # A bare word without a suffix is a mistyped name more often than a missing file.
+        if isinstance(source, str) and re.fullmatch(r"[\w -]{1,80}", source):
+            raise ValueError(
+                f"data: got {source!r}, which is neither a built-in name ({', '.join(NAMES)}) nor a "
+                f"file ({', '.join(SUFFIXES)}).{near(source, NAMES)}"
+            ) from None
+        raise
+    return settle(read(path, roles))
 
 
 def _subset(raw: Raw, n: int | None, seed: int) -> tuple[Raw, dict[str, Any]]:
@@ -114,7 +120,7 @@ def _subset(raw: Raw, n: int | None, seed: int) -> tuple[Raw, dict[str, Any]]:
         n = total
     if n > total:
         raise ValueError(
-            f"n: got {n}, but data {raw.name!r} has {total} sequences; pass n between 1 and "
+            f"n: got {n}, but {raw.origin} has {total} sequences; pass n between 1 and "
             f"{total}, or leave it out to take all."
         )
     record = {"n": n, "of": total, "seed": None, "rows": None}
@@ -129,14 +135,19 @@ def _subset(raw: Raw, n: int | None, seed: int) -> tuple[Raw, dict[str, Any]]:
     return kept, record | {"seed": seed, "rows": rows.tolist()}
 
 
-def _ready(raw: Raw, selection: dict[str, Any], kind: str) -> Dataset:
-    x, lengths = raw.x, raw.lengths
-    if lengths is not None:
-        longest = int(lengths.max())
-        x = x[:, :longest]
-        lengths = None if int(lengths.min()) == longest else lengths.astype(np.int32)
+def _ready(raw: Raw, selection: dict[str, Any], kind: str, reading: str) -> Dataset:
+    x, lengths = cut(raw.x, raw.lengths)
+    within_limit(
+        f"{raw.origin}: holding {list(x.shape)} numbers in float64",
+        8 * x.size,
+        "Take fewer sequences with n.",
+    )
+    x = np.where(valid_steps(x, lengths)[:, :, None], x, 0).astype(np.float64)
     x, record = standardize(x, lengths, kind)
-    return Dataset(raw.name, x.astype(np.float32), lengths, raw.labels, record, selection, raw.source)
+    lengths = None if lengths is None else lengths.astype(np.int32)
+    return Dataset(
+        raw.name, x.astype(np.float32), lengths, raw.labels, record, selection, raw.source, reading
+    )
 
 
 def _whole(argument: str, value: Any, least: int) -> int:

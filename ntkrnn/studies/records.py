@@ -30,6 +30,7 @@ def dataset_record(dataset: Dataset) -> dict[str, Any]:
         "channels": channels,
         "lengths": dataset.lengths,
         "source": dataset.source,
+        "reading": dataset.reading,
         "selection": dataset.selection,
         "standardization": dataset.standardization,
     }

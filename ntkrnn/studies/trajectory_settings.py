@@ -19,7 +19,7 @@ class TrajectorySettings:
         widths: at least two different ones; kept in increasing order.
         seeds: runs at each width, at least 2.
         seed: from which all keys derive.
-        target: "one-vs-rest" or "regression", see :func:`ntkrnn.studies.targets.targets_of`.
+        target: "auto", "one-vs-rest" or "regression", see :func:`ntkrnn.studies.targets.targets_of`.
         learning_rate: of plain SGD, None to choose, see
             :func:`ntkrnn.studies.trajectory_run.automatic_step`.
         momentum: heavy-ball.
@@ -42,7 +42,7 @@ class TrajectorySettings:
     widths: tuple[int, ...] = axis((64, 128, 256, 512, 1024))
     seeds: int = axis(5)
     seed: int = 0
-    target: str = "one-vs-rest"
+    target: str = "auto"
     learning_rate: float | None = None
     momentum: float = 0.0
     batch_size: int | None = 16

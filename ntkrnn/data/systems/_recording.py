@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn.data._csv import read_csv
+from ntkrnn.data._columns import Roles
+from ntkrnn.data._names import role_of
+from ntkrnn.data._table import COMMA, read_table
+from ntkrnn.data._told import regular_file, told
 from ntkrnn.data.systems._system import System, with_constant
 
 
@@ -40,22 +42,29 @@ def from_csv(path: Any, window: int, *, stride: int | None = None) -> System:
         ...     from_csv(path, window=2).x.shape
         (2, 2, 2)
     """
-    path = Path(path)
+    path = regular_file("path", path)
     window = _checks.positive_integer("window", window)
     stride = window if stride is None else _checks.positive_integer("stride", stride)
-    if not path.is_file():
-        raise FileNotFoundError(f"path: there is no file {path} (looked from the folder {Path.cwd()}).")
-    table = read_csv(path).x[:, :, 0]
+    with told(str(path)):
+        recording = read_table(path, COMMA, Roles(), named_by_steps=False)
+    table = recording.values
     if table.shape[1] != 2:
         raise ValueError(
             f"{path}: has {table.shape[1]} columns, expected two, the input and the output of a "
             "system, one time step a line."
         )
+    names = recording.names or []
+    no_signal = [name for name in names if role_of(name, names) in ("id", "time")]
+    if no_signal:
+        raise ValueError(
+            f"{path}, line {recording.line}: the column {no_signal[0]!r} holds times or numbers "
+            "of rows by its name, expected the input and the output; drop it, or name it otherwise."
+        )
     bad = np.argwhere(~np.isfinite(table))
     if bad.size:
         row, column = (int(i) for i in bad[0])
         raise ValueError(
-            f"{path}, row {row + 1} of the numbers, column {column + 1}: got {table[row, column]}, "
+            f"{path}, {recording.where(row, column)}: got {table[row, column]}, "
             "expected a finite number; fill it, or cut the recording there."
         )
     if len(table) < window:
