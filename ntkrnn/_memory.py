@@ -28,6 +28,8 @@ def size_in_words(count: float) -> str:
         >>> size_in_words(320e9), size_in_words(2048)
         ('298 GiB', '2 KiB')
     """
+    if count >= 2**60:  # a header may declare more than a float holds
+        return "over a million TiB"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024 or unit == "TiB":
             break

@@ -1,17 +1,15 @@
 """Bad input is refused by name, by ntkrnn itself, before JAX or NumPy stumbles over it."""
 
 import re
-import traceback
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refused
 
 import ntkrnn
 
-PACKAGE = Path(ntkrnn.__file__).parent
 DTYPE = jnp.zeros(()).dtype
 N, T, D = 2, 5, 3
 X = np.random.default_rng(0).normal(size=(N, T, D)).astype(DTYPE)
@@ -46,19 +44,6 @@ PARAMETERS = {
     "ntk": lambda params: NTK(X, None, params),
     "nngp": lambda params: NNGP(X, None, params),
 }
-
-
-def refused(call, argument, *patterns, error=(ValueError, TypeError)):
-    """The call raises, from a ``raise`` in ntkrnn, a message that opens with the argument's name."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert message.startswith(f"{argument}: "), message
-    for pattern in patterns:
-        assert re.search(pattern, message), (pattern, message)
-    last = traceback.extract_tb(caught.value.__traceback__)[-1]
-    assert Path(last.filename).is_relative_to(PACKAGE), last
-    assert last.line.startswith("raise"), last
 
 
 def changed(where, value):

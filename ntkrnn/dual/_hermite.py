@@ -18,7 +18,7 @@ import numpy as np
 from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
 from ntkrnn._types import Array
 
-_RANGE = 13.0
+RANGE = 13.0
 _FEWEST_NODES = 1025
 _MOST_NODES = 4097
 _MOST_TERMS = 2048
@@ -44,7 +44,7 @@ class Expansion(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def _quadrature(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes ``z_j`` and the matrix ``he_k(z_j) w_j`` of shape [nodes, terms], in float64."""
-    z = np.linspace(-_RANGE, _RANGE, nodes)
+    z = np.linspace(-RANGE, RANGE, nodes)
     weights = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) * (z[1] - z[0])
     columns = [weights, z * weights]
     for k in range(1, terms - 1):
@@ -70,7 +70,7 @@ def _elementwise_grad(fn: Scalar) -> Scalar:
 def parity(spec: str | Nonlinearity, dtype: Any) -> int:
     """1 for an odd function, 0 for an even one, -1 for neither (found by evaluating it)."""
     with jax.ensure_compile_time_eval():
-        z = jnp.linspace(0.01, _RANGE, 101, dtype=dtype)
+        z = jnp.linspace(0.01, RANGE, 101, dtype=dtype)
         fn = scalar_function(spec)
         right, left = np.asarray(fn(z)), np.asarray(fn(-z))
     noise = 4 * float(np.finfo(right.dtype).eps) * np.abs(right).max()
@@ -127,7 +127,7 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
     if not all(row.finite for row in rows):
         raise ValueError(
             f"nonlinearity: {name} or its derivative is not finite on the whole line "
-            f"(looked at |x| <= {_RANGE * math.sqrt(limit):.3g}); its Gaussian expectation does "
+            f"(looked at |x| <= {RANGE * math.sqrt(limit):.3g}); its Gaussian expectation does "
             "not exist or overflows. Lower max_variance, or pass a function defined everywhere."
         )
     # Twice the nodes until the leading coefficients stop moving.

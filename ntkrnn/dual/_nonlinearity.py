@@ -95,7 +95,7 @@ def nonlinearity(
     if isinstance(fn, Nonlinearity):
         fn, name = (fn.fn or fn.name), fn.name
     if isinstance(fn, str):
-        named = Nonlinearity(check_name(fn), None, limit)
+        named = Nonlinearity(check_name(fn, "fn"), None, limit)
         if not has_closed_form(named):
             _hermite.expansion(named, jnp.zeros(()).dtype.name)
         return named
@@ -148,7 +148,7 @@ def has_closed_form(spec: str | Nonlinearity) -> bool:
     """
     if isinstance(spec, Nonlinearity):
         return spec.fn is None and has_closed_form(spec.name)
-    return spec in CLOSED_FORMS or leaky_slope(check_name(spec)) is not None
+    return check_name(spec, "spec") in CLOSED_FORMS or leaky_slope(spec) is not None
 
 
 def pair_function(spec: str | Nonlinearity) -> PairFunction:
@@ -277,7 +277,11 @@ def truncation_error(fn: str | Nonlinearity, variance: float) -> float:
     fn, q = _known(fn), float(_checks.nonnegative_float("variance", variance))
     if has_closed_form(fn):
         return 0.0
-    return _hermite.tail(fn, q, jnp.asarray(0.0).dtype)
+    dtype = jnp.zeros(()).dtype
+    most = float(jnp.finfo(dtype).max) / _hermite.RANGE**2
+    if q > most:
+        raise ValueError(f"variance: got {q:g}, expected at most {most:.2g}, as {dtype} has it.")
+    return _hermite.tail(fn, q, dtype)
 
 
 def names() -> tuple[str, ...]:

@@ -234,11 +234,12 @@ def _factor(nngp: Any, n: int, noise: float) -> np.ndarray:
         least = float(scipy.linalg.eigvalsh(noisy, subset_by_index=(0, 0))[0])
         factor = None
     if factor is None or least <= rounding:
+        # Of this or more: a tenth above what it takes, so that two digits of it do as well.
+        enough = 1.1 * (noise + 2 * rounding - min(least, 0.0))
         raise ValueError(
             f"nngp: got a matrix whose least eigenvalue, noise included, is {least:.2g}, expected more "
             f"than {rounding:.2g}, which the rounding of its {array.dtype} entries may move it by; "
-            f"drop duplicate sequences, or pass noise of at least "
-            f"{noise + 2 * rounding - min(least, 0.0):.2g}"
+            f"drop duplicate sequences, or pass noise of at least {enough:.2g}"
             + (", or compute the kernel in float64." if array.dtype != np.float64 else ".")
         )
     return factor

@@ -10,7 +10,8 @@ import optax
 
 from ntkrnn import _checks
 from ntkrnn._types import Array, Outputs, Params
-from ntkrnn.dynamics._model import joined, model_of
+from ntkrnn.cells import checked_params, floating_params
+from ntkrnn.dynamics._model import Model, joined, model_of
 
 
 def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
@@ -44,19 +45,26 @@ def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
         (3, 1)
     """
     model, scales = model_of(arch)
-    start, frozen = model.split(params)
+    start, frozen = model.split(_fitting(arch, model, params))
 
     def apply_fn(params: Params, x: Any, lengths: Any = None) -> Outputs:
         x, lengths = _checks.side("x", x, lengths)
+        params = _fitting(arch, model, params)
         shift = jax.tree.map(lambda a, b: a - b, model.split(params)[0], start)
 
         def outputs(trained: Params) -> Array:
             return model.outputs(scales, joined(trained, frozen), x, lengths)
 
         value, moved = jax.jvp(outputs, (start,), (shift,))
+        _checks.finite_outputs(value + moved, x.shape[1])
         return value + moved
 
     return apply_fn
+
+
+def _fitting(arch: Any, model: Model, params: Params) -> Params:
+    """Finite parameters that fit the architecture; of a function, finite ones."""
+    return floating_params(params) if model.form is None else checked_params(arch, params)[0]
 
 
 class DecayToStartState(NamedTuple):

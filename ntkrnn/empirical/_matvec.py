@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._compile import compiled
@@ -120,13 +121,14 @@ def space_of(arch: Architecture, roles: Roles, x: Array) -> tuple[int, ...]:
 
 def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
     """``v`` with a trailing axis of vectors, in the dtype of the computation."""
-    shape = tuple(jnp.shape(v))
+    given = _checks.real_array("v", v)
+    shape = tuple(given.shape)
     if shape != space and shape[:-1] != space:
         raise ValueError(
             f"v: got shape {shape}, expected {space}, one entry for each output of the second side, or "
             f"{(*space, 'k')} for k vectors."
         )
-    columns = jnp.asarray(_checks.real_array("v", v), dtype)
+    columns = jnp.asarray(given, dtype)
     _checks.finite_array("v", columns)
     return columns[..., None] if shape == space else columns
 
@@ -208,7 +210,7 @@ def empirical_ntk_matvec(
             _checks.finite_outputs(got, x1.shape[1])
             if roles.channel == TRACED:
                 got = got[..., 0, :]
-            return got[..., 0] if jnp.shape(v) == space else got
+            return got[..., 0] if np.shape(v) == space else got
 
         return matvec
 

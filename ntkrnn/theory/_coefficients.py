@@ -180,10 +180,8 @@ def check_positions(name: str, value: Any, length: int) -> tuple[int, ...]:
     Raises:
         TypeError, ValueError: naming the argument, what came and what was expected.
     """
-    array = np.asarray(value)
     expected = f"different whole numbers between 0 and {length - 1}, positions of tokens"
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name}: got {value!r}, expected {expected}.")
+    array = np.asarray(_checks.whole_array(name, value, expected))
     places = array.ravel().tolist()
     if array.ndim != 1 or not places or len(set(places)) < len(places):
         raise ValueError(f"{name}: got {value!r}, expected a list of {expected}.")
@@ -194,9 +192,7 @@ def check_positions(name: str, value: Any, length: int) -> tuple[int, ...]:
 
 
 def _degrees(value: Any, n: int) -> tuple[int, ...]:
-    array = np.asarray(value)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"degrees: got {value!r}, expected whole numbers of at least 0.")
+    array = np.asarray(_checks.whole_array("degrees", value, "whole numbers of at least 0"))
     if array.shape not in ((), (n,)) or array.min() < 0:
         raise ValueError(
             f"degrees: got {value!r}, expected a whole number of at least 0, or {n} of them, one for "

@@ -43,7 +43,7 @@ class ExactlyOneTarget(Target):
 
     def __post_init__(self) -> None:
         """Normalise and validate."""
-        given = np.asarray(self.direction)
+        given = np.asarray(_checks.real_array("direction", self.direction, "one vector [d]"))
         if given.ndim != 1:
             raise ValueError(f"direction: got shape {given.shape}, expected one vector [d].")
         direction = vector_table("direction", given[None], "[d]")[0]

@@ -37,24 +37,16 @@ def real_array(name: str, value: Any, ranks: tuple[int, ...], expected: str) -> 
         TypeError: if it is not real numbers; or traced.
         ValueError: if its rank or an entry is not as expected, or it is empty.
     """
-    try:
-        array = _checks.concrete_values(value)
-    except ValueError:
-        raise ValueError(f"{name}: got nested lists of unequal lengths, expected {expected}.") from None
+    array = _checks.concrete_values(_checks.real_array(name, value, f"real numbers, {expected}"))
     if array is None:
         raise TypeError(
             f"{name}: got an array that is being traced, expected {expected} with entries; measures "
             "and bounds are computed on the host, call them outside of jax.jit."
         )
-    real = np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
-    if not (real or array.dtype.name == "bfloat16"):
-        raise TypeError(f"{name}: got dtype {array.dtype}, expected real numbers, {expected}.")
     if array.ndim not in ranks or 0 in array.shape:
         raise ValueError(f"{name}: got shape {array.shape}, expected {expected}, no axis empty.")
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{name}: got {array[at]} at {list(at)}, expected finite numbers.")
+    _checks.finite_array(name, array)
     return array
 
 

@@ -178,12 +178,11 @@ def params_from_paper(arch: Elman, weights: PaperWeights) -> Params:
         [[1.0, 0.0], [0.0, 1.0]]
     """
     check_architecture(arch)
-    try:
-        w, a, b = (jnp.asarray(block) for block in weights)
-    except (TypeError, ValueError):
+    if not isinstance(weights, (tuple, list)) or len(weights) != 3:
         raise TypeError(
             f"weights: got {type(weights).__name__}, expected PaperWeights(W, A, B) of arrays."
-        ) from None
+        )
+    w, a, b = (jnp.asarray(_checks.real_array("weights", block)) for block in weights)
     token_dim = a.shape[1] if a.ndim == 2 else 0
     _check_shapes("weights", arch, [w.shape, a.shape, b.shape], token_dim)
     _check_scalings(arch, token_dim)

@@ -55,10 +55,7 @@ def _log_power(log: np.ndarray, power: np.ndarray) -> np.ndarray:
 
 def _in_range(name: str, value: Any, high: float) -> np.ndarray:
     """Finite numbers between 0 and ``high``."""
-    try:
-        array = np.asarray(value, float)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: got {value!r}, expected a number or an array of numbers.") from None
+    array = np.asarray(_checks.real_array(name, value, "a number or an array of numbers"), float)
     bad = ~(np.isfinite(array) & (array >= 0) & (array <= high))
     if bad.any():
         expected = "finite numbers of at least 0" if high == math.inf else "numbers above 0, at most 1"

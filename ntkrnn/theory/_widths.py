@@ -178,7 +178,8 @@ def _product(constant: np.ndarray, *factors: tuple[np.ndarray, float, str]) -> n
     log = np.log(constant)
     for base, power, name in factors:
         log = log + _checks.nonnegative_float(name, power) * np.log(base)
-    return np.exp(log)
+    with np.errstate(over="ignore"):  # infinity is beyond the largest float
+        return np.exp(log)
 
 
 def _positive(name: str, value: Any) -> np.ndarray:
