@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from ntkrnn.report.statistics import drawn
+
 # Of lengths without a common factor: no pair comes twice before the 56th line.
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e", "#b8428c", "#4d4d4d")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -30,7 +32,7 @@ class Line(NamedTuple):
     """``[X]``"""
     values: np.ndarray
     """``[X]``, or ``[X, S]`` for several seeds, of which the mean and one standard deviation are
-    drawn; NaN where nothing was measured."""
+    drawn; NaN or infinite where nothing was measured."""
     predicted: bool = False
     """Drawn dashed and without markers."""
     colour: int | None = None
@@ -124,7 +126,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
         marker = _MARKERS[(shade if line.colour is None else line.colour) % len(_MARKERS)]
         shade += line.colour is None
         x = np.asarray(line.x, float)
-        values = np.asarray(line.values, float)
+        values = drawn(line.values)
         rows = values[:, None] if values.ndim == 1 else values
         mean = rows.mean(axis=1)
         if line.predicted:
