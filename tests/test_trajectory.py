@@ -84,8 +84,10 @@ def test_the_mean_over_seeds_is_told_from_their_spread(result):
     rng = np.random.default_rng(0)
     seeds, size = 10, 4000
     made = [
-        [{**result.pieces[0][0], "difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))}] * 1
-        + [{"difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))} for _ in range(seeds - 1)]
+        [
+            {**result.pieces[0][0], "difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))}
+            for _ in range(seeds)
+        ]
         for _ in range(2)
     ]
     found = parts(result._replace(pieces=made))

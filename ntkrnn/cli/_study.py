@@ -22,7 +22,7 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         rich_help_panel=RUN,
-        help="Continue with the finished runs in DIR/pieces; without it they are removed.",
+        help="Continue with the finished runs in the folder pieces; without it they are removed.",
     ),
 ]
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ntkrnn.report.axes import log_scale
 from ntkrnn.report.statistics import Slope, drawn
 
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3")
@@ -81,8 +82,8 @@ def error_against_width(
         color="0.35",
         label=f"predicted slope {_number(predicted)} (1/√width)",
     )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_scale(axes, "x")
+    log_scale(axes)
     _label_widths(axes, widths)
     _label_errors(axes)
     axes.set_xlabel("width m (hidden units)")

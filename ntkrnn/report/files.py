@@ -147,7 +147,10 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
         {'loss': {'last': [1.0, None]}, 'not_finite': ['loss.last']}
     """
     strange: dict[str, None] = {}  # in order, each once
-    plain = _plain(value, "", strange)
+    try:
+        plain = _plain(value, "", strange)
+    except TypeError as error:
+        raise TypeError(f"{Path(path).name}: {error}") from None
     if strange:
         plain["not_finite"] = list(strange)
     text = json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from ntkrnn.report.axes import log_scale
 from ntkrnn.report.statistics import drawn
 
 # Of lengths without a common factor: no pair comes twice before the 56th line.
@@ -118,8 +119,6 @@ def _lines(text: str, most: int) -> str:
 
 
 def _draw(axes: Axes, plot: Plot) -> None:
-    axes.set_xscale("log" if "x" in plot.log else "linear")
-    axes.set_yscale("log" if "y" in plot.log else "linear")
     shade = 0
     for line in plot.lines:
         colour = _COLOURS[(shade if line.colour is None else line.colour) % len(_COLOURS)]
@@ -144,6 +143,8 @@ def _draw(axes: Axes, plot: Plot) -> None:
                 axes.vlines(x, low, mean + spread, color=colour, alpha=0.4, linewidth=1)
             else:
                 axes.fill_between(x, low, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    for which in plot.log:
+        log_scale(axes, which)
     axes.set_title(plot.title, fontsize=10.5)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
@@ -151,7 +152,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in plot.ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
-    if "y" in plot.log:
+    if axes.get_yscale() == "log":
         low, high = axes.get_ylim()
         if high < 300 * low:  # too few powers of ten to read a value from
             subs = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)

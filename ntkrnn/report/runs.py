@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ntkrnn.report.axes import log_scale
 from ntkrnn.report.statistics import drawn
 
 _STYLES = (
@@ -115,7 +116,7 @@ def along_training(
 
 
 def _plain(axes: Axes, label: str) -> None:
-    axes.set_yscale("log")
+    log_scale(axes)
     axes.set_xlabel(label)
     axes.grid(True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)

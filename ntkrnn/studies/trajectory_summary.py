@@ -39,10 +39,7 @@ def suprema(result: TrajectoryResult, name: str) -> np.ndarray:
     loss = LOSS_OF.get(name, "loss")
     return np.array(
         [
-            [
-                float(np.max(piece[name])) if np.isfinite(piece[loss]).all() else np.nan
-                for piece in row
-            ]
+            [float(np.max(piece[name])) if np.isfinite(piece[loss]).all() else np.nan for piece in row]
             for row in result.pieces
         ]
     )
@@ -102,6 +99,7 @@ def parts(result: TrajectoryResult) -> Parts:
     1/S of the variance, which is taken off.
     """
     differences = drawn(along(result, "difference_test"))
+    differences[~np.isfinite(along(result, "loss_linear")).all(axis=2)] = np.nan
     count = differences.shape[1]
     flat = differences.reshape(*differences.shape[:2], -1)
     mean = flat.mean(axis=1)

@@ -18,7 +18,7 @@ class Sizes:
     """A base of frozen dataclasses that checks every field by its annotation.
 
     Whole numbers are at least 1, and at least 2 where an interval is over them; floats are finite; a
-    tuple has an entry, every one once. The field ``seed`` is at least 0.
+    tuple has every entry once, and of numbers at least one. The field ``seed`` is at least 0.
 
     Raises:
         TypeError, ValueError: naming the field, what came and what was expected.
@@ -42,10 +42,11 @@ def _check(name: str, value: Any, annotation: str) -> None:
     if name == "seed":
         check_seed(value)
     elif annotation.startswith("tuple["):
-        if not isinstance(value, tuple) or not value or len(set(value)) < len(value):
+        kind = annotation.removeprefix("tuple[").partition(",")[0]
+        if not isinstance(value, tuple) or not (value or kind == "str") or len(set(value)) < len(value):
             raise ValueError(f"{name}: got {value!r}, expected a tuple, every entry once.")
         for entry in value:
-            _KINDS[annotation.removeprefix("tuple[").partition(",")[0]](name, entry)
+            _KINDS[kind](name, entry)
     else:
         _KINDS[annotation](name, value)
 
