@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -51,6 +52,7 @@ class FolderLock:
             _lock(descriptor, wait)
         except OSError as error:
             if error.errno in _HELD:
+                os.lseek(descriptor, 0, os.SEEK_SET)
                 holder = os.read(descriptor, 100).decode(errors="replace").strip()
                 self.release()
                 raise StudyError(
@@ -62,9 +64,10 @@ class FolderLock:
                 "out of this folder.",
                 stacklevel=2,
             )
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, f"process {os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # only for the message that others get
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, f"process {os.getpid()}\n".encode())
 
     def __enter__(self) -> FolderLock:
         return self

@@ -73,10 +73,8 @@ def automatic_step(ntk: Any, batch_size: int | None, momentum: float) -> float:
 
 
 def prepare(settings: TrajectorySettings, dataset: Dataset) -> tuple[Problem, tuple[str, ...]]:
-    """Split the data, make targets, and compute the infinite-width kernel of all of it.
-
-    The settings are those of :meth:`TrajectorySettings.for_sequences`.
-    """
+    """Split the data, make targets, and compute the infinite-width kernel of all of it."""
+    settings = settings.for_sequences(len(dataset.x))
     n = settings.training(len(dataset.x))
     assert settings.batch_size != "auto"
     y, names = targets_of(settings.target, dataset.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
@@ -96,9 +97,12 @@ def learnability(
             raise
     report(len(jobs), len(jobs), "fitting")
     try:
-        with np.errstate(all="ignore"):  # what is not finite is told in the findings
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # what is not finite is told in the findings
             conclusion = experiment.conclude(settings, pieces)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         conclusion = nothing_fitted(pieces, str(error))
     return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)
 
