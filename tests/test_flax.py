@@ -330,7 +330,7 @@ def test_equal_modules_share_programs(build):
 # Tokens -----------------------------------------------------------------------------------------
 
 WORDS = 9
-TOKENS = jax.random.randint(jax.random.key(5), (N, T, 1), 0, WORDS)
+TOKENS = jax.random.randint(jax.random.key(5), (N, T, 1), 0, WORDS, jnp.int32)
 
 
 class LinenReader(nn.Module):
@@ -497,7 +497,7 @@ class Layer(nn.Module):
 
 @pytest.mark.parametrize(
     "module",
-    [nn.RNN(nn.GRUCell(2), time_major=True), Layer(time_major=True)],
+    [nn.RNN(nn.GRUCell(2, param_dtype=X.dtype), time_major=True), Layer(time_major=True)],
     ids=["attribute", "argument of the call"],
 )
 def test_linen_layers_that_take_the_time_first_are_refused(module):
@@ -528,7 +528,8 @@ def test_nnx_layers_that_mix_sequences_are_refused():
         refused(lambda m=module: from_module(m), "with time_major=True", "leave it out")
     random = nnx.RNN(nnx.OptimizedLSTMCell(D, 2, carry_init=RANDOM, rngs=rngs))
     refused(lambda: from_module(random), "module: got OptimizedLSTMCell with a carry_init")
-    ones = nnx.RNN(nnx.GRUCell(D, 2, carry_init=nn.initializers.ones_init(), rngs=rngs))
+    kinds = {"dtype": X.dtype, "param_dtype": X.dtype, "rngs": rngs}
+    ones = nnx.RNN(nnx.GRUCell(D, 2, carry_init=nn.initializers.ones_init(), **kinds))
     assert from_module(ones, "last")(nnx.state(ones, nnx.Param), X).shape == (N, 2)
 
 

@@ -30,8 +30,9 @@ from ntkrnn.report import (
     write_json,
     write_npz,
 )
+from ntkrnn.report.axes import drawn
 from ntkrnn.report.files import make_folder, remove_parts, write_atomically
-from ntkrnn.report.statistics import drawn
+from ntkrnn.report.statistics import finite_or_nan
 
 WIDTHS = np.array([64, 128, 256, 512, 1024, 2048])
 
@@ -148,7 +149,8 @@ def test_means_over_seeds_that_are_all_finite():
     mean, spread = mean_and_std(np.array([[1.0, 3.0], [np.inf, 1.0], [np.nan, 1.0]]))
     np.testing.assert_array_equal(mean, [2.0, np.nan, np.nan])
     np.testing.assert_array_equal(spread, [2**0.5, np.nan, np.nan])
-    np.testing.assert_array_equal(drawn([1, np.inf, -np.inf]), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(finite_or_nan([1, np.inf, -1e300]), [1, np.nan, -1e300])
+    np.testing.assert_array_equal(drawn([1, np.inf, -1e300]), [1, np.nan, np.nan])
 
 
 # files
@@ -369,7 +371,7 @@ def test_figures_leave_gaps_where_runs_diverged(tmp_path, everywhere):
     """And are drawn, of whatever is left; warnings are errors here."""
     errors = noisy_errors(np.random.default_rng(8), 3)
     errors[(slice(None) if everywhere else slice(2)), 1] = np.inf
-    errors[-1, 0] = np.nan
+    errors[-1, 0], errors[-1, 2] = np.nan, 1e308
     fit = finite_slope(WIDTHS, errors)
     figure = error_against_width([Curve("NTK", WIDTHS, errors, fit)], title="T")
     pixels(figure, tmp_path / "a.png")

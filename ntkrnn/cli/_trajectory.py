@@ -229,6 +229,10 @@ def _table(result: TrajectoryResult) -> Table:
     return table
 
 
+def _or_none(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "none"
+
+
 def _lines(result: TrajectoryResult) -> list[str]:
     lines = [
         f"step {result.learning_rate:.4g}; the largest stable one of full batches in infinite width is "
@@ -248,11 +252,11 @@ def _lines(result: TrajectoryResult) -> list[str]:
     measured = {label: (fitted(result, k), suprema(result, k)) for k, label in MEASURES.items()}
     measured["final test deviation, spread over seeds"] = found.spread_fit, found.spread
     for label, (fit, values) in measured.items():
-        between = ", ".join(f"{slope:+.2f}" for slope in local_slopes(result, values))
+        between = ", ".join(_or_none(slope, "+.2f") for slope in local_slopes(result, values))
         line = slope_line(fit, f"bound {PREDICTED_SLOPE:+.1f}")
         lines.append(f"{label}: {line}; between neighbouring widths {between}")
     shared = ", ".join(
-        f"{width}: {value:.4f}"
+        f"{width}: {_or_none(value, '.4f')}"
         for width, value in zip(result.settings.widths, found.shared, strict=True)
     )
     lines.append(f"final test deviation, what all seeds share: {shared}")

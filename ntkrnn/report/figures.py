@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ntkrnn.report.axes import log_scale
-from ntkrnn.report.statistics import Slope, drawn
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import Slope, mean_and_std
 
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3")
 _MARKERS = ("o", "s", "^", "D")
@@ -187,7 +187,7 @@ def kernel_images(
 def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float) -> None:
     widths = np.asarray(curve.widths, float)
     errors = drawn(curve.errors)
-    mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1)
+    mean, spread = mean_and_std(errors)
     axes.plot(
         np.repeat(widths * shift, errors.shape[1]),
         errors.ravel(),

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from ntkrnn.report.axes import log_scale
-from ntkrnn.report.statistics import drawn
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import mean_and_std
 
 # Of lengths without a common factor: no pair comes twice before the 56th line.
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e", "#b8428c", "#4d4d4d")
@@ -137,7 +137,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
             markevery=-(-len(x) // _MOST_MARKERS), label=line.name,
         )  # fmt: skip
         if rows.shape[1] > 1:
-            spread = rows.std(axis=1, ddof=1)
+            _, spread = mean_and_std(rows)
             low = np.maximum(mean - spread, rows.min(axis=1)) if "y" in plot.log else mean - spread
             if line.points:
                 axes.vlines(x, low, mean + spread, color=colour, alpha=0.4, linewidth=1)

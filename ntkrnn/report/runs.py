@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntkrnn.report.axes import log_scale
-from ntkrnn.report.statistics import drawn
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import mean_and_std
 
 _STYLES = (
     {"color": "#1f5fa8", "linestyle": "-", "linewidth": 2.2},
@@ -102,7 +102,7 @@ def along_training(
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0.85, 0.1, len(widths)))
     for width, rows, shade in zip(widths, drawn(values), shades, strict=True):
-        mean, spread = rows.mean(axis=0), rows.std(axis=0, ddof=1)
+        mean, spread = mean_and_std(rows.T)
         axes.plot(steps, mean, color=shade, linewidth=1.8, label=f"{width}")
         # One standard deviation downwards may reach below 0, which a log axis cannot show.
         low = np.maximum(mean - spread, rows.min(axis=0))

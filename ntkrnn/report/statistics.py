@@ -8,12 +8,13 @@ import numpy as np
 from scipy import stats
 
 
-def drawn(values: Any) -> np.ndarray:
-    """Values as axes can show them: what is not finite becomes NaN, which leaves a gap."""
+def finite_or_nan(values: Any) -> np.ndarray:
+    """Values with NaN for what is infinite: arithmetic goes on without a word, and gives NaN."""
     values = np.asarray(values, float)
     return np.where(np.isfinite(values), values, np.nan)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of what is about to diverge
 def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``[W]`` each, of ``[W, S]``: over seeds, NaN where one of them is not finite.
 
@@ -21,8 +22,8 @@ def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> mean_and_std(np.array([[1.0, 3.0], [1.0, np.inf]]))
         (array([ 2., nan]), array([1.41421356,        nan]))
     """
-    shown = drawn(values)
-    return shown.mean(axis=1), shown.std(axis=1, ddof=1)
+    values = finite_or_nan(values)
+    return values.mean(axis=1), values.std(axis=1, ddof=1)
 
 
 class Slope(NamedTuple):

@@ -20,8 +20,8 @@ from ntkrnn.report import (
     write_json,
     write_npz,
 )
+from ntkrnn.report.axes import drawn
 from ntkrnn.report.files import make_folder
-from ntkrnn.report.statistics import drawn
 from ntkrnn.studies.contrast import LARGE_STEP
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 from ntkrnn.studies.trajectory import TrajectoryResult

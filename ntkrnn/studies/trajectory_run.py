@@ -120,11 +120,11 @@ def parameters_of(settings: TrajectorySettings, problem: Problem, width: int, se
 
 def deviation(a: Any, b: Any) -> np.ndarray:
     """``[R]``: root mean square over everything but the leading axis."""
-    with np.errstate(invalid="ignore", over="ignore"):  # of what diverged
-        difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-        return np.sqrt(np.mean(np.square(difference.reshape(len(difference), -1)), axis=1))
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    return np.sqrt(np.mean(np.square(difference.reshape(len(difference), -1)), axis=1))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -> Piece:
     """One network: its training run, and both predictions for it; what diverges is not finite."""
     assert settings.batch_size != "auto"
@@ -182,8 +182,7 @@ def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -
         piece[f"deviation_test{suffix}"] = deviation(found.test_outputs, predicted.test_outputs)
         if name == "linear":
             ends = (np.asarray(side.test_outputs)[-1] for side in (found, predicted))
-            with np.errstate(invalid="ignore"):
-                piece["difference_test"] = np.subtract(*ends)
+            piece["difference_test"] = np.subtract(*ends)
     assert found.movement is not None
     for block, values in _by_block(found.movement).items():
         piece[f"movement_{block}"] = values

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn.report import Slope, finite_slope, mean_and_std
-from ntkrnn.report.statistics import drawn
+from ntkrnn.report.statistics import finite_or_nan
 from ntkrnn.studies.trajectory import TrajectoryResult
 
 PREDICTED_SLOPE = -0.5
@@ -92,13 +92,14 @@ class Parts(NamedTuple):
     spread_fit: Slope
 
 
+@np.errstate(over="ignore")
 def parts(result: TrajectoryResult) -> Parts:
     """Separate the mean over seeds from the spread.
 
     With D_s the deviation of seed s: the mean square of ``mean_s D_s`` is that of the expectation plus
     1/S of the variance, which is taken off.
     """
-    differences = drawn(along(result, "difference_test"))
+    differences = finite_or_nan(along(result, "difference_test"))
     differences[~np.isfinite(along(result, "loss_linear")).all(axis=2)] = np.nan
     count = differences.shape[1]
     flat = differences.reshape(*differences.shape[:2], -1)
