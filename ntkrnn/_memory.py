@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax
+
 LIMIT_VARIABLE = "NTKRNN_MEMORY_LIMIT"
 """Environment variable that replaces what is found out about the machine: "12G", "500M", bytes."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -26,6 +28,8 @@ def size_in_words(count: float) -> str:
         >>> size_in_words(320e9), size_in_words(2048)
         ('298 GiB', '2 KiB')
     """
+    if count >= 2**60:  # a header may declare more than a float holds
+        return "over a million TiB"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024 or unit == "TiB":
             break
@@ -34,7 +38,7 @@ def size_in_words(count: float) -> str:
 
 
 def available_bytes() -> int | None:
-    """Memory that this process may still take: of the machine and of its control group; None if unknown.
+    """What this process may still take, of the machine and its control group; None if unknown.
 
     Raises:
         ValueError: if the environment variable says something else than a size.
@@ -46,7 +50,8 @@ def available_bytes() -> int | None:
         match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?", said, re.IGNORECASE)
         if match is None:
             raise ValueError(
-                f"{LIMIT_VARIABLE}: got {said!r}, expected a size such as 12G, 500M, or a number of bytes."
+                f"{LIMIT_VARIABLE}: got {said!r}, expected a size such as 12G, 500M, or a number of "
+                "bytes."
             )
         return int(float(match[1]) * _UNITS[match[2].upper()])
     known = [size for size in (_machine(), _control_group()) if size is not None]
@@ -92,7 +97,7 @@ def _reclaimable(group: Path) -> int:
 
 def device_bytes(device: Any) -> int | None:
     """Memory that is free on a device of JAX: that of the machine for a CPU; None if unknown."""
-    if device is None or device.platform == "cpu":
+    if device.platform == "cpu":
         return available_bytes()
     stats = device.memory_stats() or {}
     if "bytes_limit" not in stats:
@@ -100,7 +105,15 @@ def device_bytes(device: Any) -> int | None:
     return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
 
 
-def require(name: str, needed: float, what: str, remedy: str, device: Any = None) -> None:
+def _home(array: Any) -> Any:
+    """The device that an array is on, or will be on where it is still being traced."""
+    try:
+        return next(iter(array.devices()))
+    except jax.errors.ConcretizationTypeError:
+        return jax.local_devices()[0]
+
+
+def require(name: str, needed: float, what: str, remedy: str, at: Any = None) -> None:
     """Raise unless there is memory for what is about to be done.
 
     Args:
@@ -108,17 +121,20 @@ def require(name: str, needed: float, what: str, remedy: str, device: Any = None
         needed: bytes.
         what: that takes them, with its sizes: "two kernels of N=200000 sequences".
         remedy: what to do instead.
-        device: where; None for the machine.
+        at: a JAX array or a device where it is done; None for the host.
 
     Raises:
         ValueError: naming the argument, the bytes needed, the bytes there are, and the remedy.
     """
     if needed <= _SMALL and LIMIT_VARIABLE not in os.environ:
         return
-    there = device_bytes(device)
+    if at is None:
+        there = available_bytes()
+    else:
+        there = device_bytes(_home(at) if isinstance(at, jax.Array) else at)
     if there is not None and needed > there:
         raise ValueError(
-            f"{name}: {what} would take {size_in_words(needed)} of memory, and {size_in_words(there)} are "
-            f"available; {remedy} If more is to be had than was found, set {LIMIT_VARIABLE}, for example "
-            f"to {max(1, round(1.1 * needed / 2**30))}G."
+            f"{name}: {what} would take {size_in_words(needed)} of memory, and {size_in_words(there)} "
+            f"are available; {remedy} If more is to be had than was found, set {LIMIT_VARIABLE}, for "
+            f"example to {max(1, round(1.1 * needed / 2**30))}G."
         )

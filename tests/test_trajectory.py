@@ -164,7 +164,7 @@ def test_a_study_writes_its_files_whatever_the_step(tmp_path):
     options = [option for option in SMALL if option not in ("--batch-size", "4")] + ["--lr", "1e30"]
     done = CliRunner().invoke(app, ["trajectory", *options, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    text = " ".join(done.output.split())
+    text = " ".join(done.stdout.split())
     assert re.search(
         r"width 4: 2 of 2 runs are not finite, .* from step \d+ on: in 2 the network", text
     )
