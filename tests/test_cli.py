@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from typer.testing import CliRunner
 import ntkrnn
 from ntkrnn.cli import app
 from ntkrnn.cli._options import engine_named
+from ntkrnn.cli._stop import Terminated
+from ntkrnn.report.files import make_folder
 from ntkrnn.studies import StudyError
+from ntkrnn.studies.lock import FolderLock
 from ntkrnn.studies.records import dataset_record
 
 SMALL = ["--n", "5", "--widths", "8,32", "--seeds", "2"]
@@ -71,7 +75,7 @@ def test_compare_records_its_options(compared):
 def test_compare_passes_every_option_on(monkeypatch, tmp_path):
     seen = {}
 
-    def stop(settings, dataset, engine, progress):
+    def stop(settings, dataset, engine, progress, store):
         seen.update(settings=settings, dataset=dataset, engine=engine)
         raise StudyError("stopped here")
 
@@ -146,6 +150,9 @@ def test_columns_of_a_table_are_passed_on_and_told(monkeypatch, tmp_path, comman
         (["--widths", ""], "--widths: got ''"),
         (["--seeds", "1"], "the interval over seeds needs two"),
         (["--seed", "-1"], "seed: got -1"),
+        (["--seed", str(2**32)], "seed: got 4294967296"),
+        (["--v-std", "inf"], "v_std: got inf"),
+        (["--widths", f"64,{10**30}"], f"widths: got {10**30}"),
         (["--n", "0"], "n: got 0"),
         (["--n", "5000"], "has 1797 sequences"),
         (["--data", "digit"], "Did you mean 'digits'?"),
@@ -175,10 +182,81 @@ def test_options_that_are_no_numbers_and_a_missing_folder(tmp_path):
     assert "--out" in call("compare", expect=2).stderr
 
 
-def test_out_that_is_a_file(tmp_path):
+COMMANDS = {
+    "compare": SMALL,
+    "trajectory": SMALL,
+    "learnability": ["--experiment", "rntk-sensitivity", "--quick"],
+    "bench": ["--quick", "--only", "sampling"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_out_that_is_no_folder(tmp_path, command):
+    """Told before any work, with the path."""
     path = tmp_path / "taken"
     path.write_text("x")
-    assert "File exists" in plain(call("compare", *SMALL, "--out", str(path), expect=2).stderr)
+    for out, message in (
+        ("", "error: --out: got '', expected a folder for results, as --out out/first"),
+        (str(path), f"error: File exists: {path}"),
+        (str(path / "new"), f"error: Not a directory: {path / 'new'}"),
+    ):
+        result = call(command, *COMMANDS[command], "--out", out, expect=2)
+        assert message in plain(result.stderr) and result.stdout == ""
+        assert "stopped" not in result.stderr
+
+
+def test_a_folder_in_use_is_told(tmp_path):
+    with FolderLock(make_folder(tmp_path / "pieces")):
+        result = call("compare", *SMALL, "--out", str(tmp_path), expect=2)
+    message = f"error: {tmp_path / 'pieces'} is being written to by another run (process {os.getpid()})"
+    assert message in plain(result.stderr)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "info"])
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_a_stop_before_there_is_anything_is_told(monkeypatch, tmp_path, command, stop, code):
+    def interrupted(*given, **options):
+        raise stop
+
+    for name in ("_compare.dataset", "_trajectory.dataset", "_learnability.out_folder"):
+        monkeypatch.setattr(f"ntkrnn.cli.{name}", interrupted)
+    monkeypatch.setattr("ntkrnn.bench.sampling", interrupted)
+    monkeypatch.setattr("ntkrnn.cli._info.run_record", interrupted)
+    options = [] if command == "info" else [*COMMANDS[command], "--out", str(tmp_path)]
+    result = call(command, *options, expect=code)
+    assert "stopped; nothing of this run is kept. The same command starts it anew." in result.stderr
+
+
+WAITING = """
+import signal, sys
+import ntkrnn.cli._compare as command
+from ntkrnn.cli import main
+
+def waiting(settings, dataset, engine, progress, store):
+    store.save("width-8-seed-0", {"errors": [1.0, 2.0]})
+    progress(1, 4, "saved")
+    signal.pause()
+
+command.compare = waiting
+main()
+"""
+
+
+def test_sigterm_is_a_stop(tmp_path):
+    """Of a real process: what it has is kept, and said, and the folder is free again."""
+    command = [sys.executable, "-c", WAITING, "compare", *SMALL, "--out", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert next(line for line in process.stderr if "saved" in line) == "1/4  saved\n"
+        process.terminate()
+        rest = plain(process.stderr.read())
+    assert process.returncode == 143
+    assert f"stopped; 1 of 4 networks are kept in {tmp_path / 'pieces'}." in rest
+    assert "The same command with --resume continues." in rest and "Traceback" not in rest
+    FolderLock(tmp_path / "pieces").release()
+    assert not list(tmp_path.rglob("*.part")) and not (tmp_path / "compare.json").exists()
 
 
 def test_results_that_cannot_be_written(monkeypatch, tmp_path):
@@ -190,6 +268,22 @@ def test_results_that_cannot_be_written(monkeypatch, tmp_path):
     result = call("compare", "--out", str(tmp_path), expect=2)
     message = f"error: No space left on device: {tmp_path / 'kernels.npz'}"
     assert message in plain(result.stderr)
+
+
+def test_a_disk_that_is_full_in_the_middle_is_told_with_what_is_kept(monkeypatch, tmp_path):
+    def full(settings, dataset, engine, progress, store):
+        store.save("width-8-seed-0", {"errors": [1.0, 2.0]})
+        monkeypatch.setattr(os, "fsync", no_space)
+        store.save("width-8-seed-1", {"errors": [1.0, 2.0]})
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", full)
+    text = plain(call("compare", *SMALL, "--out", str(tmp_path), expect=2).stderr)
+    piece = tmp_path / "pieces" / "width-8-seed-1.msgpack"
+    assert f"error: No space left on device: {piece}" in text
+    assert "1 of 4 networks are kept" in text and "--resume continues" in text
 
 
 def test_nothing_to_compare(tmp_path):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import ntkrnn
 from ntkrnn import dual
+from ntkrnn.cli import app
 from ntkrnn.data import Dataset, load
 from ntkrnn.studies import (
     CompareSettings,
@@ -23,6 +26,7 @@ from ntkrnn.studies import (
     ntkrnn_engine,
     write_compare,
 )
+from ntkrnn.studies.memory import check_memory
 from ntkrnn.studies.ntkrnn_engine import LIMIT_REPLICATES
 
 FLOAT = jnp.asarray(0.0).dtype
@@ -216,12 +220,23 @@ def test_json_names_a_function_of_the_callers_own(linear, tmp_path):
         ({"seeds": 1}, "the interval over seeds needs two"),
         ({"seeds": 0}, "seeds: got 0"),
         ({"seed": -1}, "seed: got -1"),
+        ({"seed": 2**32}, "seed: got 4294967296, expected at most 4294967295"),
+        ({"seed": "0"}, "seed: got '0'"),
+        ({"seeds": 2.0}, "seeds: got 2.0"),
+        ({"seeds": True}, "seeds: got True"),
+        ({"widths": 64}, "widths: got 64"),
+        ({"widths": None}, "widths: got None"),
+        ({"widths": ()}, "at least two different widths"),
+        ({"widths": (64, 2**31)}, "widths: got 2147483648, expected at most"),
+        ({"resamples": float("nan")}, "resamples: got nan"),
+        ({"architecture": None}, "architecture: got None of type NoneType"),
+        ({"architecture": ntkrnn.Elman}, "architecture: got <class"),
         ({"resamples": 10}, "resamples: got 10"),
         ({"architecture": ntkrnn.Elman(out_dim=2)}, "out_dim=2"),
     ],
 )
 def test_settings_messages(options, message):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises((ValueError, TypeError)) as caught:
         CompareSettings(**{"architecture": ntkrnn.Elman(), **options})
     assert message in str(caught.value)
 
@@ -235,11 +250,8 @@ def test_settings_messages(options, message):
             {"infinite": lambda arch, x, n: (jnp.inf * x[:, 0, 0], x[:, 0, 0])},
             "infinite-width NNGP kernel is not finite",
         ),
-        (
-            {"finite": lambda arch, params, x, n: (x[:, 0, 0], jnp.full(6, jnp.nan))},
-            "at width 4, seed 0 are not finite",
-        ),
-        ({"finite": lambda arch, params, x, n: _linear_infinite(arch, x, n)}, "equals its limit"),
+        ({"infinite": lambda arch, x, n: too_large()}, "x: three kernels would take 9 GiB"),
+        ({"finite": lambda arch, params, x, n: too_large()}, "x: three kernels would take 9 GiB"),
     ],
 )
 def test_study_messages(change, message):
@@ -247,6 +259,153 @@ def test_study_messages(change, message):
     with pytest.raises(StudyError) as caught:
         compare(CompareSettings(ntkrnn.Elman(), widths=(4, 8), seeds=2), dataset(), engine)
     assert message in str(caught.value)
+
+
+def too_large():
+    raise ValueError("x: three kernels would take 9 GiB")
+
+
+def test_networks_that_do_not_fit_are_refused_before_the_first():
+    drawn = []
+    engine = LINEAR._replace(infinite=lambda *given: drawn.append(given))
+    with pytest.raises(StudyError, match="widths: the parameters of a network of width 3000000, and"):
+        compare(CompareSettings(ntkrnn.Elman(), widths=(8, 3_000_000)), dataset(), engine)
+    assert not drawn
+    check_memory(ntkrnn.Diagonal(), (4, 1000), (3, 2, 2))  # a vector and no matrix
+
+
+@pytest.mark.parametrize("value", ["not finite", "equal to its limit"])
+def test_kernels_without_an_error_are_told_and_left_out(tmp_path, value):
+    """One width of three overflows, or is its own limit: the JSON says it, and the line goes on."""
+
+    def finite(arch, params, x, lengths):
+        nngp, ntk = _linear_finite(arch, params, x, lengths)
+        if arch.width == 8:
+            ntk = jnp.inf * ntk if value == "not finite" else _linear_infinite(arch, x, lengths)[1]
+        return nngp, ntk
+
+    settings = CompareSettings(ntkrnn.Elman(), widths=(4, 8, 16), seeds=3)
+    result = compare(settings, dataset(), LINEAR._replace(finite=finite))
+    assert result.ntk_fit.left_out == (8,) and result.nngp_fit.left_out == ()
+    whole = compare(settings, dataset(), LINEAR)
+    np.testing.assert_array_equal(result.ntk_errors[[0, 2]], whole.ntk_errors[[0, 2]])
+    record = json.loads(write_compare(result, tmp_path)[0].read_text(encoding="utf-8"))
+    assert record["widths_without_slope"] == {"ntk": [8], "nngp": []}
+    assert np.isfinite(record["ntk_slope"])
+    lost = ["ntk_error_mean", "ntk_error_std", "ntk_errors"] if value == "not finite" else None
+    assert record.get("not_finite") == lost
+    assert (record["ntk_error_mean"][1] is None) == (value == "not finite")
+
+
+# Finished networks
+
+
+class Memory(dict):
+    """A store that counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.loaded = []
+
+    def load(self, name, needs=()):
+        piece = self.get(name)
+        if piece is not None:
+            assert set(needs) <= set(piece)
+            self.loaded.append(name)
+        return piece
+
+    def save(self, name, piece):
+        self[name] = {key: np.asarray(value) for key, value in piece.items()}
+
+
+def test_finished_networks_are_not_drawn_again():
+    drawn = []
+
+    def finite(arch, params, x, lengths):
+        jax.debug.callback(lambda: drawn.append(arch.width))
+        return _linear_finite(arch, params, x, lengths)
+
+    engine, store = LINEAR._replace(finite=finite), Memory()
+    settings = CompareSettings(ntkrnn.Elman(), widths=(4, 8, 16), seeds=2)
+    whole = compare(settings, dataset(), LINEAR)
+    first = compare(settings, dataset(), engine, store=store)
+    jax.effects_barrier()
+    assert drawn == [4, 4, 8, 8, 16, 16] and not store.loaded
+    names = {f"width-{w}-seed-{s}" for w in (4, 8, 16) for s in (0, 1)}
+    assert set(store) == names | {"infinite", "width-4-kernels", "width-16-kernels"}
+    again = compare(settings, dataset(), engine, store=store)
+    # Other ends of the list: their kernels are shown in the figures, and are drawn for that.
+    fewer = compare(dataclasses.replace(settings, widths=(8, 16)), dataset(), engine, store=store)
+    jax.effects_barrier()
+    assert drawn[6:] == [8]
+    for found in (first, again):
+        for field in ("ntk_errors", "nngp_errors", "infinite", "narrowest", "widest"):
+            np.testing.assert_array_equal(getattr(found, field), getattr(whole, field))
+        assert (found.ntk_fit, found.nngp_fit) == (whole.ntk_fit, whole.nngp_fit)
+    np.testing.assert_array_equal(fewer.ntk_errors, whole.ntk_errors[1:])
+
+
+def test_a_sampled_limit_is_kept_with_its_errors():
+    def sampled(arch, x, lengths):
+        nngp, ntk = _linear_infinite(arch, x, lengths)
+        return nngp, ntk, 0.1 * nngp, 0.2 * ntk
+
+    store, settings = Memory(), CompareSettings(ntkrnn.Elman(), widths=(4, 8), seeds=2)
+    for _ in range(2):
+        result = compare(settings, dataset(), LINEAR._replace(infinite=sampled), store=store)
+        assert result.limit_errors == pytest.approx((0.1, 0.2), rel=10 * EPS)
+    assert "infinite" in store.loaded
+
+
+SMALL = ["--n", "5", "--widths", "8,32", "--seeds", "2"]
+
+
+def files_of(folder):
+    """What two runs of one study have in common: all but times."""
+    with np.load(folder / "kernels.npz") as kernels:
+        arrays = {name: kernels[name].tobytes() for name in kernels}
+    record = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
+    return arrays, {key: value for key, value in record.items() if "seconds" not in key}
+
+
+def test_being_killed_does_not_show(tmp_path, monkeypatch):
+    """SIGKILL after two networks: what is resumed is the same to the bit."""
+    invoke = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke
+    done = invoke(app, ["compare", *SMALL, "--out", str(tmp_path / "whole")])
+    assert done.exit_code == 0, done.output
+    cut = tmp_path / "cut"
+    command = [sys.executable, "-m", "ntkrnn", "compare", *SMALL, "--out", str(cut)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = next((line for line in process.stderr if line.startswith("2/")), None)
+        process.kill()
+    assert said == "2/4  width 32, seed 1/2\n" and not (cut / "compare.json").exists()
+    kept = {path.name: path.read_bytes() for path in (cut / "pieces").glob("width-8-*.msgpack")}
+    assert set(kept) == {"width-8-seed-0.msgpack", "width-8-seed-1.msgpack", "width-8-kernels.msgpack"}
+    done = invoke(app, ["compare", *SMALL, "--resume", "--out", str(cut)])
+    assert done.exit_code == 0, done.output
+    assert files_of(cut) == files_of(tmp_path / "whole")
+    assert all((cut / "pieces" / name).read_bytes() == content for name, content in kept.items())
+    assert not list(cut.rglob("*.part"))
+    # More widths and seeds continue it; without --resume it begins anew, which is said.
+    more = ["compare", "--n", "5", "--widths", "8,16,32", "--seeds", "2", "--out", str(cut)]
+    done = invoke(app, [*more, "--engine", "neural-tangents", "--resume"])
+    assert "holds runs with engine = ntkrnn, and now it is neural-tangents" in done.stderr
+    done = invoke(app, [*more, "--seeds", "x"])
+    assert done.exit_code == 2 and (cut / "pieces" / "infinite.msgpack").exists()
+    monkeypatch.setattr("ntkrnn.cli._compare.compare", stopped_at_once)
+    done = invoke(app, [*more, "--resume"])
+    assert (done.exit_code, done.stderr.count("removed")) == (130, 0)
+    assert f"stopped; 4 of 6 networks are kept in {cut / 'pieces'}. The same command" in done.stderr
+    done = invoke(app, more)
+    assert f"{cut / 'pieces'}: the 7 finished runs of an earlier study are removed" in done.stderr
+    assert "stopped; 0 of 6 networks are kept" in done.stderr
+
+
+def stopped_at_once(*given):
+    raise KeyboardInterrupt
 
 
 # the engines
@@ -382,8 +541,6 @@ def test_digits_converge():
 
 
 def test_studies_do_not_load_neural_tangents_or_pyplot():
-    import subprocess
-
     code = (
         "import sys, ntkrnn.studies; ntkrnn.studies.ntkrnn_engine(); "
         "print([m for m in ('neural_tangents', 'matplotlib.pyplot', 'sklearn', 'aeon') "

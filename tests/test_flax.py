@@ -2,6 +2,7 @@
 
 import functools
 import re
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -328,6 +329,107 @@ def test_equal_modules_share_programs(build):
     assert before[0] >= 1 and again[0] == 0
 
 
+# Tokens -----------------------------------------------------------------------------------------
+
+WORDS = 9
+TOKENS = jax.random.randint(jax.random.key(5), (N, T, 1), 0, WORDS, jnp.int32)
+
+
+class LinenReader(nn.Module):
+    """Embeds, as flax has it, whole numbers [N, T]."""
+
+    @nn.compact
+    def __call__(self, tokens, lengths=None):
+        assert tokens.dtype == jnp.int32 and tokens.ndim == 2
+        x = nn.Embed(WORDS, D, param_dtype=X.dtype)(tokens)
+        return nn.RNN(nn.GRUCell(M, param_dtype=X.dtype))(x, seq_lengths=lengths)
+
+
+class NnxReader(nnx.Module):
+    def __init__(self):
+        rngs = nnx.Rngs(0)
+        self.embed = nnx.Embed(WORDS, D, param_dtype=X.dtype, rngs=rngs)
+        self.rnn = nnx.RNN(nnx.GRUCell(D, M, dtype=X.dtype, param_dtype=X.dtype, rngs=rngs))
+
+    def __call__(self, tokens, lengths=None):
+        assert tokens.dtype == jnp.int32 and tokens.ndim == 2
+        return self.rnn(self.embed(tokens), seq_lengths=lengths)
+
+
+@functools.cache
+def linen_reader():
+    module = LinenReader()
+    params = module.init(jax.random.key(2), TOKENS[:, :, 0])["params"]
+    own = lambda x, lengths: module.apply({"params": params}, x, lengths)  # noqa: E731
+    return module, params, own
+
+
+@functools.cache
+def nnx_reader():
+    module = NnxReader()
+    return module, nnx.state(module, nnx.Param), module
+
+
+READERS = pytest.mark.parametrize("reader", [linen_reader, nnx_reader], ids=["linen", "nnx"])
+
+
+@READERS
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "float32"])
+def test_tokens_reach_the_module_as_whole_numbers(reader, dtype):
+    module, params, own = reader()
+    apply_fn = from_module(module, "last", tokens=True)
+    got = apply_fn(params, TOKENS.astype(dtype), LENGTHS)
+    want = own(TOKENS[:, :, 0].astype(jnp.int32), LENGTHS)
+    assert jnp.array_equal(got, want[jnp.arange(N), LENGTHS - 1])
+    # What stands in the padding never matters, for it is no token either.
+    inside = (jnp.arange(T) < LENGTHS[:, None])[:, :, None]
+    assert jnp.array_equal(got, apply_fn(params, jnp.where(inside, TOKENS, jnp.nan), LENGTHS))
+    assert apply_fn != from_module(module, "last")
+
+
+@READERS
+def test_kernels_between_tokens(reader):
+    module, params, _ = reader()
+    apply_fn = from_module(module, "last", tokens=True)
+    x1, x2 = TOKENS[:4], TOKENS[4:]
+    want = contracted(apply_fn, params, x1, x2, LENGTHS[:4], LENGTHS[4:])
+    ntk_fn = ntkrnn.empirical_ntk_fn(apply_fn)
+    close(ntk_fn(x1, x2, params, LENGTHS[:4], LENGTHS[4:]), want)
+    bad = jnp.array([0.5, -1.0, float(WORDS)])
+    x2 = x2.astype(X.dtype).at[:, 0, 0].set(bad)
+    try:
+        kernel = ntk_fn(x1, x2, params, LENGTHS[:4], LENGTHS[4:])
+    except ValueError as error:  # a kernel that is not finite may be refused
+        assert "finite" in str(error)
+    else:
+        assert bool(jnp.isnan(kernel).all())
+
+
+@READERS
+def test_what_is_no_token_is_refused(reader):
+    module, params, _ = reader()
+    apply_fn = from_module(module, "last", tokens=True)
+    for value in (0.5, -1, 2**25):
+        x = TOKENS.astype(X.dtype).at[2, 1, 0].set(value)
+        refused(
+            lambda x=x: apply_fn(params, x), rf"x: got {float(value)} at row 2, step 1", "whole numbers"
+        )
+    refused(lambda: apply_fn(params, TOKENS[:, :, 0]), r"x: got shape \(7, 5\)", r"x\[:, :, None\]")
+    refused(lambda: apply_fn(params, X), "x: got d=3 channels", "the token")
+    refused(lambda: apply_fn(params, TOKENS + WORDS), "x: got tokens", "below num_embeddings")
+
+
+def test_an_embed_without_tokens_says_what_to_do():
+    for module in (nn.Embed(WORDS, D), nnx.Embed(WORDS, D, rngs=nnx.Rngs(0))):
+        params = (
+            module.init(jax.random.key(0), TOKENS[:, :, 0])["params"]
+            if isinstance(module, nn.Module)
+            else nnx.state(module, nnx.Param)
+        )
+        refused(lambda m=module, p=params: from_module(m)(p, TOKENS), "Embed got floats", "tokens=True")
+    refused(lambda: from_module(nn.Embed(2, 2), tokens=1), "tokens: got 1", error=TypeError)
+
+
 # Errors -----------------------------------------------------------------------------------------
 
 
@@ -378,6 +480,59 @@ def test_random_modules_and_other_variables_are_refused():
     norm = Nnx(nnx.GRUCell)
     norm.norm = nnx.BatchNorm(2, rngs=nnx.Rngs(0))
     refused(lambda: from_module(norm), "variables of type BatchStat", r"nnx\.merge")
+
+
+RANDOM = nn.initializers.normal()
+
+
+class Layer(nn.Module):
+    """A recurrent layer made in the call, where nobody can look for it before."""
+
+    carry_init: Any = nn.initializers.zeros_init()
+    time_major: bool = False
+
+    @nn.compact
+    def __call__(self, x, lengths=None):
+        cell = nn.LSTMCell(2, carry_init=self.carry_init, param_dtype=x.dtype)
+        return nn.RNN(cell)(x, seq_lengths=lengths, time_major=self.time_major)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [nn.RNN(nn.GRUCell(2, param_dtype=X.dtype), time_major=True), Layer(time_major=True)],
+    ids=["attribute", "argument of the call"],
+)
+def test_linen_layers_that_take_the_time_first_are_refused(module):
+    params = linen_params(module)
+    for call in (lambda f: f(params, X), lambda f: ntkrnn.empirical_ntk_fn(f)(X, None, params)):
+        refused(lambda call=call: call(from_module(module)), "module: got RNN with time_major=True")
+
+
+def test_linen_cells_that_start_from_random_states_are_refused():
+    module = Layer(carry_init=RANDOM)
+    params = linen_params(module)
+    parts = "module: got LSTMCell with a carry_init that draws random", "leave it out"
+    refused(lambda: from_module(module, "last")(params, X), *parts)
+    refused(lambda: jax.jit(from_module(module, "last"))(params, X), *parts)
+    refused(lambda: ntkrnn.empirical_ntk_fn(from_module(module, "last"))(X, None, params), *parts)
+    # A state that is the same for all is another network, and a network.
+    ones = from_module(Layer(carry_init=nn.initializers.ones_init()), "last")(params, PADDED, LENGTHS)
+    zeros = from_module(Layer(), "last")(params, PADDED, LENGTHS)
+    assert ones.shape == (N, 2) and not jnp.allclose(ones, zeros)
+
+
+@pytest.mark.filterwarnings("ignore:carry_init is provided:UserWarning")
+def test_nnx_layers_that_mix_sequences_are_refused():
+    rngs = nnx.Rngs(0)
+    cell = nnx.GRUCell(D, 2, rngs=rngs)
+    layers = [nnx.RNN(cell), nnx.RNN(nnx.GRUCell(D, 2, rngs=rngs))]
+    for module in (nnx.RNN(cell, time_major=True), nnx.Bidirectional(*layers, time_major=True)):
+        refused(lambda m=module: from_module(m), "with time_major=True", "leave it out")
+    random = nnx.RNN(nnx.OptimizedLSTMCell(D, 2, carry_init=RANDOM, rngs=rngs))
+    refused(lambda: from_module(random), "module: got OptimizedLSTMCell with a carry_init")
+    kinds = {"dtype": X.dtype, "param_dtype": X.dtype, "rngs": rngs}
+    ones = nnx.RNN(nnx.GRUCell(D, 2, carry_init=nn.initializers.ones_init(), **kinds))
+    assert from_module(ones, "last")(nnx.state(ones, nnx.Param), X).shape == (N, 2)
 
 
 def test_parameters_that_do_not_fit_are_refused():

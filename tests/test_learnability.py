@@ -197,8 +197,6 @@ def test_verdicts_only_get_weaker_as_the_interval_widens(relation):
         ({"value": 3.0}, "interval: got (1.0, 2.0), expected one that holds the value 3.0"),
         ({"interval": (2.0, 1.0)}, "interval: got (2.0, 1.0)"),
         ({"interval": (float("nan"), 2.0)}, "interval: got (nan, 2.0)"),
-        ({"value": float("nan")}, "value: got nan"),
-        ({"value": INF, "interval": (0.0, INF)}, "value: got inf"),
         ({"predicted": INF}, "predicted: got inf"),
     ],
 )
@@ -206,6 +204,17 @@ def test_findings_that_cannot_be(changes, message):
     given = {"value": 1.5, "interval": (1.0, 2.0), "relation": "equals", "predicted": 1.0} | changes
     with pytest.raises(ValueError, match=re.escape(message)):
         finding("q", given.pop("value"), given.pop("interval"), **given)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("value", [float("nan"), INF, -INF])
+def test_what_is_not_finite_tells_nothing(relation, value):
+    interval = (value, value)
+    found = finding("q", value, interval, relation=relation, predicted=1.0, otherwise="Perhaps.")
+    assert found.verdict == INCONCLUSIVE and np.isnan(found.value)
+    assert found.interval == (-INF, INF)
+    assert found.otherwise == "What was measured is not finite. Perhaps."
+    assert "nan" in said(found)
 
 
 def test_slopes_of_powers():
@@ -234,9 +243,8 @@ def test_slopes_leave_rows_out_where_a_seed_gave_nothing():
     holes[1, 0] = np.nan
     fit = lambda x, v: slope_finding("c", x, v, relation="equals", predicted=1.5)  # noqa: E731
     assert fit(x, holes) == fit(np.delete(x, 1), np.delete(values, 1, axis=0))
-    holes[[0, 3], 1] = np.nan
-    with pytest.raises(ValueError, match="at least two"):
-        fit(x, holes)
+    holes[[0, 3], 1] = np.inf
+    assert fit(x, holes).verdict == INCONCLUSIVE and np.isnan(fit(x, holes).value)
 
 
 # Kernels and samples
@@ -380,6 +388,7 @@ def test_progress_and_kept_jobs(tmp_path):
     store = Pieces(tmp_path, {}, resume=False)
     store.save("job-3", {"value": np.eye(60), "error": np.array(0.0)})
     result = learnability(experiment, settings, store, lambda *now: seen.append(now))
+    assert store.count() == 5 and store.count("job-[34]") == 2
     assert sorted(calls) == [0, 1, 2, 4]
     np.testing.assert_array_equal(result.conclusion.arrays["values"][3], np.eye(60))
     assert [done for done, _, _ in seen] == [1, 2, 3, 4, 5, 5]
@@ -405,11 +414,63 @@ def test_messages():
     with pytest.raises(ValueError, match="a mistake"):  # one of the program's is shown whole
         learnability(fails(ValueError("a mistake")), MadeUpSettings())
 
-    def conclude(settings, pieces):
-        raise ValueError("too few")
 
-    with pytest.raises(StudyError, match=r"made-up: nothing can be fitted .*too few"):
-        learnability(experiment._replace(conclude=conclude), MadeUpSettings())
+def test_a_study_writes_its_files_whatever_was_measured(tmp_path):
+    """Where nothing can be fitted: why, and what the jobs gave."""
+
+    def conclude(settings, pieces):
+        raise np.linalg.LinAlgError("too few")
+
+    result = learnability(made_up()._replace(conclude=conclude), MadeUpSettings(jobs=2))
+    record = json.loads(write_learnability(result, tmp_path)[0].read_text(encoding="utf-8"))
+    assert record["findings"] == []
+    assert record["table"]["title"] == "Nothing can be fitted to what was measured: too few"
+    assert record["table"]["rows"] == [["job-0", "error, value"], ["job-1", "error, value"]]
+    with np.load(tmp_path / "made-up" / "made-up.npz") as arrays:
+        assert set(arrays) == {f"job-{i}.{key}" for i in range(2) for key in ("error", "value")}
+    assert "Nothing can be fitted" in Page((tmp_path / "report.html").read_text()).text
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in EXPERIMENTS]
+)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_experiment_whose_runs_diverged_writes_its_files(name, bad, tmp_path):
+    """Every number that its jobs gave is lost, or every other one."""
+    kept, experiment = {}, EXPERIMENTS[name]
+    store = SimpleNamespace(load=lambda name, needs=(): kept.get(name), save=kept.__setitem__)
+    learnability(experiment, tiny(name), store)
+    for every in (1, 2):
+        lost = {}
+        for job, piece in kept.items():
+            lost[job] = {key: np.array(array, float) for key, array in piece.items()}
+            for array in lost[job].values():
+                array.ravel()[::every] = bad
+        store.load = lambda name, needs=(), lost=lost: lost.get(name)
+        result = learnability(experiment, tiny(name), store)
+        files = write_learnability(result, tmp_path / str(every))
+        record = json.loads(files[0].read_text(encoding="utf-8"))
+        assert record["experiment"] == name and all(file.exists() for file in files)
+        for one in record["findings"]:
+            assert one["value"] is not None or one["verdict"] == INCONCLUSIVE
+
+
+def test_the_page_leaves_out_what_cannot_be_read(tmp_path):
+    """Of experiments of other runs in the folder, told; the one that was run is there."""
+    result = learnability(made_up(), MadeUpSettings(jobs=1))
+    for name, content in (
+        ("cut", '{"findings"'),
+        ("old", '{"findings": [], "title": "t"}'),
+        ("list", "[]"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.json").write_text(content)
+    with pytest.warns(UserWarning) as caught:
+        write_learnability(result, tmp_path)
+    told = [str(warning.message) for warning in caught]
+    assert ["cut.json" in told[0], "old.json" in told[1]] == [True, True] and len(told) == 2
+    assert "left out of report.html" in told[0]
+    check_page(tmp_path / "report.html", [result])
 
 
 class Page(html.parser.HTMLParser):
@@ -663,6 +724,33 @@ def test_an_interruption_does_not_show(small, tmp_path, monkeypatch):
     assert "with seed = 0, and now it is 1" in " ".join(found.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("lazy-training", {"seed": -1}, "seed: got -1"),
+        ("lazy-training", {"seed": 2**32}, "seed: got 4294967296, expected at most 4294967295"),
+        ("lazy-training", {"seeds": 1}, "seeds: got 1, expected at least 2"),
+        ("lazy-training", {"steps": 0}, "steps: got 0"),
+        ("lazy-training", {"steps": 1.5}, "steps: got 1.5"),
+        ("lazy-training", {"steps": True}, "steps: got True"),
+        ("lazy-training", {"widths": (8, "16")}, "widths: got '16'"),
+        ("lazy-training", {"widths": (8, 8)}, "widths: got (8, 8), expected a tuple, every entry once"),
+        ("lazy-training", {"widths": ()}, "widths: got ()"),
+        ("lazy-training", {"widths": 8}, "widths: got 8"),
+        ("early-token", {"level": float("nan")}, "level: got nan"),
+        ("early-token", {"level": "low"}, "level: got 'low'"),
+        ("ce24-cutoff", {"alphas": (0.5, float("inf"))}, "alphas: got inf"),
+        ("ce24-linearisation", {"nonlinearity": 3}, "nonlinearity: got 3"),
+        ("rntk-sensitivity", {"skip": -1}, "skip: got -1"),
+        ("gated-memory", {"repetitions": 1}, "repetitions: got 1, expected at least 2"),
+    ],
+)
+def test_settings_are_refused_by_name(name, changes, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        dataclasses.replace(EXPERIMENTS[name].settings(), **changes)
+    assert str(caught.value).startswith(message)
+
+
 def test_list_explains_each():
     text = call("--list").stdout
     for name, experiment in EXPERIMENTS.items():
@@ -679,7 +767,9 @@ def test_list_explains_each():
         (["--experiment", "lazy", "--out", "OUT"], "--experiment: got 'lazy'"),
         (["--experiment", "n-variable,lazy", "--out", "OUT"], "--experiment: got 'lazy'"),
         (["--experiment", "n-variable"], "--out: got nothing, expected a folder"),
-        (["--experiment", "n-variable", "--seed", "-1", "--out", "OUT"], "--seed: got -1"),
+        (["--experiment", "n-variable", "--seed", "-1", "--out", "OUT"], "seed: got -1"),
+        (["--experiment", "n-variable", "--seed", str(2**32), "--out", "OUT"], "seed: got 4294967296"),
+        (["--experiment", "n-variable", "--out", ""], "--out: got '', expected a folder"),
         (["--experiment", "n-variable", "--out", "FILE"], "File exists: "),
     ],
 )

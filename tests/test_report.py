@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -16,15 +17,22 @@ from matplotlib.figure import Figure
 from ntkrnn.report import (
     Curve,
     KernelRow,
+    Panel,
+    along_training,
     error_against_width,
+    finite_slope,
     kernel_images,
     loglog_slope,
+    mean_and_std,
+    run_panels,
     run_record,
     write_figure,
     write_json,
     write_npz,
 )
-from ntkrnn.report.files import write_atomically
+from ntkrnn.report.axes import drawn
+from ntkrnn.report.files import make_folder, remove_parts, write_atomically
+from ntkrnn.report.statistics import finite_or_nan
 
 WIDTHS = np.array([64, 128, 256, 512, 1024, 2048])
 
@@ -121,6 +129,30 @@ def test_slope_messages(widths, errors, options, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_slope_of_what_is_finite(bad):
+    """Widths with a run that diverged are left out whole, and named; the rest is the usual fit."""
+    errors = noisy_errors(np.random.default_rng(7), 4)
+    holes = errors.copy()
+    holes[1, 2] = holes[4, 0] = bad
+    fit = finite_slope(WIDTHS, holes)
+    assert fit.left_out == (128, 1024)
+    assert fit._replace(left_out=()) == loglog_slope(WIDTHS[[0, 2, 3, 5]], errors[[0, 2, 3, 5]])
+    assert finite_slope(WIDTHS, errors) == loglog_slope(WIDTHS, errors)
+    holes[[0, 2, 3], 1] = bad
+    none = finite_slope(WIDTHS, holes)
+    assert np.isnan([none.slope, *none.interval, none.intercept]).all()
+    assert none.left_out == (64, 128, 256, 512, 1024)
+
+
+def test_means_over_seeds_that_are_all_finite():
+    mean, spread = mean_and_std(np.array([[1.0, 3.0], [np.inf, 1.0], [np.nan, 1.0]]))
+    np.testing.assert_array_equal(mean, [2.0, np.nan, np.nan])
+    np.testing.assert_array_equal(spread, [2**0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(finite_or_nan([1, np.inf, -1e300]), [1, np.nan, -1e300])
+    np.testing.assert_array_equal(drawn([1, np.inf, -1e300]), [1, np.nan, np.nan])
+
+
 # files
 
 
@@ -181,16 +213,82 @@ def test_json_takes_numpy_and_jax(tmp_path):
     assert path.read_text().endswith("}\n")
 
 
-@pytest.mark.parametrize("bad", [np.nan, float("inf"), np.float32("-inf"), np.array([1.0, np.nan])])
-def test_json_refuses_what_it_cannot_say(tmp_path, bad):
-    with pytest.raises(ValueError, match=r"a\.json: outer: inner.* is (nan|-?inf)"):
-        write_json(tmp_path / "a.json", {"outer": {"inner": bad}})
-    assert not os.listdir(tmp_path)
+@pytest.mark.parametrize("bad", [np.nan, float("inf"), np.float32("-inf"), np.float64("nan")])
+def test_json_says_what_is_not_finite(tmp_path, bad):
+    """Null in its place, and the figure named once, whatever holds it."""
+    value = {"a": 1.0, "b": {"c": np.array([[1.0, bad], [bad, 2.0]]), "d": bad}, "e": [{"f": (bad,)}]}
+    text = write_json(tmp_path / "a.json", value).read_text(encoding="utf-8")
+
+    def refused(constant):
+        raise AssertionError(constant)
+
+    assert json.loads(text, parse_constant=refused) == {
+        "a": 1.0,
+        "b": {"c": [[1.0, None], [None, 2.0]], "d": None},
+        "e": [{"f": [None]}],
+        "not_finite": ["b.c", "b.d", "e[0].f"],
+    }
 
 
 def test_json_refuses_other_types(tmp_path):
-    with pytest.raises(TypeError, match=r"a\.json: x\[1\] is of type set"):
-        write_json(tmp_path / "a.json", {"x": [1, {2}]})
+    with pytest.raises(TypeError, match=r"a\.json: x\[1\]\.y is of type set"):
+        write_json(tmp_path / "a.json", {"x": [1, {"y": {2}}]})
+    assert not os.listdir(tmp_path)
+
+
+def test_errors_of_the_disk_name_the_file(tmp_path):
+    """A full disk names none, and a rename the temporary one."""
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "a.json"
+    with pytest.raises(OSError) as caught:
+        write_atomically(path, full)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_json(tmp_path / "folder", {})
+    assert caught.value.filename == str(tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
+    with pytest.raises(NotADirectoryError) as caught:
+        write_json(write_json(path, {}) / "b.json", {})
+    assert caught.value.filename == str(path / "b.json")
+
+
+def test_folders_for_results(tmp_path):
+    assert make_folder(tmp_path / "a" / "b").is_dir() and make_folder(tmp_path / "a" / "b").is_dir()
+    with pytest.raises(ValueError, match="got an empty path, expected a folder for results"):
+        make_folder("")
+    (tmp_path / "file").write_text("")
+    for path, kind in ((tmp_path / "file", FileExistsError), (tmp_path / "file/a", NotADirectoryError)):
+        with pytest.raises(kind) as caught:
+            make_folder(path)
+        assert caught.value.filename == str(path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(PermissionError) as caught:
+        make_folder(tmp_path)
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_parts_of_writers_that_were_killed(tmp_path):
+    names = [
+        ".a.json.0123abcd.part",
+        ".b.npz.99999999.part",
+        ".c.part",
+        "d.0123abcd.part",
+        ".e.json.part",
+    ]
+    for name in names:
+        (tmp_path / name).write_text("")
+    (tmp_path / ".f.json.0123abcd.part").mkdir()
+    remove_parts(tmp_path, of=("b.npz",))
+    assert set(names) - set(os.listdir(tmp_path)) == {names[1]}
+    remove_parts(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[2:], ".f.json.0123abcd.part"])
 
 
 def test_npz(tmp_path):
@@ -266,6 +364,27 @@ def test_error_figure_shows_the_error_of_a_sampled_limit():
     assert set(dotted.get_ydata()) == {0.0123}
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert f"standard error of the sampled {sampled.name} limit: 1.23%" in texts
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_figures_leave_gaps_where_runs_diverged(tmp_path, everywhere):
+    """And are drawn, of whatever is left; warnings are errors here."""
+    errors = noisy_errors(np.random.default_rng(8), 3)
+    errors[(slice(None) if everywhere else slice(2)), 1] = np.inf
+    errors[-1, 0], errors[-1, 2] = np.nan, 1e308
+    fit = finite_slope(WIDTHS, errors)
+    figure = error_against_width([Curve("NTK", WIDTHS, errors, fit)], title="T")
+    pixels(figure, tmp_path / "a.png")
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert any("no slope" in text for text in texts) is everywhere
+    steps, values = np.arange(6), np.stack([errors, errors]).transpose(0, 2, 1)
+    pixels(along_training([8, 16], steps, values, title="T", quantity="q"), tmp_path / "b.png")
+    panel = Panel("t", steps, [("network", values[0]), ("other", values[1, 0])])
+    pixels(run_panels([panel], title="T", quantity="q"), tmp_path / "c.png")
+    rows = kernels()
+    bad = np.full((9, 9), np.inf) if everywhere else np.where(np.eye(9) > 0, np.nan, rows[0].infinite)
+    rows = [row._replace(finite=[("8", bad), ("16", bad)]) for row in rows]
+    pixels(kernel_images(rows, title="T"), tmp_path / "d.png")
 
 
 def test_error_figure_of_two_widths_and_large_spread(tmp_path):

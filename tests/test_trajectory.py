@@ -1,6 +1,8 @@
 """Trajectory studies: what they say, what they keep, and that being killed does not show."""
 
+import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,6 @@ import ntkrnn
 from ntkrnn.cli._app import app
 from ntkrnn.data import load
 from ntkrnn.studies import (
-    DamagedPieceWarning,
     Pieces,
     StudyError,
     TrajectorySettings,
@@ -23,8 +24,9 @@ from ntkrnn.studies import (
 )
 from ntkrnn.studies.contrast import contrast, contrast_cases
 from ntkrnn.studies.targets import targets_of
-from ntkrnn.studies.trajectory_run import automatic_step, prepare
-from ntkrnn.studies.trajectory_summary import parts, suprema
+from ntkrnn.studies.trajectory_files import FILES
+from ntkrnn.studies.trajectory_run import NEEDS, automatic_step, prepare
+from ntkrnn.studies.trajectory_summary import fitted, not_finite, parts, suprema
 
 SMALL = ["--n", "12", "--widths", "4,32", "--seeds", "2", "--steps", "20", "--batch-size", "4"]
 SMALL += ["--target", "regression", "--no-contrast"]
@@ -84,8 +86,10 @@ def test_the_mean_over_seeds_is_told_from_their_spread(result):
     rng = np.random.default_rng(0)
     seeds, size = 10, 4000
     made = [
-        [{**result.pieces[0][0], "difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))}] * 1
-        + [{"difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))} for _ in range(seeds - 1)]
+        [
+            {**result.pieces[0][0], "difference_test": 0.3 + 0.4 * rng.normal(size=(size, 1))}
+            for _ in range(seeds)
+        ]
         for _ in range(2)
     ]
     found = parts(result._replace(pieces=made))
@@ -115,6 +119,127 @@ def test_files(result, tmp_path):
     assert 0 < np.max(record["changed_signs"]) < 1
     with np.load(files[1]) as arrays:
         np.testing.assert_array_equal(arrays["drift"].max(axis=2), record["kernel_drift"])
+
+
+def diverged(result):
+    """As if what is predicted had left the floats in one run, and the whole of another."""
+    pieces = [list(row) for row in result.pieces]
+    late = np.where(pieces[0][0]["steps"] > 20, np.inf, 1.0)
+    pieces[0][1] = {**pieces[0][1], "loss_linear": pieces[0][1]["loss_linear"] * late}
+    pieces[0][2] = {
+        name: value if name == "steps" else np.full(np.shape(value), np.nan)
+        for name, value in pieces[0][2].items()
+    }
+    return result._replace(pieces=pieces)
+
+
+def test_runs_that_diverge_are_told_and_left_out(result, tmp_path):
+    broken = diverged(result)
+    found = not_finite(broken)
+    assert [(run["width"], run["seed"]) for run in found] == [(8, 1), (8, 2)]
+    assert (found[0]["from_step"], found[0]["figures"]) == (22, ["loss_linear"])
+    assert found[1]["from_step"] == 0 and "loss" in found[1]["figures"]
+    fit = fitted(broken, "deviation_train")
+    assert np.isnan(fit.slope) and fit.left_out == (8,)
+    assert np.isnan(parts(broken).spread_fit.slope)
+    # The infinite kernel's prediction is finite in the second run.
+    lost = np.isnan(suprema(broken, "deviation_train_infinite"))
+    np.testing.assert_array_equal(lost, [[False, False, True], [False] * 3])
+    record = json.loads(write_trajectory(broken, tmp_path)[0].read_text())
+    assert record["runs_not_finite"] == found
+    assert {"final_loss.loss_linear", "kernel_drift", "slopes.drift.slope"} <= set(record["not_finite"])
+    assert record["slopes"]["deviation_train"] == {
+        "slope": None,
+        "interval": [None, None],
+        "confidence": 0.95,
+        "widths_left_out": [8],
+    }
+    assert record["sup_deviation"]["deviation_train"][0][1:] == [None, None]
+    assert all(value is not None for value in record["sup_deviation"]["deviation_train"][1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES[:-1])
+
+
+def test_a_study_writes_its_files_whatever_the_step(tmp_path):
+    """Every run diverges at once."""
+    options = [option for option in SMALL if option not in ("--batch-size", "4")] + ["--lr", "1e30"]
+    done = CliRunner().invoke(app, ["trajectory", *options, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert re.search(
+        r"width 4: 2 of 2 runs are not finite, .* from step \d+ on: in 2 the network", text
+    )
+    assert "between neighbouring widths none" in text and "nan" not in text
+    assert "no slope: at widths 4, 32 a run is not finite" in text and "2 of 2" in text
+    record = json.loads((tmp_path / "trajectory.json").read_text())
+    assert record["final_loss"]["loss"] == [[None, None], [None, None]]
+    assert "final_loss.loss" in record["not_finite"] and len(record["runs_not_finite"]) == 4
+    # The batch of 16 is more than there is to train on.
+    assert record["settings"]["batch_size"] == 9
+    assert (tmp_path / "deviation_vs_width.png").exists()
+
+
+@pytest.mark.parametrize("lost", [[1.0, 2.0, np.inf, np.nan], [np.nan] * 4], ids=["late", "at once"])
+def test_a_contrast_that_diverges_is_told(result, tmp_path, lost):
+    steps = np.arange(4)
+    case = {"title": "a, b", "width": 8, "learning_rate": 1.0, "steps": steps, "drift": steps * 1.0}
+    case |= {"largest_step_before": 0.5, "largest_step_after": np.nan}
+    case |= {"loss": np.array(lost), "loss_linear": np.array(lost)}
+    files = write_trajectory(result._replace(contrast=[case]), tmp_path)
+    record = json.loads(files[0].read_text())
+    assert record["contrast"][0]["loss"][2:] == [None, None]
+    keys = ("largest_step_after", "loss", "loss_linear")
+    assert set(record["not_finite"]) == {f"contrast[0].{key}" for key in keys}
+    assert [file.name for file in files] == list(FILES)
+
+
+@pytest.mark.slow
+def test_the_default_step_of_narrow_networks(tmp_path):
+    options = ["--widths", "8,16,32", "--seeds", "3", "--steps", "40", "--n", "24"]
+    done = CliRunner().invoke(app, ["trajectory", *options, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "trajectory.json").read_text())["settings"]["batch_size"] == 16
+    assert (tmp_path / "contrast.png").exists()
+
+
+def test_the_default_batch_is_no_larger_than_the_training_set():
+    settings = TrajectorySettings(ntkrnn.Elman(), widths=(4, 8))
+    assert [settings.for_sequences(n).batch_size for n in (8, 20, 24, 1000)] == [6, 15, 16, 16]
+    chosen = dataclasses.replace(settings, batch_size=16)
+    assert chosen.for_sequences(24) == settings.for_sequences(24)
+    with pytest.raises(StudyError, match="batch_size: got 16, expected at most the 6 training"):
+        chosen.for_sequences(8)
+    assert dataclasses.replace(settings, batch_size=None).for_sequences(8).batch_size is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "elman"}, "architecture: got 'elman' of type str, expected an architecture"),
+        ({"widths": 8}, "widths: got 8, expected whole numbers such as"),
+        ({"widths": "8,16"}, "widths: got '8,16'"),
+        ({"widths": (8, 16.0)}, "widths: got 16.0"),
+        ({"widths": (8, 8, 16)}, "widths: got [8, 8, 16], expected every width once"),
+        ({"seeds": "3"}, "seeds: got '3'"),
+        ({"seed": 0.5}, "seed: got 0.5"),
+        ({"target": None}, "target: got None"),
+        ({"learning_rate": "auto"}, "learning_rate: got 'auto'"),
+        ({"learning_rate": float("inf")}, "learning_rate: got inf"),
+        ({"momentum": None}, "momentum: got None"),
+        ({"momentum": -0.1}, "momentum: got -0.1"),
+        ({"batch_size": "all"}, "batch_size: got 'all'"),
+        ({"batch_size": 2.0}, "batch_size: got 2.0"),
+        ({"batch_size": True}, "batch_size: got True"),
+        ({"steps": 1e3}, "steps: got 1000.0"),
+        ({"train_share": 1.0}, "train_share: got 1.0"),
+        ({"train_share": float("nan")}, "train_share: got nan"),
+        ({"resamples": 10}, "resamples: got 10, expected at least 100"),
+        ({"contrast": 1}, "contrast: got 1"),
+    ],
+)
+def test_settings_are_refused_by_name(changes, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        TrajectorySettings(**{"architecture": ntkrnn.Elman(), **changes})
+    assert str(caught.value).startswith(message)
 
 
 def test_the_automatic_step_is_stable_for_every_batch():
@@ -236,7 +361,8 @@ def test_interruption_leaves_what_was_done(uninterrupted, tmp_path, monkeypatch,
     done = CliRunner().invoke(app, ["trajectory", *SMALL, "--out", str(tmp_path)])
     assert done.exit_code == 130, done.output
     assert "1 of 4 runs are kept" in " ".join(done.output.split())
-    piece = Pieces(tmp_path / "pieces", _marks(), resume=True).load("width-4-seed-0")
+    with Pieces(tmp_path / "pieces", _marks(), resume=True) as pieces:
+        piece = pieces.load("width-4-seed-0", NEEDS)
     assert piece is not None
     np.testing.assert_array_equal(piece["loss"], arrays_of(uninterrupted)["loss"][0, 0])
 
@@ -248,56 +374,32 @@ def _marks():
     return fingerprint(settings, load("digits", n=12))
 
 
-def test_pieces_are_whole_or_done_again(tmp_path):
-    pieces, name = Pieces(tmp_path, _marks(), resume=False), "width-4-seed-0"
-    piece = {"loss": np.arange(3.0, dtype=np.float32), "steps": np.arange(3)}
-    assert pieces.load(name) is None
-    pieces.save(name, piece)
-    assert_same(pieces.load(name), piece)
-    content = pieces.path(name).read_bytes()
-    for damaged in (content[:-1], b"", b"x" + content, content[:-1] + b"\xff"):
-        pieces.path(name).write_bytes(damaged)
-        with pytest.warns(DamagedPieceWarning, match=r"width-4-seed-0\.msgpack is damaged"):
-            assert pieces.load(name) is None
-    assert not list(tmp_path.glob("*.part"))
-    pieces.save(name, piece)
-    # Anew: what an earlier sweep left is gone. With other settings it is not mixed in.
-    with pytest.raises(StudyError, match="holds runs with steps = 20, and now it is 30"):
-        Pieces(tmp_path, {**_marks(), "steps": "30"}, resume=True)
-    assert Pieces(tmp_path, _marks(), resume=False).load(name) is None
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(StudyError, match="not readable as JSON"):
-        Pieces(tmp_path, _marks(), resume=True)
-
-
-def test_more_seeds_continue_a_sweep():
-    """Widths and seeds add runs and change none."""
-    before = fingerprint(
-        TrajectorySettings(ntkrnn.Elman(), widths=(4, 32), seeds=2), load("digits", n=12)
-    )
-    after = fingerprint(
-        TrajectorySettings(ntkrnn.Elman(), widths=(4, 8, 32), seeds=5), load("digits", n=12)
-    )
-    assert before == after
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--optimizer", "adam"], "--optimizer: got 'adam'"),
         (["--lr", "fast"], "--lr: got 'fast'"),
         (["--lr", "-1"], "learning_rate: got -1.0"),
+        (["--lr", "nan"], "learning_rate: got nan"),
+        (["--lr", "inf"], "learning_rate: got inf"),
+        (["--momentum", "nan"], "momentum: got nan"),
+        (["--seed", "-1"], "seed: got -1"),
+        (["--seed", str(2**70)], "seed: got 1180591620717411303424, expected at most 4294967295"),
+        (["--steps", "0"], "steps: got 0"),
+        (["--batch-size", "-1"], "batch_size: got -1"),
+        (["--n", "1", "--target", "regression"], "train_share: 0.75 of 1 sequences"),
+        (["--widths", f"8,{2**31}"], "widths: got 2147483648, expected at most 2147483647"),
+        (["--widths", "8,3000000", "--n", "8"], "widths: the parameters of a network of width 3000000"),
         (["--widths", "8"], "widths: got [8]"),
         (["--seeds", "1"], "seeds: got 1"),
         (["--target", "all"], "target: got 'all'"),
         (["--batch-size", "99", "--n", "8"], "batch_size: got 99"),
         (["--momentum", "1"], "momentum: got 1.0"),
         (["--trainable", "v"], "architecture: got trainable=('v',)"),
-        (["--lr", "1e30", "--n", "8", "--batch-size", "2", "--nonlinearity", "relu"], "is not finite"),
     ],
 )
 def test_bad_options_are_named(options, message, tmp_path):
     done = CliRunner().invoke(app, ["trajectory", *options, "--out", str(tmp_path)])
-    assert done.exit_code == 2
+    assert done.exit_code == 2, done.output
     assert message in " ".join(done.output.split()), done.output
     assert not (tmp_path / "trajectory.json").exists()

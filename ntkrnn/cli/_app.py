@@ -11,6 +11,7 @@ from ntkrnn.cli._bench import bench_command
 from ntkrnn.cli._compare import compare_command
 from ntkrnn.cli._info import info_command
 from ntkrnn.cli._learnability import learnability_command
+from ntkrnn.cli._stop import stop_on_sigterm, stoppable
 from ntkrnn.cli._trajectory import trajectory_command
 
 app = typer.Typer(
@@ -22,11 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("compare")(compare_command)
-app.command("trajectory")(trajectory_command)
-app.command("learnability")(learnability_command)
-app.command("bench")(bench_command)
-app.command("info")(info_command)
+app.command("compare")(stoppable(compare_command))
+app.command("trajectory")(stoppable(trajectory_command))
+app.command("learnability")(stoppable(learnability_command))
+app.command("bench")(stoppable(bench_command))
+app.command("info")(stoppable(info_command))
 
 
 def _version(wanted: bool) -> None:
@@ -47,4 +48,5 @@ def _options(
 
 def main() -> None:
     """Run the command line; the entry point of ``ntkrnn`` and ``python -m ntkrnn``."""
+    stop_on_sigterm()
     app(prog_name="ntkrnn")

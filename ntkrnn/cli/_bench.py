@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -10,6 +9,7 @@ import typer
 
 from ntkrnn import bench
 from ntkrnn.cli._console import out, progress_bar, user_errors
+from ntkrnn.cli._options import out_folder
 from ntkrnn.report import write_figure, write_json
 
 
@@ -27,8 +27,8 @@ def bench_command(
         typer.Option(metavar="TEXT,..", help="Only rows whose name contains this, or one of these."),
     ] = "",
     out_dir: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for bench.json and the figure.")
-    ] = Path("out/bench"),
+        str, typer.Option("--out", metavar="DIR", help="Folder for bench.json and the figure.")
+    ] = "out/bench",
 ) -> None:
     """Measure the kernels and their peers in one run, and say which targets are met."""
     rows = bench.rows(quick, all_peers)
@@ -39,7 +39,7 @@ def bench_command(
             if part != "sampling" and not any(part in row.name for row in rows):
                 names = ", ".join([*(row.name for row in rows), "sampling"])
                 raise ValueError(f"--only: got {part!r}, expected part of one of {names}.")
-        out_dir.mkdir(parents=True, exist_ok=True)
+        folder = out_folder(out_dir)
     results, extra, sampling = [], {}, None
     sampled = not only or "sampling" in parts
     with progress_bar("rows") as bar:
@@ -74,13 +74,13 @@ def bench_command(
         console.print(line, highlight=False, soft_wrap=True)
     _say(extra, console)
     with user_errors(OSError):
-        files = [write_json(out_dir / "bench.json", bench.record(results, {"quick": quick, **extra}))]
+        files = [write_json(folder / "bench.json", bench.record(results, {"quick": quick, **extra}))]
         if sampling is not None:
             figure = bench.costs_figure(sampling.costs, jax.devices()[0].device_kind)
-            files.append(write_figure(out_dir / "sampling.png", figure))
+            files.append(write_figure(folder / "sampling.png", figure))
         if curves:
             figure = bench.scaling_figure(curves, jax.devices()[0].device_kind)
-            files.append(write_figure(out_dir / "scaling.png", figure))
+            files.append(write_figure(folder / "scaling.png", figure))
     console.print("Wrote:")
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)

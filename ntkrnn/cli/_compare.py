@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import out, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import (
     RUN,
     Alpha,
@@ -33,11 +33,13 @@ from ntkrnn.cli._network_options import (
     WStd,
     architecture,
     dataset,
+    print_data,
 )
-from ntkrnn.cli._options import engine_named, integers
-from ntkrnn.report import Slope
-from ntkrnn.studies import CompareResult, CompareSettings, StudyError, compare, write_compare
+from ntkrnn.cli._options import engine_named, integers, out_folder
+from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
+from ntkrnn.studies import CompareResult, CompareSettings, compare, fingerprint, write_compare
 from ntkrnn.studies.compare import PREDICTED_SLOPE
+from ntkrnn.studies.compare_files import FILES
 
 _WIDTHS = ",".join(str(width) for width in CompareSettings.widths)
 
@@ -79,22 +81,15 @@ def compare_command(
             help="What computes the kernels: ntkrnn or neural-tangents.",
         ),
     ] = "ntkrnn",
-    out_dir: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            rich_help_panel=RUN,
-            help="Folder for the results; made if new.",
-        ),
-    ],
+    resume: Resume = False,
+    out_dir: Out,
 ) -> None:
     """Compare finite-width kernels with their infinite-width limit on real sequences.
 
     For each width and seed a network is drawn, and its empirical NTK and NNGP kernel are compared
     with the exact infinite-width ones. Prints the relative errors and the slope of error against
     width, which theory puts at -1/2, and writes compare.json, kernels.npz, error_vs_width.png and
-    kernels.png.
+    kernels.png. Every finished network is kept in DIR/pieces.
     """
     with user_errors(ValueError, TypeError, ImportError, OSError):
         settings = CompareSettings(
@@ -121,24 +116,23 @@ def compare_command(
         kernels_by = engine_named(engine)
         sequences = dataset(data, n, seed, standardize, label_column, long)
         # Before the work, not after it: a folder that cannot be made should cost nothing.
-        out_dir.mkdir(parents=True, exist_ok=True)
+        folder = out_folder(out_dir) / "pieces"
+    print_data(sequences)
+    marks = fingerprint(settings, sequences, engine=kernels_by.name)
+    what = f"of {len(settings.widths) * settings.seeds} networks"
+    with kept_in(folder, marks, resume, files=FILES, what=what, pattern="width-*-seed-*") as pieces:
+        with followed("networks", lambda done, total, what: f"{done}/{total}  {what}") as report:
+            result = compare(settings, sequences, kernels_by, report, pieces)
+        files = write_compare(result, folder.parent)
+        _print(result, files)
+
+
+def _print(result: CompareResult, files: list[Path]) -> None:
     console = out()
-    console.print(sequences.describe(), highlight=False, soft_wrap=True)
-    if sequences.reading:
-        console.print(sequences.reading, highlight=False, soft_wrap=True)
-    with warnings_afterwards(), progress_bar("networks") as bar, user_errors(StudyError):
-        task = bar.add_task("starting", total=len(settings.widths) * settings.seeds)
-        result = compare(
-            settings,
-            sequences,
-            kernels_by,
-            lambda done, total, what: bar.update(task, completed=done, description=what),
-        )
-    with user_errors(OSError):
-        files = write_compare(result, out_dir)
     console.print(_table(result))
-    console.print(_slope_line("NTK ", result.ntk_fit), highlight=False, soft_wrap=True)
-    console.print(_slope_line("NNGP", result.nngp_fit), highlight=False, soft_wrap=True)
+    for name, fit in (("NTK ", result.ntk_fit), ("NNGP", result.nngp_fit)):
+        line = slope_line(fit, f"predicted {PREDICTED_SLOPE:+.3f}")
+        console.print(f"{name} {line}", highlight=False, soft_wrap=True)
     if any(result.limit_errors):
         nngp, ntk = result.limit_errors
         console.print(
@@ -160,17 +154,6 @@ def _table(result: CompareResult) -> Table:
     for name in ("width", "NTK error", "NNGP error", "seconds"):
         table.add_column(name, justify="right")
     for i, width in enumerate(result.settings.widths):
-        errors = [
-            f"{row[i].mean():.4f} ± {row[i].std(ddof=1):.4f}"
-            for row in (result.ntk_errors, result.nngp_errors)
-        ]
+        errors = [cell(row[i]) for row in (result.ntk_errors, result.nngp_errors)]
         table.add_row(str(width), *errors, f"{result.seconds_per_width[i]:.1f}")
     return table
-
-
-def _slope_line(name: str, fit: Slope) -> str:
-    low, high = fit.interval
-    return (
-        f"{name} slope {fit.slope:+.3f}, {100 * fit.confidence:g}% interval "
-        f"({low:+.3f}, {high:+.3f}), predicted {PREDICTED_SLOPE:+.3f}"
-    )

@@ -11,9 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
-
 
 def out() -> Console:
     """The console for results, on stdout."""

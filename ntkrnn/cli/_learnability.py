@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import (
-    INTERRUPTED,
-    err,
-    out,
-    progress_bar,
-    user_errors,
-    warnings_afterwards,
-)
+from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import RUN, Seed
-from ntkrnn.studies import Pieces, StudyError, fingerprint
+from ntkrnn.cli._options import out_folder
+from ntkrnn.cli._study import Resume, followed, kept_in
+from ntkrnn.report.files import make_folder
+from ntkrnn.studies import fingerprint
 from ntkrnn.studies.learnability import (
     AGREES,
     EXPERIMENTS,
@@ -45,14 +42,9 @@ def learnability_command(
         bool, typer.Option("--list", rich_help_panel=RUN, help="Explain every experiment, and stop.")
     ] = False,
     seed: Seed = 0,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", rich_help_panel=RUN, help="Continue with the finished jobs in DIR/NAME/pieces."
-        ),
-    ] = False,
+    resume: Resume = False,
     out_dir: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out", metavar="DIR", rich_help_panel=RUN, help="Folder for the results; made if new."
         ),
@@ -69,17 +61,22 @@ def learnability_command(
         return
     with user_errors(ValueError, OSError):
         chosen = _chosen(experiment)
-        if out_dir is None:
-            raise ValueError("--out: got nothing, expected a folder for results, as --out out/theory.")
-        if seed < 0:
-            raise ValueError(f"--seed: got {seed}, expected a whole number of at least 0.")
-        out_dir.mkdir(parents=True, exist_ok=True)
-    for one in chosen:
-        settings = one.settings.quick() if quick else one.settings()
-        result = _run(one, dataclasses.replace(settings, seed=seed), out_dir, resume)
+        sizes = [one.settings.quick() if quick else one.settings() for one in chosen]
+        sizes = [dataclasses.replace(settings, seed=seed) for settings in sizes]
+        folder = out_folder(out_dir)
+    for one, settings in zip(chosen, sizes, strict=True):
         with user_errors(OSError):
-            files = write_learnability(result, out_dir)
-        _print(result, files)
+            own = make_folder(folder / one.name)
+        files = [f"{one.name}.{suffix}" for suffix in ("json", "npz", "png")]
+        marks, what = fingerprint(settings), f"jobs of {one.name}"
+        with kept_in(own / "pieces", marks, resume, files=files, what=what) as pieces:
+            with followed("jobs", functools.partial(_line, one.name)) as report:
+                result = learnability(one, settings, pieces, report)
+            _print(result, write_learnability(result, folder))
+
+
+def _line(name: str, done: int, total: int, what: str) -> str:
+    return f"{name} {done}/{total}  {what}"
 
 
 def _chosen(names: str | None) -> list[Experiment]:
@@ -101,32 +98,6 @@ def _list() -> None:
         console.print(f"[bold]{one.name}[/bold]: {one.title}", highlight=False, soft_wrap=True)
         for line in one.about.splitlines():
             console.print(f"    {line}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _run(one: Experiment, settings: Any, folder: Path, resume: bool) -> LearnabilityResult:
-    """The experiment, with a bar on a terminal and a line for each job elsewhere."""
-    console = err()
-    with user_errors(StudyError, OSError):
-        (folder / one.name).mkdir(exist_ok=True)
-        pieces = Pieces(folder / one.name / "pieces", fingerprint(settings), resume)
-    try:
-        with warnings_afterwards(), progress_bar("jobs") as bar, user_errors(StudyError):
-            task = bar.add_task(one.name, total=None)
-
-            def report(done: int, total: int, what: str) -> None:
-                bar.update(task, completed=done, total=total, description=f"{one.name}: {what}")
-                if not console.is_terminal:
-                    console.print(f"{one.name} {done}/{total}  {what}", highlight=False, soft_wrap=True)
-
-            return learnability(one, settings, pieces, report)
-    except KeyboardInterrupt:
-        console.print(
-            f"stopped; {len(list(pieces.folder.glob('*.msgpack')))} jobs of {one.name} are kept in "
-            f"{pieces.folder}. The same command with --resume continues.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _print(result: LearnabilityResult, files: list[Path]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ntkrnn.architectures import ARCHITECTURES, Architecture
+from ntkrnn.cli._console import out
 from ntkrnn.cli._options import blocks
 from ntkrnn.data import Dataset, load
 
@@ -179,3 +180,10 @@ def dataset(
     return load(
         data, seed=seed, standardize=standardize, label_column=label_column, long=long, **chosen
     )
+
+
+def print_data(sequences: Dataset) -> None:
+    """What the sequences are, and how their file was read."""
+    for line in (sequences.describe(), sequences.reading):
+        if line:
+            out().print(line, highlight=False, soft_wrap=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ntkrnn.report.files import make_folder
 from ntkrnn.studies import ENGINES, Engine, neural_tangents_engine, ntkrnn_engine
 
 
@@ -35,6 +38,21 @@ def blocks(text: str) -> tuple[str, ...]:
         ('w', 'u')
     """
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def out_folder(text: str | None) -> Path:
+    """The folder of ``--out``, made if it is not there.
+
+    Raises:
+        ValueError: if there is none in the option.
+        OSError: if it cannot be made or written to.
+    """
+    if not text:
+        raise ValueError(
+            f"--out: got {'nothing' if text is None else repr(text)}, expected a folder for results, "
+            "as --out out/first; '.' is the current one."
+        )
+    return make_folder(text)
 
 
 def engine_named(name: str) -> Engine:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import INTERRUPTED, err, out, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import (
     RUN,
     Alpha,
@@ -33,23 +34,25 @@ from ntkrnn.cli._network_options import (
     WStd,
     architecture,
     dataset,
+    print_data,
 )
-from ntkrnn.cli._options import integers
-from ntkrnn.data import Dataset
+from ntkrnn.cli._options import integers, out_folder
+from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
 from ntkrnn.studies import (
-    Pieces,
-    StudyError,
     TrajectoryResult,
     TrajectorySettings,
     fingerprint,
     trajectory,
     write_trajectory,
 )
+from ntkrnn.studies.trajectory_files import FILES
+from ntkrnn.studies.trajectory_settings import BATCH_SIZE
 from ntkrnn.studies.trajectory_summary import (
     MEASURES,
     PREDICTED_SLOPE,
     fitted,
     local_slopes,
+    not_finite,
     parts,
     suprema,
 )
@@ -109,9 +112,14 @@ def trajectory_command(
         ),
     ] = "auto",
     batch_size: Annotated[
-        int,
-        typer.Option(metavar="INT", rich_help_panel=RUN, help="Sequences a step; 0 for all of them."),
-    ] = 16,
+        int | None,
+        typer.Option(
+            metavar="INT",
+            rich_help_panel=RUN,
+            show_default=f"{BATCH_SIZE}, or all if fewer",
+            help="Training sequences a step; 0 for all of them.",
+        ),
+    ] = None,
     momentum: Annotated[
         float, typer.Option(metavar="FLOAT", rich_help_panel=RUN, help="Heavy-ball momentum.")
     ] = 0.0,
@@ -124,18 +132,8 @@ def trajectory_command(
             rich_help_panel=RUN, help="Also runs where the prediction holds, and where it does not."
         ),
     ] = True,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", rich_help_panel=RUN, help="Continue with the finished runs in DIR/pieces."
-        ),
-    ] = False,
-    out_dir: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="DIR", rich_help_panel=RUN, help="Folder for the results; made if new."
-        ),
-    ],
+    resume: Resume = False,
+    out_dir: Out,
 ) -> None:
     """Train networks, and follow each with what its kernels predict.
 
@@ -174,51 +172,35 @@ def trajectory_command(
             target=target,
             learning_rate=_rate(lr),
             momentum=momentum,
-            batch_size=batch_size or None,
+            batch_size="auto" if batch_size is None else batch_size or None,
             steps=steps,
             contrast=contrast,
         )
         sequences = dataset(data, n, seed, standardize, label_column, long)
-        out_dir.mkdir(parents=True, exist_ok=True)
-    with user_errors(StudyError, OSError):
-        pieces = Pieces(out_dir / "pieces", fingerprint(settings, sequences), resume)
+        settings = settings.for_sequences(len(sequences.x))
+        folder = out_folder(out_dir) / "pieces"
+    print_data(sequences)
+    marks, what = fingerprint(settings, sequences), f"of {len(settings.widths) * settings.seeds} runs"
+    with kept_in(folder, marks, resume, files=FILES, what=what) as pieces:
+        with followed("runs", _line) as report:
+            result = trajectory(settings, sequences, pieces, report)
+        files = write_trajectory(result, folder.parent)
+        _print(result, files)
+
+
+def _line(done: int, total: int, what: str) -> str | None:
+    """What is said of a run that has ended, where no bar can be shown."""
+    return f"{done}/{total}  {what}" if "loss" in what else None
+
+
+def _print(result: TrajectoryResult, files: list[Path]) -> None:
     console = out()
-    console.print(sequences.describe(), highlight=False, soft_wrap=True)
-    if sequences.reading:
-        console.print(sequences.reading, highlight=False, soft_wrap=True)
-    result = _run(settings, sequences, pieces)
-    with user_errors(OSError):
-        files = write_trajectory(result, out_dir)
     console.print(_table(result))
     for line in _lines(result):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
-
-
-def _run(settings: TrajectorySettings, sequences: Dataset, pieces: Pieces) -> TrajectoryResult:
-    """The study, with a bar on a terminal and a line for each run elsewhere; stopped by Ctrl-C."""
-    console = err()
-    try:
-        with warnings_afterwards(), progress_bar("runs") as bar, user_errors(StudyError):
-            task = bar.add_task("starting", total=None)
-
-            def report(done: int, total: int, what: str) -> None:
-                bar.update(task, completed=done, total=total, description=what)
-                if not console.is_terminal and "loss" in what:
-                    console.print(f"{done}/{total}  {what}", highlight=False, soft_wrap=True)
-
-            return trajectory(settings, sequences, pieces, report)
-    except KeyboardInterrupt:
-        kept = len(list(pieces.folder.glob("*.msgpack")))
-        console.print(
-            f"stopped; {kept} of {len(settings.widths) * settings.seeds} runs are kept in "
-            f"{pieces.folder}. The same command with --resume continues.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _rate(text: str) -> float | None:
@@ -239,12 +221,22 @@ def _table(result: TrajectoryResult) -> Table:
     for label in MEASURES.values():
         table.add_column(label.replace(", ", "\n"), justify="right")
     table.add_column("loss", justify="right")
+    strange = [run["width"] for run in not_finite(result)]
+    if strange:
+        table.add_column("runs not\nfinite", justify="right")
     columns = [suprema(result, name) for name in MEASURES]
     for i, width in enumerate(result.settings.widths):
-        cells = [f"{rows[i].mean():.4f} ± {rows[i].std(ddof=1):.4f}" for rows in columns]
+        cells = [cell(rows[i]) for rows in columns]
         loss = sum(float(piece["loss"][-1]) for piece in result.pieces[i]) / result.settings.seeds
-        table.add_row(str(width), *cells, f"{loss:.4f}")
+        cells.append(f"{loss:.4f}" if math.isfinite(loss) else "not finite")
+        if strange:
+            cells.append(f"{strange.count(width)} of {result.settings.seeds}")
+        table.add_row(str(width), *cells)
     return table
+
+
+def _or_none(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else "none"
 
 
 def _lines(result: TrajectoryResult) -> list[str]:
@@ -252,18 +244,25 @@ def _lines(result: TrajectoryResult) -> list[str]:
         f"step {result.learning_rate:.4g}; the largest stable one of full batches in infinite width is "
         f"{result.largest_step:.4g}"
     ]
+    runs = not_finite(result)
+    for width in dict.fromkeys(run["width"] for run in runs):
+        here = [run for run in runs if run["width"] == width]
+        networks = sum("loss" in run["figures"] for run in here)
+        first = min(run["from_step"] for run in here)
+        lines.append(
+            f"width {width}: {len(here)} of {result.settings.seeds} runs are not finite, the first "
+            f"from step {first} on: in {networks} the network, in the others what is predicted for it. "
+            "A smaller --lr keeps them finite."
+        )
     found = parts(result)
     measured = {label: (fitted(result, k), suprema(result, k)) for k, label in MEASURES.items()}
     measured["final test deviation, spread over seeds"] = found.spread_fit, found.spread
     for label, (fit, values) in measured.items():
-        low, high = fit.interval
-        between = ", ".join(f"{slope:+.2f}" for slope in local_slopes(result, values))
-        lines.append(
-            f"{label}: slope {fit.slope:+.3f}, {100 * fit.confidence:g}% interval ({low:+.3f}, "
-            f"{high:+.3f}), bound {PREDICTED_SLOPE:+.1f}; between neighbouring widths {between}"
-        )
+        between = ", ".join(_or_none(slope, "+.2f") for slope in local_slopes(result, values))
+        line = slope_line(fit, f"bound {PREDICTED_SLOPE:+.1f}")
+        lines.append(f"{label}: {line}; between neighbouring widths {between}")
     shared = ", ".join(
-        f"{width}: {value:.4f}"
+        f"{width}: {_or_none(value, '.4f')}"
         for width, value in zip(result.settings.widths, found.shared, strict=True)
     )
     lines.append(f"final test deviation, what all seeds share: {shared}")

@@ -15,7 +15,9 @@ from ntkrnn.flax._nnx import NnxApply
 from ntkrnn.flax._steps import READOUTS
 
 
-def apply_fn_from_module(module: Any, readout: str | None = None) -> Callable[..., Outputs]:
+def apply_fn_from_module(
+    module: Any, readout: str | None = None, *, tokens: bool = False
+) -> Callable[..., Outputs]:
     r"""Make ``apply_fn(params, x, lengths=None)`` of a flax module that maps sequences.
 
     The function is pure, composes with jit, grad and vmap, and is what
@@ -26,10 +28,13 @@ def apply_fn_from_module(module: Any, readout: str | None = None) -> Callable[..
     Args:
         module: a ``flax.linen.Module`` or a ``flax.nnx.Module`` that maps [N, T, d] to [N, T, O] or
             [N, O], such as ``nn.RNN(nn.GRUCell(64))`` or a module of yours with an ``nn.RNN`` in it;
-            deterministic, with parameters as its only variables.
+            deterministic, with parameters as its only variables, and with the sequences on the first
+            axis all through.
         readout: "last" takes the output at the last valid step, "mean" averages over the valid
             steps, "sequence" takes every step, with 0 at padded ones; all three of a module with
             outputs [N, T, O]. None leaves the outputs as they are.
+        tokens: whether the module maps whole numbers [N, T], as one with an ``Embed`` in front does.
+            ``x`` then is [N, T, 1], as everywhere else, and the module gets it as int32 [N, T].
 
     Returns:
         ``apply_fn(params, x, lengths=None)`` with ``x`` [N, T, d], ``lengths`` [N] (the valid leading
@@ -41,9 +46,10 @@ def apply_fn_from_module(module: Any, readout: str | None = None) -> Callable[..
 
     Raises:
         TypeError: if ``module`` is not a module.
-        ValueError: for an unknown readout, a module that draws random numbers or has other
-            variables, parameters that do not fit, lengths that the module cannot take, and outputs
-            of another rank.
+        ValueError: for an unknown readout, a module that draws random numbers, for the initial state of
+            its cells too, has other variables or takes the time first (``time_major``), parameters that
+            do not fit, lengths that the module cannot take, tokens that are none, and outputs of
+            another rank.
 
     Cost: that of the module.
 
@@ -60,10 +66,11 @@ def apply_fn_from_module(module: Any, readout: str | None = None) -> Callable[..
     """
     if readout is not None:
         _checks.choice("readout", readout, READOUTS)
+    tokens = _checks.boolean("tokens", tokens)
     if isinstance(module, nn.Module):
-        return LinenApply(module, readout)
+        return LinenApply(module, readout, tokens)
     if isinstance(module, nnx.Module):
-        return NnxApply(module, readout)
+        return NnxApply(module, readout, tokens)
     raise TypeError(
         f"module: got {module!r} of type {type(module).__name__}, expected a flax.linen.Module or a "
         "flax.nnx.Module, built and not only its class, such as nn.RNN(nn.GRUCell(64))."

@@ -6,10 +6,13 @@ from typing import Any
 
 import flax.errors
 import flax.linen as nn
+import jax
+import numpy as np
 
-from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
-from ntkrnn.flax._steps import lengths_name, lengths_option, read_out, without_padding
+from ntkrnn.flax._recurrent import check_carry, check_time_axis
+from ntkrnn.flax._steps import lengths_name, lengths_option, read_out
+from ntkrnn.flax._tokens import check_sequences, check_tokens_known, entering, need_of_tokens
 
 _UNFITTING = (
     flax.errors.ScopeParamNotFoundError,
@@ -27,13 +30,13 @@ _OTHER_VARIABLES = (
 class LinenApply:
     """``apply_fn(params, x, lengths=None)`` of a linen module; equal for equal modules."""
 
-    def __init__(self, module: nn.Module, readout: str | None) -> None:
-        self.module, self.readout = module, readout
+    def __init__(self, module: nn.Module, readout: str | None, tokens: bool) -> None:
+        self.module, self.readout, self.tokens = module, readout, tokens
         self._lengths_name = lengths_name(module)
         try:
-            self._key: Any = (hash(module), module, readout)
+            self._key: Any = (hash(module), module, readout, tokens)
         except TypeError:  # a field that cannot be hashed: only the same object is known to be equal
-            self._key = (id(module), readout)
+            self._key = (id(module), readout, tokens)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LinenApply) and self._key == other._key
@@ -46,10 +49,11 @@ class LinenApply:
 
     def __call__(self, params: Params, x: Any, lengths: Any = None) -> Outputs:
         """Outputs ``[N, O]`` or ``[N, T, O]``."""
-        x, lengths = _checks.side("x", x, lengths)
+        x, lengths = check_sequences(x, lengths, self.tokens)
         option = lengths_option(self.module, self._lengths_name, lengths)
         try:
-            y = self.module.apply({"params": params}, without_padding(x, lengths), **option)
+            with nn.intercept_methods(_refuse), need_of_tokens(self.tokens):
+                y = self.module.apply({"params": params}, entering(x, lengths, self.tokens), **option)
         except flax.errors.InvalidRngError as error:
             raise ValueError(
                 f"module: {type(self.module).__name__} draws random numbers ({_first(error)}), "
@@ -70,7 +74,25 @@ class LinenApply:
                     "others held fixed, and no statistics over the batch."
                 ) from error
             raise
+        check_tokens_known(y, self.tokens)
         return read_out(y, x, lengths, self.readout)
+
+
+def _refuse(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    """Look at every recurrent layer and cell as it is called: a compact module makes them then."""
+    module = context.module
+    if context.method_name == "__call__":
+        if isinstance(module, nn.RNN):
+            check_time_axis(kwargs.get("time_major"), module)
+        elif isinstance(module, nn.RNNCellBase) and len(args) > 1:
+            shape = np.shape(args[1])
+
+            def initial(seed: int) -> Any:
+                two = (2, *shape[len(shape) - module.num_feature_axes :])
+                return module.initialize_carry(jax.random.key(seed), two)
+
+            check_carry(module, initial)
+    return call(*args, **kwargs)
 
 
 def _first(error: Exception) -> str:

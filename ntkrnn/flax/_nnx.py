@@ -9,18 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
-from ntkrnn.flax._steps import lengths_name, lengths_option, read_out, without_padding
+from ntkrnn.flax._recurrent import check_carry, check_time_axis
+from ntkrnn.flax._steps import lengths_name, lengths_option, read_out
+from ntkrnn.flax._tokens import check_sequences, check_tokens_known, entering, need_of_tokens
 
 
 class NnxApply:
     """``apply_fn(params, x, lengths=None)`` of an nnx module; equal for modules of equal structure."""
 
-    def __init__(self, module: nnx.Module, readout: str | None) -> None:
-        self.readout, self._name = readout, type(module).__name__
+    def __init__(self, module: nnx.Module, readout: str | None, tokens: bool) -> None:
+        self.readout, self.tokens, self._name = readout, tokens, type(module).__name__
         self._lengths_name = lengths_name(module)
-        _check_variables(module)
+        _check_nodes(module)
         # The streams of random numbers that recurrent cells carry for their initial states stay.
         self._graph, params, streams = nnx.split(module, nnx.Param, ...)
         self._structure = jax.tree.structure(params)
@@ -32,25 +33,28 @@ class NnxApply:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NnxApply):
             return False
-        mine, theirs = ((a._graph, a._key, a.readout) for a in (self, other))
+        mine, theirs = ((a._graph, a._key, a.readout, a.tokens) for a in (self, other))
         return mine == theirs
 
     def __hash__(self) -> int:
-        return hash((NnxApply, self._graph, self._key, self.readout))
+        return hash((NnxApply, self._graph, self._key, self.readout, self.tokens))
 
     def __repr__(self) -> str:
         return f"apply_fn_from_module({self._name}, readout={self.readout!r})"
 
     def __call__(self, params: Params, x: Any, lengths: Any = None) -> Outputs:
         """Outputs ``[N, O]`` or ``[N, T, O]``."""
-        x, lengths = _checks.side("x", x, lengths)
+        x, lengths = check_sequences(x, lengths, self.tokens)
         self._check_params(params)
         # Variables made anew belong to the trace that this runs in, and only there they may count.
         leaves, structure = self._streams
         fresh = jax.tree.map(lambda a: a, params), jax.tree.unflatten(structure, leaves)
         module: Any = nnx.merge(self._graph, *fresh)
         option = lengths_option(module, self._lengths_name, lengths)
-        return read_out(module(without_padding(x, lengths), **option), x, lengths, self.readout)
+        with need_of_tokens(self.tokens):
+            y = module(entering(x, lengths, self.tokens), **option)
+        check_tokens_known(y, self.tokens)
+        return read_out(y, x, lengths, self.readout)
 
     def _check_params(self, params: Params) -> None:
         leaves, structure = jax.tree_util.tree_flatten_with_path(params)
@@ -72,9 +76,16 @@ def _plain(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if keys else leaf)
 
 
-def _check_variables(module: nnx.Module) -> None:
+def _check_nodes(module: nnx.Module) -> None:
     """Raise unless parameters, and streams of random numbers that nothing draws from, are all."""
     for _, node in nnx.iter_graph(module):
+        if isinstance(node, nnx.Module) and hasattr(node, "time_major"):
+            check_time_axis(None, node)
+        if isinstance(node, nnx.RNNCellBase):
+            shape = (2, getattr(node, "in_features", 1))
+            check_carry(
+                node, lambda seed, cell=node, shape=shape: cell.initialize_carry(shape, nnx.Rngs(seed))
+            )
         if isinstance(node, nnx.Dropout) and not node.deterministic and node.rate > 0:
             raise ValueError(
                 "module: got a Dropout that draws random numbers, expected a deterministic module; "

@@ -4,7 +4,7 @@ from ntkrnn.report.figures import Curve, KernelRow, error_against_width, kernel_
 from ntkrnn.report.files import run_record, write_figure, write_json, write_npz
 from ntkrnn.report.plots import Line, Plot, plots
 from ntkrnn.report.runs import Panel, along_training, run_panels
-from ntkrnn.report.statistics import Slope, loglog_slope
+from ntkrnn.report.statistics import Slope, finite_slope, loglog_slope, mean_and_std
 
 __all__ = [
     "Curve",
@@ -15,8 +15,10 @@ __all__ = [
     "Slope",
     "along_training",
     "error_against_width",
+    "finite_slope",
     "kernel_images",
     "loglog_slope",
+    "mean_and_std",
     "plots",
     "run_panels",
     "run_record",

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ntkrnn.report.statistics import Slope
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import Slope, mean_and_std
 
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3")
 _MARKERS = ("o", "s", "^", "D")
@@ -24,7 +25,7 @@ class Curve(NamedTuple):
     widths: np.ndarray
     """``[W]``."""
     errors: np.ndarray
-    """``[W, S]``, positive."""
+    """``[W, S]``, positive; what is not finite leaves a gap."""
     fit: Slope
     limit_error: float = 0.0
     """Standard error of what the errors are measured from, if it has one; a dotted line."""
@@ -72,7 +73,8 @@ def error_against_width(
     for i, curve in enumerate(curves):
         _draw_curve(axes, curve, _COLOURS[i % 4], _MARKERS[i % 4], float(shifts[i]))
     widths = np.unique(np.concatenate([curve.widths for curve in curves])).astype(float)
-    top = max(float(np.max(curve.errors.mean(axis=1) / curve.widths**predicted)) for curve in curves)
+    heights = [drawn(curve.errors).mean(axis=1) / curve.widths**predicted for curve in curves]
+    top = np.fmax.reduce(np.concatenate(heights))  # of those that are finite, NaN if none is
     axes.plot(
         widths,
         1.6 * top * widths**predicted,
@@ -80,8 +82,8 @@ def error_against_width(
         color="0.35",
         label=f"predicted slope {_number(predicted)} (1/√width)",
     )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_scale(axes, "x")
+    log_scale(axes)
     _label_widths(axes, widths)
     _label_errors(axes)
     axes.set_xlabel("width m (hidden units)")
@@ -138,8 +140,10 @@ def kernel_images(
     for line, (row, axes) in enumerate(zip(rows, grid, strict=True)):
         kernels = [row.infinite, *(kernel for _, kernel in row.finite)]
         titles = ["infinite width", *(name for name, _ in row.finite)]
-        low = min(float(np.min(kernel)) for kernel in kernels)
-        high = max(float(np.max(kernel)) for kernel in kernels)
+        low, high = (
+            float(end.reduce([end.reduce(drawn(kernel), axis=None) for kernel in kernels]))
+            for end in (np.fmin, np.fmax)
+        )
         for axis, kernel, name in zip(axes[:-1], kernels, titles, strict=True):
             image = axis.imshow(sort(kernel), vmin=low, vmax=high, cmap="viridis")
             axis.set_title(name, fontsize=10)
@@ -150,9 +154,9 @@ def kernel_images(
             pad=0.012,
             label=f"{row.name}, one scale for all three",
         )
-        difference = sort(kernels[-1]) - sort(row.infinite)
-        # A kernel equal to its limit is drawn white rather than refused.
-        bound = float(np.abs(difference).max()) or 1.0
+        difference = drawn(sort(kernels[-1])) - sort(row.infinite)
+        # A kernel equal to its limit is drawn white rather than refused, and so is one that overflowed.
+        bound = float(np.fmax(0, np.fmax.reduce(np.abs(difference), axis=None))) or 1.0
         image = axes[-1].imshow(difference, vmin=-bound, vmax=bound, cmap="RdBu_r")
         axes[-1].set_title(f"difference\n{titles[-1].splitlines()[0]} − infinite", fontsize=10)
         figure.colorbar(image, ax=axes[-1], shrink=0.85, pad=0.03, label="difference (its own scale)")
@@ -182,8 +186,8 @@ def kernel_images(
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float) -> None:
     widths = np.asarray(curve.widths, float)
-    errors = np.asarray(curve.errors, float)
-    mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1)
+    errors = drawn(curve.errors)
+    mean, spread = mean_and_std(errors)
     axes.plot(
         np.repeat(widths * shift, errors.shape[1]),
         errors.ravel(),
@@ -199,6 +203,11 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float
     axes.fill_between(widths, low, mean + spread, color=colour, alpha=0.13, linewidth=0)
     axes.plot(widths, curve.fit.error(widths), "-", color=colour, linewidth=1, alpha=0.8)
     bounds = ", ".join(_number(end) for end in curve.fit.interval)
+    fitted = (
+        f"slope {_number(curve.fit.slope)}, {100 * curve.fit.confidence:g}% interval [{bounds}]"
+        if np.isfinite(curve.fit.slope)
+        else "no slope, runs are not finite"
+    )
     axes.plot(
         widths,
         mean,
@@ -206,8 +215,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str, marker: str, shift: float
         marker=marker,
         markersize=6,
         color=colour,
-        label=f"{curve.name}: slope {_number(curve.fit.slope)}, "
-        f"{100 * curve.fit.confidence:g}% interval [{bounds}]",
+        label=f"{curve.name}: {fitted}",
     )
     if curve.limit_error > 0:
         axes.axhline(

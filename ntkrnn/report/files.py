@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib.metadata
 import json
 import math
 import os
 import platform
+import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +25,35 @@ from ntkrnn._version import __version__
 
 _PACKAGES = ("jax", "jaxlib", "numpy", "scipy")
 _OPTIONAL = ("neural-tangents",)
+_PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """A folder for results, made with those above it if it is not there.
+
+    Args:
+        path: of the folder.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if the path is empty, which would be the current folder.
+        OSError: if it cannot be made or written to; names the path.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     make_folder(f"{folder}/a/b").is_dir()
+        True
+    """
+    if not os.fspath(path):
+        raise ValueError("got an empty path, expected a folder for results; '.' is the current one.")
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    return folder
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> Path:
@@ -38,7 +70,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
         The path.
 
     Raises:
-        OSError: if the file cannot be written.
+        OSError: if the file cannot be written; its ``filename`` is ``path``.
 
     Example:
         >>> import tempfile
@@ -55,10 +87,29 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            # A full disk names no file, and the temporary one is nobody's business.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     return path
+
+
+def remove_parts(folder: Path, of: Collection[str] | None = None) -> None:
+    """Remove the temporary files of :func:`write_atomically` whose writers were killed.
+
+    Only where nobody else is writing: a temporary file in use looks the same.
+
+    Args:
+        folder: to look into.
+        of: names of the files that were being written; None for all.
+    """
+    for path in folder.iterdir():
+        part = _PART.fullmatch(path.name)
+        if part and (of is None or part[1] in of) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
@@ -73,6 +124,10 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
     """Write a mapping as JSON, two spaces a level; NumPy numbers and arrays become plain ones.
 
+    JSON has no NaN and no infinity. Such a number is written as null, and a last key ``"not_finite"``
+    lists the figures that hold one, so that a null that means "nothing" is told from one that means
+    "diverged".
+
     Args:
         path: the file.
         value: strings, numbers, booleans, None, arrays, and lists and mappings of them.
@@ -81,11 +136,24 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
         The path.
 
     Raises:
-        ValueError: if a number is NaN or infinite, which JSON cannot say; names its key.
         TypeError: if a value has no JSON form; names its key.
+        OSError: if the file cannot be written; names it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_json(f"{folder}/a.json", {"loss": {"last": [1.0, float("inf")]}})
+        ...     json.loads(path.read_text())
+        {'loss': {'last': [1.0, None]}, 'not_finite': ['loss.last']}
     """
-    name = Path(path).name
-    text = json.dumps(_plain(value, name), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    strange: dict[str, None] = {}  # in order, each once
+    try:
+        plain = _plain(value, "", strange)
+    except TypeError as error:
+        raise TypeError(f"{Path(path).name}: {error}") from None
+    if strange:
+        plain["not_finite"] = list(strange)
+    text = json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     return write_bytes(path, text.encode())
 
 
@@ -153,16 +221,18 @@ def device_name() -> str:
     return f"{devices[0].platform}: {devices[0].device_kind}{many}"
 
 
-def _plain(value: Any, where: str) -> Any:
-    """``value`` in JSON's own types."""
+def _plain(value: Any, where: str, strange: dict[str, None]) -> Any:
+    """``value`` in JSON's own types; the figures that are not finite are added to ``strange``."""
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         value = np.asarray(value).tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry, f"{where}: {key}") for key, entry in value.items()}
+        inside = f"{where}." if where else ""
+        return {str(key): _plain(entry, f"{inside}{key}", strange) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+        return [_plain(entry, f"{where}[{i}]", strange) for i, entry in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} is {value}, which JSON cannot hold; expected a finite number.")
+        strange[re.sub(r"(\[\d+\])+$", "", where)] = None
+        return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, os.PathLike):

@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import mean_and_std
+
 # Of lengths without a common factor: no pair comes twice before the 56th line.
 _COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e", "#b8428c", "#4d4d4d")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -30,7 +33,7 @@ class Line(NamedTuple):
     """``[X]``"""
     values: np.ndarray
     """``[X]``, or ``[X, S]`` for several seeds, of which the mean and one standard deviation are
-    drawn; NaN where nothing was measured."""
+    drawn; NaN or infinite where nothing was measured."""
     predicted: bool = False
     """Drawn dashed and without markers."""
     colour: int | None = None
@@ -116,15 +119,13 @@ def _lines(text: str, most: int) -> str:
 
 
 def _draw(axes: Axes, plot: Plot) -> None:
-    axes.set_xscale("log" if "x" in plot.log else "linear")
-    axes.set_yscale("log" if "y" in plot.log else "linear")
     shade = 0
     for line in plot.lines:
         colour = _COLOURS[(shade if line.colour is None else line.colour) % len(_COLOURS)]
         marker = _MARKERS[(shade if line.colour is None else line.colour) % len(_MARKERS)]
         shade += line.colour is None
         x = np.asarray(line.x, float)
-        values = np.asarray(line.values, float)
+        values = drawn(line.values)
         rows = values[:, None] if values.ndim == 1 else values
         mean = rows.mean(axis=1)
         if line.predicted:
@@ -136,12 +137,14 @@ def _draw(axes: Axes, plot: Plot) -> None:
             markevery=-(-len(x) // _MOST_MARKERS), label=line.name,
         )  # fmt: skip
         if rows.shape[1] > 1:
-            spread = rows.std(axis=1, ddof=1)
+            _, spread = mean_and_std(rows)
             low = np.maximum(mean - spread, rows.min(axis=1)) if "y" in plot.log else mean - spread
             if line.points:
                 axes.vlines(x, low, mean + spread, color=colour, alpha=0.4, linewidth=1)
             else:
                 axes.fill_between(x, low, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    for which in plot.log:
+        log_scale(axes, which)
     axes.set_title(plot.title, fontsize=10.5)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
@@ -149,7 +152,7 @@ def _draw(axes: Axes, plot: Plot) -> None:
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in plot.ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
-    if "y" in plot.log:
+    if axes.get_yscale() == "log":
         low, high = axes.get_ylim()
         if high < 300 * low:  # too few powers of ten to read a value from
             subs = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)

@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.statistics import mean_and_std
+
 _STYLES = (
     {"color": "#1f5fa8", "linestyle": "-", "linewidth": 2.2},
     {"color": "#c4512d", "linestyle": "--", "linewidth": 1.8},
@@ -24,7 +27,7 @@ class Panel(NamedTuple):
     """``[R]``"""
     curves: Sequence[tuple[str, np.ndarray]]
     """Names and values ``[R]``, or ``[S, R]`` for several seeds: their mean is drawn, and each one
-    thinly."""
+    thinly. What is not finite leaves a gap."""
     note: str = ""
 
 
@@ -52,7 +55,7 @@ def run_panels(
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, panel in zip(grid, panels, strict=True):
         for (name, values), style in zip(panel.curves, _STYLES, strict=False):
-            rows = np.atleast_2d(values)
+            rows = np.atleast_2d(drawn(values))
             axes.plot(panel.steps, rows.mean(axis=0), label=name, **style)
             if len(rows) > 1:
                 thin = {**style, "linewidth": 0.6, "alpha": 0.35}
@@ -85,7 +88,7 @@ def along_training(
     Args:
         widths: ``[W]``.
         steps: ``[R]``.
-        values: ``[W, S, R]``.
+        values: ``[W, S, R]``; what is not finite leaves a gap.
         title: of the figure.
         subtitle: a second line.
         quantity: label of the vertical axis.
@@ -98,8 +101,8 @@ def along_training(
     figure = Figure(figsize=(7.4, 5.0), layout="constrained")
     axes = figure.subplots()
     shades = colormaps["viridis"](np.linspace(0.85, 0.1, len(widths)))
-    for width, rows, shade in zip(widths, values, shades, strict=True):
-        mean, spread = rows.mean(axis=0), rows.std(axis=0, ddof=1)
+    for width, rows, shade in zip(widths, drawn(values), shades, strict=True):
+        mean, spread = mean_and_std(rows.T)
         axes.plot(steps, mean, color=shade, linewidth=1.8, label=f"{width}")
         # One standard deviation downwards may reach below 0, which a log axis cannot show.
         low = np.maximum(mean - spread, rows.min(axis=0))
@@ -113,7 +116,7 @@ def along_training(
 
 
 def _plain(axes: Axes, label: str) -> None:
-    axes.set_yscale("log")
+    log_scale(axes)
     axes.set_xlabel(label)
     axes.grid(True, which="major", color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
+
+
+def finite_or_nan(values: Any) -> np.ndarray:
+    """Values with NaN for what is infinite: arithmetic goes on without a word, and gives NaN."""
+    values = np.asarray(values, float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of what is about to diverge
+def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``[W]`` each, of ``[W, S]``: over seeds, NaN where one of them is not finite.
+
+    Example:
+        >>> mean_and_std(np.array([[1.0, 3.0], [1.0, np.inf]]))
+        (array([ 2., nan]), array([1.41421356,        nan]))
+    """
+    values = finite_or_nan(values)
+    return values.mean(axis=1), values.std(axis=1, ddof=1)
 
 
 class Slope(NamedTuple):
@@ -17,6 +35,8 @@ class Slope(NamedTuple):
     intercept: float
     """Natural logarithm of the fitted error at width 1."""
     confidence: float
+    left_out: tuple[float, ...] = ()
+    """Widths whose errors are not all finite and above 0, if the fit was made without them."""
 
     def error(self, width: np.ndarray) -> np.ndarray:
         """The fitted error at each width."""
@@ -83,18 +103,50 @@ def loglog_slope(
     return Slope(slope, (float(low), float(high)), intercept, confidence)
 
 
+def finite_slope(
+    widths: np.ndarray, errors: np.ndarray, *, resamples: int = 2000, confidence: float = 0.95
+) -> Slope:
+    """:func:`loglog_slope` over the widths where every seed has an error that has a logarithm.
+
+    A seed that diverged is not left out alone: the mean over those that did not would be that of
+    another, tamer kind of run.
+
+    Args:
+        widths: ``[W]``, positive, different.
+        errors: ``[W, S]``, at least two seeds; some may be NaN, infinite or 0.
+        resamples: number of bootstrap resamples.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        A :class:`Slope` that says which widths it leaves out; all of it NaN if fewer than two are left.
+
+    Example:
+        >>> errors = np.array([[np.inf, 2.0], [1.0, 1.0], [0.5, 0.5]])
+        >>> fit = finite_slope(np.array([8, 16, 32]), errors)
+        >>> round(fit.slope, 6), fit.left_out
+        (-1.0, (8,))
+    """
+    widths, errors = np.asarray(widths), np.asarray(errors, float)
+    use = (np.isfinite(errors) & (errors > 0)).all(axis=1)
+    left_out = tuple(widths[~use].tolist())
+    if use.sum() < 2:
+        return Slope(np.nan, (np.nan, np.nan), np.nan, confidence, left_out)
+    fit = loglog_slope(widths[use], errors[use], resamples=resamples, confidence=confidence)
+    return fit._replace(left_out=left_out)
+
+
 def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
     """The mean over seeds, and its interval by Student's t.
 
     Args:
-        values: ``[S]``, finite, at least two.
+        values: ``[S]``, at least two.
         confidence: of the interval, between 0 and 1.
 
     Returns:
-        ``(mean, (low, high))``.
+        ``(mean, (low, high))``; NaN if a value is not finite.
 
     Raises:
-        ValueError: if there are fewer than two values, or one is not finite.
+        ValueError: if there are fewer than two values.
 
     Example:
         >>> mean, (low, high) = mean_interval(np.array([1.0, 3.0]))
@@ -102,8 +154,10 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
         (2.0, 12.706)
     """
     values = np.asarray(values, float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(f"values: got {values.tolist()}, expected at least two finite numbers.")
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values: got {values.tolist()}, expected at least two numbers.")
+    if not np.isfinite(values).all():
+        return np.nan, (np.nan, np.nan)
     mean = float(values.mean())
     half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
     return mean, (mean - half, mean + half)
@@ -125,11 +179,11 @@ def line_fit(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> LineFit:
 
     Args:
         x: ``[X]``, at least three different values.
-        y: ``[X]``, finite.
+        y: ``[X]``.
         confidence: of the interval, between 0 and 1.
 
     Returns:
-        A :class:`LineFit`.
+        A :class:`LineFit`; NaN if a value of y is not finite.
 
     Raises:
         ValueError: if there are too few values.
@@ -140,11 +194,13 @@ def line_fit(x: np.ndarray, y: np.ndarray, confidence: float = 0.95) -> LineFit:
         (2.0, 1.0, True)
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if x.shape != y.shape or x.ndim != 1 or len(np.unique(x)) < 3 or not np.isfinite(y).all():
+    if x.shape != y.shape or x.ndim != 1 or len(np.unique(x)) < 3:
         raise ValueError(
-            f"x, y: got shapes {x.shape} and {y.shape}, expected at least three different x with "
-            "finite y; an interval about a line needs three."
+            f"x, y: got shapes {x.shape} and {y.shape}, expected at least three different x, each with "
+            "a y; an interval about a line needs three."
         )
+    if not np.isfinite(y).all():
+        return LineFit(np.nan, (np.nan, np.nan), np.nan, np.nan)
     centred = x - x.mean()
     slope = float(centred @ y / (centred @ centred))
     intercept = float(y.mean() - slope * x.mean())

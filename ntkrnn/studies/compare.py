@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -15,64 +14,18 @@ import numpy as np
 import ntkrnn
 from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
-from ntkrnn.report import Slope, loglog_slope
-from ntkrnn.studies.engines import Engine, StudyError
+from ntkrnn.report import Slope, finite_slope
+from ntkrnn.studies.compare_settings import CompareSettings
+from ntkrnn.studies.engines import Engine, StudyError, as_study_errors
+from ntkrnn.studies.memory import check_memory
+from ntkrnn.studies.piece_form import Piece
+from ntkrnn.studies.pieces import Store, kept
 
 PREDICTED_SLOPE = -0.5
 """Finite-width kernels fluctuate about their limit as ``1/sqrt(width)``."""
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """``progress(done, total, what)``, called after each network and before the first."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareSettings:
-    """What to compare.
-
-    Args:
-        architecture: the network; its width is replaced by each of ``widths``.
-        widths: at least two different ones; kept in increasing order.
-        seeds: number of networks drawn at each width, at least 2.
-        seed: from which the keys of all networks derive.
-        resamples: number of bootstrap resamples behind the slopes' intervals.
-
-    Raises:
-        ValueError: naming the field, what came and what was expected.
-
-    Example:
-        >>> from ntkrnn.architectures import Elman
-        >>> CompareSettings(Elman(), widths=(128, 64)).widths
-        (64, 128)
-    """
-
-    architecture: Architecture
-    widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
-    seeds: int = 10
-    seed: int = 0
-    resamples: int = 2000
-
-    def __post_init__(self) -> None:
-        """Normalise and validate."""
-        widths = tuple(_whole("widths", width, 1) for width in self.widths)
-        if len(set(widths)) < 2:
-            raise ValueError(
-                f"widths: got {list(widths)}, expected at least two different widths; the slope "
-                "of error against width needs two."
-            )
-        if len(set(widths)) < len(widths):
-            raise ValueError(f"widths: got {list(widths)}, expected every width once.")
-        object.__setattr__(self, "widths", tuple(sorted(widths)))
-        for width in widths:  # not every architecture takes every width
-            dataclasses.replace(self.architecture, width=width)
-        if _whole("seeds", self.seeds, 1) < 2:
-            raise ValueError("seeds: got 1, expected at least 2; the interval over seeds needs two.")
-        _whole("seed", self.seed, 0)
-        _whole("resamples", self.resamples, 100)
-        if self.architecture.out_dim != 1:
-            raise ValueError(
-                f"architecture: got out_dim={self.architecture.out_dim}, expected 1; the kernels "
-                "of further outputs are the same in the infinite limit."
-            )
 
 
 class KernelPair(NamedTuple):
@@ -89,7 +42,7 @@ class CompareResult(NamedTuple):
     dataset: Dataset
     engine: str
     ntk_errors: np.ndarray
-    """``[W, S]``: ``||NTK_m - NTK||_F / ||NTK||_F``."""
+    """``[W, S]``: ``||NTK_m - NTK||_F / ||NTK||_F``; not finite where the network's kernel is not."""
     nngp_errors: np.ndarray
     """``[W, S]``, the same for the NNGP kernel."""
     ntk_fit: Slope
@@ -103,7 +56,7 @@ class CompareResult(NamedTuple):
     widest: KernelPair
     """Finite kernels at the largest width, first seed."""
     seconds: float
-    """Wall time of the comparison, compilation included."""
+    """Wall time of the comparison, compilation included; networks that were kept cost nothing."""
     seconds_per_width: tuple[float, ...]
 
 
@@ -112,6 +65,7 @@ def compare(
     dataset: Dataset,
     engine: Engine,
     progress: Progress | None = None,
+    store: Store | None = None,
 ) -> CompareResult:
     r"""Measure how far finite-width kernels are from their infinite-width limit.
 
@@ -119,19 +73,22 @@ def compare(
     whole data set are computed, and compared as ``||K_m - K||_F / ||K||_F``. A line is fitted to
     log mean error against log width. A limit that is sampled has a standard error of its own. The
     key of the network at ``(m, s)`` is ``fold_in(fold_in(key(seed), m), s)``, so that neither the
-    list of widths nor the number of seeds changes a network.
+    list of widths nor the number of seeds changes a network. Widths where a kernel is not finite, or
+    equal to its limit, are left out of the line.
 
     Args:
         settings: what to compare.
         dataset: the sequences.
         engine: what computes the kernels.
         progress: called as ``progress(done, total, what)``.
+        store: finished networks are loaded from it and saved to it.
 
     Returns:
         A :class:`CompareResult`.
 
     Raises:
-        StudyError: if a kernel is zero or not finite, so that there is no relative error.
+        StudyError: if a kernel of infinite width is zero or not finite, so that there is no relative
+            error, or a kernel or the widest network does not fit into memory.
 
     Cost: ``W S`` empirical kernels one after the other; one compilation a width; the memory of
     one kernel computation at the largest width.
@@ -147,54 +104,94 @@ def compare(
     """
     start = time.perf_counter()
     report = progress or (lambda done, total, what: None)
-    total = len(settings.widths) * settings.seeds
     # The default float: float32, and float64 under JAX_ENABLE_X64.
     x = jnp.asarray(dataset.x, jnp.result_type(float))
     lengths = None if dataset.lengths is None else jnp.asarray(dataset.lengths)
-
+    check_memory(settings.architecture, settings.widths, x.shape)
+    total = len(settings.widths) * settings.seeds
     report(0, total, "infinite width")
-    limit = engine.infinite(settings.architecture, x, lengths)
-    infinite = _to_host(limit[:2])
-    _check_infinite(infinite, settings.architecture)
-    limit_errors = _limit_errors(infinite, limit[2:])
+    limit = kept(
+        store, "infinite", ("nngp", "ntk"), lambda: _limit(engine, settings.architecture, x, lengths)
+    )
+    study = _Study(settings, engine, x, lengths, KernelPair(limit["nngp"], limit["ntk"]), store)
 
-    errors = np.empty((2, len(settings.widths), settings.seeds))
-    first: list[KernelPair] = []
-    seconds = []
+    rows, shown, seconds = [], [], []
     for i, width in enumerate(settings.widths):
         before = time.perf_counter()
-        draw = _kernels_of_a_draw(engine, dataclasses.replace(settings.architecture, width=width))
-        width_key = jax.random.fold_in(jax.random.key(settings.seed), width)
-        for s in range(settings.seeds):
+
+        def begun(s: int, i: int = i, width: int = width) -> None:
             report(i * settings.seeds + s, total, f"width {width}, seed {s + 1}/{settings.seeds}")
-            finite = _to_host(draw(jax.random.fold_in(width_key, s), x, lengths))
-            errors[:, i, s] = [_relative_error(a, b) for a, b in zip(finite, infinite, strict=True)]
-            if not np.isfinite(errors[:, i, s]).all():
-                raise StudyError(
-                    f"the empirical kernels at width {width}, seed {s} are not finite; the states "
-                    "overflow. Lower w_std, u_std or v_std, or standardise the data."
-                )
-            if s == 0 and i in (0, len(settings.widths) - 1):
-                first.append(finite)
+
+        row, first = _at_width(study, width, begun)
+        rows.append(row)
+        shown.append(first)
         seconds.append(time.perf_counter() - before)
     report(total, total, "done")
 
-    nngp_errors, ntk_errors = errors
+    narrowest, widest = shown[0], shown[-1]
+    assert narrowest is not None and widest is not None
+    nngp_errors, ntk_errors = np.moveaxis(np.array(rows), 2, 0)
+    nngp_fit, ntk_fit = (
+        finite_slope(np.array(settings.widths), errors, resamples=settings.resamples)
+        for errors in (nngp_errors, ntk_errors)
+    )
     return CompareResult(
         settings=settings,
         dataset=dataset,
         engine=engine.name,
         ntk_errors=ntk_errors,
         nngp_errors=nngp_errors,
-        ntk_fit=_fit("NTK", settings, ntk_errors),
-        nngp_fit=_fit("NNGP", settings, nngp_errors),
-        infinite=infinite,
-        limit_errors=limit_errors,
-        narrowest=first[0],
-        widest=first[1],
+        ntk_fit=ntk_fit,
+        nngp_fit=nngp_fit,
+        infinite=study.infinite,
+        limit_errors=_limit_errors(limit),
+        narrowest=narrowest,
+        widest=widest,
         seconds=time.perf_counter() - start,
         seconds_per_width=tuple(seconds),
     )
+
+
+class _Study(NamedTuple):
+    """What all networks share."""
+
+    settings: CompareSettings
+    engine: Engine
+    x: Any
+    lengths: Any
+    infinite: KernelPair
+    store: Store | None
+
+
+def _at_width(
+    study: _Study, width: int, begun: Callable[[int], None]
+) -> tuple[np.ndarray, KernelPair | None]:
+    """Errors ``[S, 2]`` of the networks of a width, and the first one's kernels at either end."""
+    settings, store = study.settings, study.store
+    draw = _kernels_of_a_draw(study.engine, dataclasses.replace(settings.architecture, width=width))
+    key = jax.random.fold_in(jax.random.key(settings.seed), width)
+
+    def kernels(s: int) -> KernelPair:
+        with as_study_errors():
+            return _to_host(draw(jax.random.fold_in(key, s), study.x, study.lengths))
+
+    first, errors = None, []
+    for s in range(settings.seeds):
+        begun(s)
+        if s == 0 and width in (settings.widths[0], settings.widths[-1]):
+            # Kept apart: among other widths others stand at the ends.
+            name = f"width-{width}-kernels"
+            pair = kept(store, name, KernelPair._fields, lambda: kernels(0)._asdict())
+            first = KernelPair(pair["nngp"], pair["ntk"])
+
+        def measure(s: int = s, known: KernelPair | None = first if s == 0 else None) -> Piece:
+            pair = kernels(s) if known is None else known
+            return {
+                "errors": [_relative_error(a, b) for a, b in zip(pair, study.infinite, strict=True)]
+            }
+
+        errors.append(kept(store, f"width-{width}-seed-{s}", ("errors",), measure)["errors"])
+    return np.array(errors), first
 
 
 def _kernels_of_a_draw(engine: Engine, arch: Architecture) -> Callable[..., tuple[Any, Any]]:
@@ -213,22 +210,12 @@ def _to_host(kernels: tuple[Any, Any]) -> KernelPair:
     return KernelPair(*(np.asarray(kernel) for kernel in kernels))
 
 
-def _relative_error(kernel: np.ndarray, limit: np.ndarray) -> float:
-    # In float64, so that rounding of the sums plays no part.
-    limit = limit.astype(np.float64)
-    return float(np.linalg.norm(kernel - limit) / np.linalg.norm(limit))
-
-
-def _limit_errors(infinite: KernelPair, errors: Sequence[Any]) -> tuple[float, float]:
-    if not errors:
-        return 0.0, 0.0
-    norm = np.linalg.norm
-    nngp, ntk = (float(norm(e) / norm(k)) for e, k in zip(errors, infinite, strict=True))
-    return nngp, ntk
-
-
-def _check_infinite(infinite: KernelPair, arch: Architecture) -> None:
-    for name, kernel in zip(("NNGP kernel", "NTK"), infinite, strict=True):
+def _limit(engine: Engine, arch: Architecture, x: Any, lengths: Any) -> Piece:
+    """Both kernels of infinite width, and their standard errors if they are sampled."""
+    names = ("nngp", "ntk", "nngp_error", "ntk_error")
+    with as_study_errors():
+        kernels = [np.asarray(kernel) for kernel in engine.infinite(arch, x, lengths)]
+    for name, kernel in zip(("NNGP kernel", "NTK"), kernels, strict=False):
         if not np.isfinite(kernel).all():
             raise StudyError(
                 f"the infinite-width {name} is not finite; the states overflow. Lower w_std, u_std "
@@ -240,22 +227,19 @@ def _check_infinite(infinite: KernelPair, arch: Architecture) -> None:
                 f"data are not all zero and that the trainable blocks {arch.trainable} and the "
                 "scales leave something to compare."
             )
+    return dict(zip(names, kernels, strict=False))
 
 
-def _fit(name: str, settings: CompareSettings, errors: np.ndarray) -> Slope:
-    if not (errors > 0).all():
-        raise StudyError(
-            f"a finite-width {name} equals its limit exactly, so its error has no logarithm; the "
-            "architecture leaves nothing random to compare."
-        )
-    return loglog_slope(np.array(settings.widths), errors, resamples=settings.resamples, seed=0)
+def _relative_error(kernel: np.ndarray, limit: np.ndarray) -> float:
+    # In float64, so that rounding of the sums plays no part.
+    limit = limit.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # a kernel that overflowed
+        return float(np.linalg.norm(kernel - limit) / np.linalg.norm(limit))
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{name}: got {value!r}, expected a whole number of at least {least}.")
-    return number
+def _limit_errors(limit: Piece) -> tuple[float, float]:
+    if "ntk_error" not in limit:
+        return 0.0, 0.0
+    norm = np.linalg.norm
+    nngp, ntk = (float(norm(limit[f"{k}_error"]) / norm(limit[k])) for k in ("nngp", "ntk"))
+    return nngp, ntk

@@ -13,13 +13,17 @@ from ntkrnn.report import (
     KernelRow,
     error_against_width,
     kernel_images,
+    mean_and_std,
     run_record,
     write_figure,
     write_json,
     write_npz,
 )
+from ntkrnn.report.files import make_folder
 from ntkrnn.studies.compare import PREDICTED_SLOPE, CompareResult
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
+
+FILES = ("compare.json", "kernels.npz", "error_vs_width.png", "kernels.png")
 
 
 def write_compare(result: CompareResult, folder: str | os.PathLike[str]) -> list[Path]:
@@ -36,8 +40,7 @@ def write_compare(result: CompareResult, folder: str | os.PathLike[str]) -> list
     Raises:
         OSError: if the folder or a file cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     kernels = write_npz(folder / "kernels.npz", _arrays(result))
     errors = write_figure(folder / "error_vs_width.png", _error_figure(result))
     images = write_figure(folder / "kernels.png", _kernel_figure(result))
@@ -55,6 +58,8 @@ def summary(result: CompareResult) -> dict[str, Any]:
         A mapping that JSON can hold.
     """
     settings = result.settings
+    ntk_mean, ntk_std = mean_and_std(result.ntk_errors)
+    nngp_mean, nngp_std = mean_and_std(result.nngp_errors)
     return {
         "architecture": architecture_record(settings.architecture, settings.widths[-1]),
         "dataset": dataset_record(result.dataset),
@@ -69,14 +74,18 @@ def summary(result: CompareResult) -> dict[str, Any]:
         "dtype": str(result.infinite.ntk.dtype),
         "widths": settings.widths,
         "seeds": settings.seeds,
-        "ntk_error_mean": result.ntk_errors.mean(axis=1),
-        "ntk_error_std": result.ntk_errors.std(axis=1, ddof=1),
-        "nngp_error_mean": result.nngp_errors.mean(axis=1),
-        "nngp_error_std": result.nngp_errors.std(axis=1, ddof=1),
+        "ntk_error_mean": ntk_mean,
+        "ntk_error_std": ntk_std,
+        "nngp_error_mean": nngp_mean,
+        "nngp_error_std": nngp_std,
         "ntk_slope": result.ntk_fit.slope,
         "ntk_slope_interval": result.ntk_fit.interval,
         "nngp_slope": result.nngp_fit.slope,
         "nngp_slope_interval": result.nngp_fit.interval,
+        "widths_without_slope": {
+            "ntk": result.ntk_fit.left_out,
+            "nngp": result.nngp_fit.left_out,
+        },
         "slope_confidence": result.ntk_fit.confidence,
         "slope_predicted": PREDICTED_SLOPE,
         "ntk_errors": result.ntk_errors,

@@ -8,11 +8,14 @@ allows the step, and falls from there.
 
 from __future__ import annotations
 
+import warnings
+
+import jax
 import numpy as np
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.studies.pieces import Piece
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.studies.trajectory_run import Problem, parameters_of, sgd
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
@@ -41,17 +44,19 @@ def contrast(
     kernel = ntk_fn(problem.x, None, params, problem.lengths)
     largest = dynamics.largest_stable_step(kernel)
     rate = factor * largest
-    found = dynamics.train(
-        arch,
-        params,
-        problem.x,
-        problem.y,
-        optimizer=sgd(rate),
-        steps=STEPS,
-        lengths=problem.lengths,
-        record=("loss", "drift"),
-        at=1,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dynamics.DivergedWarning)  # the loss says it
+        found = dynamics.train(
+            arch,
+            params,
+            problem.x,
+            problem.y,
+            optimizer=sgd(rate),
+            steps=STEPS,
+            lengths=problem.lengths,
+            record=("loss", "drift"),
+            at=1,
+        )
     predicted = dynamics.linearized(
         kernel,
         ntkrnn.network(arch).apply_fn(params, problem.x, problem.lengths),
@@ -62,16 +67,18 @@ def contrast(
         at=1,
         unstable="ignore",
     )
-    final = ntk_fn(problem.x, None, found.params, problem.lengths)
+    after = np.nan
+    if all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found.params)):
+        after = dynamics.largest_stable_step(ntk_fn(problem.x, None, found.params, problem.lengths))
     return {
         "title": title,
         "width": width,
         "learning_rate": rate,
         "largest_step_before": largest,
-        "largest_step_after": dynamics.largest_stable_step(final),
+        "largest_step_after": after,
         "steps": found.steps,
         "loss": np.asarray(found.loss),
-        # A prediction that has left the floats is as large as they go.
-        "loss_linear": np.minimum(np.nan_to_num(predicted.loss, nan=np.inf), 1e30),
+        # Past infinity the arithmetic of a prediction gives NaN.
+        "loss_linear": np.nan_to_num(predicted.loss, nan=np.inf, posinf=np.inf),
         "drift": np.asarray(found.drift),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ntkrnn._types import Gram, Lengths, Params, SampledKernels, Sequences
@@ -27,3 +28,14 @@ class Engine(NamedTuple):
 
 class StudyError(ValueError):
     """A study cannot be done as asked; the message says why and what to do."""
+
+
+@contextlib.contextmanager
+def as_study_errors() -> Iterator[None]:
+    """Show what the library says about data and sizes that the user chose as errors of the study."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except ValueError as error:
+        raise StudyError(str(error)) from error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import NamedTuple
 
 from ntkrnn.data import Dataset
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.contrast import contrast, contrast_cases
-from ntkrnn.studies.pieces import Piece, Store
-from ntkrnn.studies.trajectory_run import prepare, run
+from ntkrnn.studies.piece_form import Piece
+from ntkrnn.studies.pieces import Store, kept
+from ntkrnn.studies.trajectory_run import NEEDS, prepare, run
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
 
 
@@ -17,6 +19,7 @@ class TrajectoryResult(NamedTuple):
     """Everything that was measured."""
 
     settings: TrajectorySettings
+    """With the batch size in numbers."""
     dataset: Dataset
     outputs: tuple[str, ...]
     """What each output of the network stands for."""
@@ -42,7 +45,8 @@ def trajectory(
     the same initial outputs and with the same batches two predictions are followed in function space:
     that of the empirical kernel at initialisation and that of the infinite-width kernel. The
     deviation is the root mean square over sequences and outputs of what the network says minus what
-    is predicted, and its supremum over the recorded steps is fitted against width.
+    is predicted, and its supremum over the recorded steps is fitted against width. A run or a
+    prediction that diverges stays in the result as it is, not finite, and out of the fits.
 
     Args:
         settings: what to train.
@@ -54,7 +58,8 @@ def trajectory(
         A :class:`TrajectoryResult`.
 
     Raises:
-        StudyError: if the data have no labels, or a run is not finite.
+        StudyError: if the data have no labels or are too few, or a kernel or the widest network does
+            not fit into memory.
 
     Cost: a training run, O(steps B T m^2), and two empirical kernels for each width and seed, one
     after the other; one compilation for each width.
@@ -71,6 +76,7 @@ def trajectory(
     """
     start = time.perf_counter()
     report = progress or (lambda done, total, what: None)
+    settings = settings.for_sequences(len(dataset.x))
     cases = contrast_cases(settings) if settings.contrast else []
     total = len(settings.widths) * settings.seeds + len(cases)
     report(0, total, "infinite width")
@@ -81,12 +87,8 @@ def trajectory(
         row = []
         for seed in range(settings.seeds):
             report(done, total, f"width {width}, seed {seed + 1}/{settings.seeds}")
-            name = f"width-{width}-seed-{seed}"
-            piece = None if store is None else store.load(name)
-            if piece is None:
-                piece = run(settings, problem, width, seed)
-                if store is not None:
-                    store.save(name, piece)
+            measure = functools.partial(run, settings, problem, width, seed)
+            piece = kept(store, f"width-{width}-seed-{seed}", NEEDS, measure)
             row.append(piece)
             done += 1
             loss = float(piece["loss"][-1])

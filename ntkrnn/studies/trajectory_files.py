@@ -20,6 +20,8 @@ from ntkrnn.report import (
     write_json,
     write_npz,
 )
+from ntkrnn.report.axes import drawn
+from ntkrnn.report.files import make_folder
 from ntkrnn.studies.contrast import LARGE_STEP
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 from ntkrnn.studies.trajectory import TrajectoryResult
@@ -29,8 +31,18 @@ from ntkrnn.studies.trajectory_summary import (
     along,
     fit_record,
     fitted,
+    not_finite,
     parts,
     suprema,
+)
+
+FILES = (
+    "trajectory.json",
+    "trajectory.npz",
+    "loss_curves.png",
+    "deviation_vs_width.png",
+    "kernel_drift.png",
+    "contrast.png",
 )
 
 
@@ -51,8 +63,7 @@ def write_trajectory(result: TrajectoryResult, folder: str | os.PathLike[str]) -
     Raises:
         OSError: if the folder or a file cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     arrays = write_npz(folder / "trajectory.npz", _arrays(result))
     figures = [
         write_figure(folder / name, figure)
@@ -84,6 +95,7 @@ def summary(result: TrajectoryResult) -> dict[str, Any]:
         "learning_rate": result.learning_rate,
         "largest_stable_step": result.largest_step,
         "widths": settings.widths,
+        "runs_not_finite": not_finite(result),
         "sup_deviation": {name: suprema(result, name) for name in MEASURES if name != "drift"},
         "kernel_drift": suprema(result, "drift"),
         "changed_signs": along(result, "signs")[..., -1],
@@ -184,13 +196,13 @@ def _contrast_figure(result: TrajectoryResult) -> Any:
         )
         curves = [("network", case["loss"]), ("linearised (own kernel)", case["loss_linear"])]
         panels.append(Panel(case["title"].replace(", ", "\n"), case["steps"], curves, note))
-    losses = np.concatenate([case["loss"] for case in result.contrast])
-    top = float(losses.max())
+    losses = drawn(np.concatenate([case["loss"] for case in result.contrast]))
+    losses = losses[np.isfinite(losses) & (losses > 0)]
     return run_panels(
         panels,
         title="Where the linearised network holds, and where it does not (full-batch descent)",
         subtitle=f"at {LARGE_STEP:g} times the largest stable step the linearised network diverges; "
         "the network moves to where the step is stable",
         quantity="training loss (mean of ½‖f − y‖²)",
-        limits=(0.5 * float(losses.min()), 30 * top),
+        limits=(0.5 * losses.min(), 30 * losses.max()) if losses.size else None,
     )

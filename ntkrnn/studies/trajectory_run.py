@@ -16,10 +16,24 @@ import ntkrnn
 from ntkrnn import dynamics
 from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
-from ntkrnn.studies.engines import StudyError
-from ntkrnn.studies.pieces import Piece
+from ntkrnn.studies.engines import StudyError, as_study_errors
+from ntkrnn.studies.memory import check_memory
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.studies.targets import targets_of
 from ntkrnn.studies.trajectory_settings import TrajectorySettings
+
+NEEDS = (
+    "steps",
+    "loss",
+    "test_loss",
+    "drift",
+    "signs",
+    "loss_linear",
+    "loss_infinite",
+    *(f"deviation_{side}{of}" for side in ("train", "test") for of in ("", "_infinite")),
+    "difference_test",
+)
+"""Arrays of a run that are there whatever the network."""
 
 RECORDS = 20
 """Parts that a run is cut into: something is recorded at the end of each, and at the start."""
@@ -60,19 +74,13 @@ def automatic_step(ntk: Any, batch_size: int | None, momentum: float) -> float:
 
 def prepare(settings: TrajectorySettings, dataset: Dataset) -> tuple[Problem, tuple[str, ...]]:
     """Split the data, make targets, and compute the infinite-width kernel of all of it."""
-    n = round(settings.train_share * len(dataset.x))
-    if not 0 < n < len(dataset.x):
-        raise StudyError(
-            f"train_share: {settings.train_share:g} of {len(dataset.x)} sequences leaves nothing to "
-            "train on or to test with; take more sequences."
-        )
-    if settings.batch_size is not None and settings.batch_size > n:
-        raise StudyError(
-            f"batch_size: got {settings.batch_size}, expected at most the {n} training sequences."
-        )
+    settings = settings.for_sequences(len(dataset.x))
+    n = settings.training(len(dataset.x))
+    assert settings.batch_size != "auto"
     y, names = targets_of(settings.target, dataset.labels)
     arch = dataclasses.replace(settings.architecture, out_dim=y.shape[1])
     x = jnp.asarray(dataset.x, jnp.result_type(float))
+    check_memory(arch, settings.widths, x.shape)
     lengths = None if dataset.lengths is None else jnp.asarray(dataset.lengths)
     ends = (None, None) if lengths is None else (lengths[:n], lengths[n:])
     if arch.readout == "sequence":
@@ -80,8 +88,9 @@ def prepare(settings: TrajectorySettings, dataset: Dataset) -> tuple[Problem, tu
         if dataset.lengths is not None:  # outputs in the padding are 0, and so is their error
             y = np.where((np.arange(x.shape[1]) < dataset.lengths[:, None])[..., None], y, 0)
     kernel_fn = ntkrnn.network(arch).kernel_fn
-    ntk = kernel_fn(x[:n], None, "ntk", ends[0])
-    ntk_test = kernel_fn(x[n:], x[:n], "ntk", ends[1], ends[0])
+    with as_study_errors():
+        ntk = kernel_fn(x[:n], None, "ntk", ends[0])
+        ntk_test = kernel_fn(x[n:], x[:n], "ntk", ends[1], ends[0])
     if not (np.isfinite(np.asarray(ntk)).all() and np.asarray(ntk).any()):
         raise StudyError(
             "the infinite-width NTK is zero or not finite; change the scales, the trainable blocks "
@@ -115,14 +124,16 @@ def deviation(a: Any, b: Any) -> np.ndarray:
     return np.sqrt(np.mean(np.square(difference.reshape(len(difference), -1)), axis=1))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -> Piece:
-    """One network: its training run, and both predictions for it."""
+    """One network: its training run, and both predictions for it; what diverges is not finite."""
+    assert settings.batch_size != "auto"
     arch, params = parameters_of(settings, problem, width, seed)
     # Width 0 is nobody's: the same batches at every width, in an order of their own for every seed.
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 0), seed)
     at = np.unique(np.linspace(0, settings.steps, RECORDS + 1).round().astype(int))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dynamics.DivergedWarning)  # said as an error below
+        warnings.simplefilter("ignore", dynamics.DivergedWarning)  # the study says it of all runs
         found = dynamics.train(
             arch,
             params,
@@ -138,16 +149,11 @@ def run(settings: TrajectorySettings, problem: Problem, width: int, seed: int) -
             record=("loss", "outputs", "test_outputs", "movement", "signs", "drift"),
             at=at,
         )
-    if not np.isfinite(np.asarray(found.loss)).all():
-        raise StudyError(
-            f"the run at width {width}, seed {seed} is not finite; the learning rate "
-            f"{problem.learning_rate:g} is too large. The largest stable one of the infinite kernel is "
-            f"{problem.largest_step:g}."
-        )
     assert found.outputs is not None and found.test_outputs is not None
     ntk_fn = ntkrnn.empirical_ntk_fn(arch, trace_axes=())
     sides = (problem.x_test, problem.x, params, problem.lengths_test, problem.lengths)
-    own = ntk_fn(problem.x, None, params, problem.lengths), ntk_fn(*sides)
+    with as_study_errors():
+        own = ntk_fn(problem.x, None, params, problem.lengths), ntk_fn(*sides)
     piece: dict[str, Any] = {
         "steps": found.steps,
         "loss": np.asarray(found.loss),

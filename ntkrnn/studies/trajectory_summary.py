@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ntkrnn.report import Slope, loglog_slope
+from ntkrnn.report import Slope, finite_slope, mean_and_std
+from ntkrnn.report.statistics import finite_or_nan
 from ntkrnn.studies.trajectory import TrajectoryResult
 
 PREDICTED_SLOPE = -0.5
@@ -21,10 +22,27 @@ MEASURES = {
 }
 """Suprema over the recorded steps that are fitted against width."""
 
+LOSS_OF = {
+    "deviation_train": "loss_linear",
+    "deviation_test": "loss_linear",
+    "deviation_train_infinite": "loss_infinite",
+    "deviation_test_infinite": "loss_infinite",
+}
+"""What diverges if these do; the rest follows the network itself."""
+
 
 def suprema(result: TrajectoryResult, name: str) -> np.ndarray:
-    """``[W, S]``: the largest value along each run."""
-    return np.array([[float(np.max(piece[name])) for piece in row] for row in result.pieces])
+    """``[W, S]``: the largest value along each run; NaN if what it is measured on is not finite.
+
+    A loss overflows before a deviation does, and what is left of the deviation says nothing.
+    """
+    loss = LOSS_OF.get(name, "loss")
+    return np.array(
+        [
+            [float(np.max(piece[name])) if np.isfinite(piece[loss]).all() else np.nan for piece in row]
+            for row in result.pieces
+        ]
+    )
 
 
 def along(result: TrajectoryResult, name: str) -> np.ndarray:
@@ -33,19 +51,34 @@ def along(result: TrajectoryResult, name: str) -> np.ndarray:
 
 
 def fitted(result: TrajectoryResult, name: str) -> Slope:
-    """The slope of a supremum against width."""
-    return loglog_slope(
-        np.array(result.settings.widths),
-        suprema(result, name),
-        resamples=result.settings.resamples,
-        seed=0,
-    )
+    """The slope of a supremum against width, over the widths where all runs are finite."""
+    widths, resamples = np.array(result.settings.widths), result.settings.resamples
+    return finite_slope(widths, suprema(result, name), resamples=resamples)
 
 
 def local_slopes(result: TrajectoryResult, values: np.ndarray) -> np.ndarray:
     """``[W - 1]``: slopes of the mean over seeds of ``[W, S]`` between neighbouring widths."""
-    means, widths = np.log(values.mean(axis=1)), np.log(np.array(result.settings.widths))
+    means, widths = np.log(mean_and_std(values)[0]), np.log(np.array(result.settings.widths))
     return np.diff(means) / np.diff(widths)
+
+
+def not_finite(result: TrajectoryResult) -> list[dict[str, Any]]:
+    """Runs that diverged, or whose predictions did: which, in what, and from which recorded step on."""
+    found = []
+    for width, row in zip(result.settings.widths, result.pieces, strict=True):
+        for seed, piece in enumerate(row):
+            steps = np.asarray(piece["steps"])
+            # What is measured along the run has an entry a record; the rest follows from it.
+            bad = {
+                name: ~np.isfinite(values)
+                for name, values in piece.items()
+                if np.shape(values) == steps.shape
+            }
+            names = [name for name, where in bad.items() if where.any()]
+            if names:
+                first = int(steps[np.any([bad[name] for name in names], axis=0)][0])
+                found.append({"width": width, "seed": seed, "from_step": first, "figures": names})
+    return found
 
 
 class Parts(NamedTuple):
@@ -59,13 +92,15 @@ class Parts(NamedTuple):
     spread_fit: Slope
 
 
+@np.errstate(over="ignore")
 def parts(result: TrajectoryResult) -> Parts:
     """Separate the mean over seeds from the spread.
 
     With D_s the deviation of seed s: the mean square of ``mean_s D_s`` is that of the expectation plus
     1/S of the variance, which is taken off.
     """
-    differences = along(result, "difference_test").astype(np.float64)
+    differences = finite_or_nan(along(result, "difference_test"))
+    differences[~np.isfinite(along(result, "loss_linear")).all(axis=2)] = np.nan
     count = differences.shape[1]
     flat = differences.reshape(*differences.shape[:2], -1)
     mean = flat.mean(axis=1)
@@ -74,10 +109,15 @@ def parts(result: TrajectoryResult) -> Parts:
     scale = np.sqrt(count / (count - 1))
     spread = scale * np.sqrt(np.mean((flat - mean[:, None]) ** 2, axis=2))
     settings = result.settings
-    fit = loglog_slope(np.array(settings.widths), spread, resamples=settings.resamples, seed=0)
+    fit = finite_slope(np.array(settings.widths), spread, resamples=settings.resamples)
     return Parts(shared, spread, fit)
 
 
 def fit_record(fit: Slope) -> dict[str, Any]:
     """A slope as JSON holds it."""
-    return {"slope": fit.slope, "interval": fit.interval, "confidence": fit.confidence}
+    return {
+        "slope": fit.slope,
+        "interval": fit.interval,
+        "confidence": fit.confidence,
+        "widths_left_out": fit.left_out,
+    }

@@ -6,15 +6,16 @@ import base64
 import dataclasses
 import html
 import json
-import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 from ntkrnn.report import run_record, write_figure, write_json, write_npz
-from ntkrnn.report.files import write_bytes
+from ntkrnn.report.files import make_folder, remove_parts, write_bytes
 from ntkrnn.studies.learnability._form import AGREES, Finding
 from ntkrnn.studies.learnability._run import LearnabilityResult
+from ntkrnn.studies.lock import FolderLock
 
 _SIGNS = {"equals": "=", "at most": "≤", "at least": "≥"}
 _STYLE = """
@@ -44,10 +45,9 @@ def write_learnability(result: LearnabilityResult, folder: str | os.PathLike[str
     Raises:
         OSError: if the folder or a file cannot be written.
     """
-    folder = Path(folder)
+    folder = make_folder(folder)
     name = result.experiment.name
-    own = folder / name
-    own.mkdir(parents=True, exist_ok=True)
+    own = make_folder(folder / name)
     arrays = write_npz(own / f"{name}.npz", result.conclusion.arrays)
     figure = write_figure(own / f"{name}.png", result.conclusion.figure)
     record = write_json(own / f"{name}.json", summary(result))
@@ -55,7 +55,7 @@ def write_learnability(result: LearnabilityResult, folder: str | os.PathLike[str
 
 
 def summary(result: LearnabilityResult) -> dict[str, Any]:
-    """The content of ``NAME.json``; an open end of an interval is null."""
+    """The content of ``NAME.json``; an open end of an interval becomes null."""
     experiment, settings = result.experiment, result.settings
     table = result.conclusion.table
     return {
@@ -73,34 +73,50 @@ def summary(result: LearnabilityResult) -> dict[str, Any]:
 
 
 def _finding(one: Finding) -> dict[str, Any]:
-    ends = [end if math.isfinite(end) else None for end in one.interval]
-    fields = one._asdict() | {"interval": ends, "confidence": 0.95}
+    fields = one._asdict() | {"confidence": 0.95}
     if one.verdict == AGREES:
         del fields["otherwise"]
     return fields
 
 
 def write_page(folder: Path) -> Path:
-    """Write ``report.html``: every experiment's findings, table and figure, in one file."""
-    records = []
+    """Write ``report.html``: every experiment's findings, table and figure, in one file.
+
+    Experiments may be run into one folder at the same time; they gather and write one after the other.
+    """
+    with FolderLock(folder, wait=True):
+        remove_parts(folder, of=("report.html",))
+        return write_bytes(folder / "report.html", _page(folder).encode())
+
+
+def _page(folder: Path) -> str:
+    links, sections = "", []
     for path in sorted(folder.glob("*/*.json")):
-        if path.stem == path.parent.name:
-            record = json.loads(path.read_text())
-            if "findings" in record:  # a folder may hold other studies too
-                records.append((path, record))
-    body = "\n".join(_section(path, record) for path, record in records)
-    links = "".join(
-        f'<li><a href="#{record["experiment"]}">{html.escape(record["title"])}</a>: '
-        + ", ".join(_verdict(one) for one in record["findings"])
-        + "</li>"
-        for _, record in records
-    )
-    page = (
+        if path.stem != path.parent.name:
+            continue
+        try:
+            record = json.loads(path.read_bytes())
+            if not isinstance(record, dict) or "findings" not in record:
+                continue  # a folder may hold other studies too
+            sections.append(_section(path, record))
+            links += _link(record)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            warnings.warn(
+                f"{path} or its figure cannot be read ({type(error).__name__}: {error}); it is left "
+                "out of report.html. Run that experiment again.",
+                stacklevel=2,
+            )
+    return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>ntkrnn learnability</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>What was found</h1>\n<ul>{links}</ul>\n{body}\n</body></html>\n"
+        f"<h1>What was found</h1>\n<ul>{links}</ul>\n{chr(10).join(sections)}\n</body></html>\n"
     )
-    return write_bytes(folder / "report.html", page.encode())
+
+
+def _link(record: dict[str, Any]) -> str:
+    verdicts = ", ".join(_verdict(one) for one in record["findings"])
+    title = html.escape(record["title"])
+    return f'<li><a href="#{record["experiment"]}">{title}</a>: {verdicts or "nothing"}</li>'
 
 
 def _section(path: Path, record: dict[str, Any]) -> str:
@@ -108,7 +124,7 @@ def _section(path: Path, record: dict[str, Any]) -> str:
     findings = [
         [
             html.escape(one["quantity"]),
-            f"{one['value']:.3g}",
+            "not finite" if one["value"] is None else f"{one['value']:.3g}",
             _ends(one["interval"]),
             f"{_SIGNS[one['relation']]} {one['predicted']:.3g}"
             + (f" ± {one['margin']:.3g}" if one["margin"] else ""),

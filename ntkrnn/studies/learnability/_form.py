@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ntkrnn import _checks
-from ntkrnn.report.statistics import loglog_slope
-from ntkrnn.studies.pieces import Piece
+from ntkrnn.report import finite_slope
+from ntkrnn.studies.piece_form import Piece
 
 RELATIONS = ("equals", "at most", "at least")
 AGREES, DISAGREES, INCONCLUSIVE = "agrees", "disagrees", "inconclusive"
+NOT_FINITE = "What was measured is not finite."
 
 
 class Job(NamedTuple):
@@ -38,6 +39,7 @@ class Finding(NamedTuple):
 
     quantity: str
     value: float
+    """NaN if what was measured is not finite."""
     interval: tuple[float, float]
     """Of 95% confidence; an end that the data leave open is infinite."""
     predicted: float
@@ -88,7 +90,8 @@ def finding(
 
     The prediction is the set ``[predicted - margin, predicted + margin]`` ("equals"), everything up to
     ``predicted + margin`` ("at most") or from ``predicted - margin`` on ("at least"). The verdict is
-    "agrees" if the whole interval lies in it, "disagrees" if none of it does, else "inconclusive".
+    "agrees" if the whole interval lies in it, "disagrees" if none of it does, else "inconclusive". A
+    value that is not finite, of runs that diverged, is "inconclusive" too, and says so.
 
     Args:
         quantity: what was fitted, in words.
@@ -103,8 +106,8 @@ def finding(
         A :class:`Finding`.
 
     Raises:
-        ValueError: for an unknown relation, a value or a prediction that is not finite, or an interval
-            without the value.
+        ValueError: for an unknown relation, a prediction that is not finite, or an interval without the
+            value.
 
     Example:
         >>> finding("slope", -0.52, (-0.56, -0.48), relation="at most", predicted=-0.45).verdict
@@ -114,9 +117,14 @@ def finding(
     """
     _checks.choice("relation", relation, RELATIONS)
     margin = _checks.nonnegative_float("margin", margin)
-    for name, number in (("value", value), ("predicted", predicted)):
-        if not math.isfinite(number):
-            raise ValueError(f"{name}: got {number}, expected a finite number.")
+    if not math.isfinite(predicted):
+        raise ValueError(f"predicted: got {predicted}, expected a finite number.")
+    if not math.isfinite(value):
+        value, interval = math.nan, (-math.inf, math.inf)
+        said_why = f"{NOT_FINITE} {otherwise}".strip()
+        return Finding(
+            quantity, value, interval, float(predicted), relation, margin, INCONCLUSIVE, said_why
+        )
     low, high = (float(end) for end in interval)
     if not low <= value <= high:
         raise ValueError(f"interval: got ({low}, {high}), expected one that holds the value {value}.")
@@ -131,6 +139,16 @@ def finding(
     return Finding(
         quantity, float(value), (low, high), float(predicted), relation, margin, verdict, otherwise
     )
+
+
+def nothing_fitted(pieces: Mapping[str, Piece], why: str) -> Conclusion:
+    """What is left to say where the jobs gave nothing that can be fitted: why, and what they gave."""
+    rows = tuple((name, ", ".join(sorted(piece))) for name, piece in pieces.items())
+    table = Table(f"Nothing can be fitted to what was measured: {why}", ("job", "arrays"), rows)
+    arrays = {f"{name}.{key}": array for name, piece in pieces.items() for key, array in piece.items()}
+    figure = Figure(figsize=(7.4, 2.0), layout="constrained")
+    figure.text(0.5, 0.5, why, ha="center", va="center", wrap=True)
+    return Conclusion(table, (), arrays, figure)
 
 
 def exact(
@@ -179,18 +197,15 @@ def slope_finding(
 ) -> Finding:
     """The exponent of ``values [X, S]`` in ``x [X]``, fitted to the means over seeds.
 
-    Rows with a NaN, where a seed gave nothing, are left out.
-
-    Raises:
-        ValueError: if fewer than two rows are left.
+    Rows where a seed gave nothing that is finite and above 0 are left out; if fewer than two are left,
+    nothing is found.
 
     Example:
         >>> slope_finding("cost", [1, 2, 4], np.array([[1.0, 1.1], [2.0, 2.2], [4.0, 4.4]]),
         ...     relation="equals", predicted=1.0).verdict
         'agrees'
     """
-    use = np.isfinite(values).all(axis=1)
-    fit = loglog_slope(np.asarray(x, float)[use], np.asarray(values)[use])
+    fit = finite_slope(np.asarray(x, float), values)
     return finding(
         quantity,
         fit.slope,

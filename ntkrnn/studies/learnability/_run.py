@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from threadpoolctl import threadpool_limits
 from ntkrnn._compile import available_cores
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.engines import StudyError
-from ntkrnn.studies.learnability._form import Conclusion, Experiment
-from ntkrnn.studies.pieces import Piece, Store
+from ntkrnn.studies.learnability._form import Conclusion, Experiment, nothing_fitted
+from ntkrnn.studies.piece_form import Piece
+from ntkrnn.studies.pieces import Store
 
 
 class LearnabilityResult(NamedTuple):
@@ -46,7 +48,7 @@ def learnability(
 
     Raises:
         TypeError: if the settings are those of another experiment.
-        StudyError: if a matrix of a job has no factor, or nothing can be fitted to what the jobs gave.
+        StudyError: if a matrix of a job has no factor.
 
     Cost: that of the jobs; each experiment's settings say which.
 
@@ -95,9 +97,13 @@ def learnability(
             raise
     report(len(jobs), len(jobs), "fitting")
     try:
-        conclusion = experiment.conclude(settings, pieces)
-    except ValueError as error:
-        raise StudyError(f"{experiment.name}: nothing can be fitted to these jobs: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # what is not finite is told in the findings
+            conclusion = experiment.conclude(settings, pieces)
+    except (ValueError, ArithmeticError) as error:
+        conclusion = nothing_fitted(pieces, str(error))
     return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)
 
 

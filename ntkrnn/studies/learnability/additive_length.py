@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, sizes_up_to, split_tokens, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -23,8 +24,9 @@ from ntkrnn.studies.learnability._form import (
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import fit_networks, stable_rate
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import (
     AdditiveTarget,
     PowerSeries,
@@ -42,7 +44,7 @@ SERIES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class AdditiveLengthSettings:
+class AdditiveLengthSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -13,17 +13,19 @@ import numpy as np
 from ntkrnn import dynamics
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, projected, unit_sphere
 from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, exact
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget, certificate, lipschitz_constants
 
 NONLINEARITIES = ("sin", "tanh", "erf", "sigmoid")
 
 
 @dataclasses.dataclass(frozen=True)
-class Ce24CertificateSettings:
+class Ce24CertificateSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -12,10 +12,12 @@ import numpy as np
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
 from ntkrnn.studies.learnability._form import Conclusion, Experiment, Finding, Job, Table, finding
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import cutoff
 
 GROWS = 0.05
@@ -23,7 +25,7 @@ GROWS = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
-class Ce24CutoffSettings:
+class Ce24CutoffSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

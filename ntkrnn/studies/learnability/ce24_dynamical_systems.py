@@ -14,6 +14,7 @@ from ntkrnn import _checks, dynamics
 from ntkrnn.architectures import Diagonal, Elman
 from ntkrnn.data import systems
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import unit_sphere
 from ntkrnn.studies.learnability._ce24_learners import (
     LEARNERS,
@@ -32,7 +33,8 @@ from ntkrnn.studies.learnability._form import (
     finding,
     spread,
 )
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
 
 SYSTEMS = ("transport", "linear_state_space", "narma10", "pendulum", "van_der_pol")
@@ -41,7 +43,7 @@ _LAG = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Ce24DynamicalSystemsSettings:
+class Ce24DynamicalSystemsSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -15,10 +15,12 @@ from ntkrnn._network import network
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import unit_sphere
 from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding, spread
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
 
 _BATCH = 256
@@ -26,7 +28,7 @@ _RESAMPLES = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class Ce24LogSamplesSettings:
+class Ce24LogSamplesSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

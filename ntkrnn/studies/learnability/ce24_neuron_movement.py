@@ -12,6 +12,7 @@ from ntkrnn import _checks
 from ntkrnn.architectures import Diagonal
 from ntkrnn.data import systems
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import descend, half_of_stable, moves, unit_sphere
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -22,12 +23,13 @@ from ntkrnn.studies.learnability._form import (
     slope_finding,
     spread,
 )
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
 
 
 @dataclasses.dataclass(frozen=True)
-class Ce24NeuronMovementSettings:
+class Ce24NeuronMovementSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, split_tokens, standardized, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -23,8 +24,9 @@ from ntkrnn.studies.learnability._form import (
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import fit_networks, stable_rate
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import (
     AdditiveTarget,
     ExactlyOneTarget,
@@ -39,7 +41,7 @@ RANDOM = "random labels"
 
 
 @dataclasses.dataclass(frozen=True)
-class ComplexityRanksErrorSettings:
+class ComplexityRanksErrorSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

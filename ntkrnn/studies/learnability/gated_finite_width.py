@@ -14,6 +14,7 @@ from ntkrnn._network import network
 from ntkrnn.data import load
 from ntkrnn.empirical import empirical_nngp_fn, empirical_ntk_fn
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
@@ -25,7 +26,8 @@ from ntkrnn.studies.learnability._form import (
     slope_finding,
 )
 from ntkrnn.studies.learnability._gated import CELLS, default_float, gated, upper
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.piece_form import Piece
 
 KERNELS = ("nngp", "ntk")
 READOUTS = ("last", "mean")
@@ -34,7 +36,7 @@ LARGEST_Z = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
-class GatedFiniteWidthSettings:
+class GatedFiniteWidthSettings(Sizes):
     """Sizes of the experiment. The scales are w_std = u_std = v_std = 1, the inputs digits.
 
     Args:

@@ -13,16 +13,18 @@ import numpy as np
 from ntkrnn._network import network
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding
 from ntkrnn.studies.learnability._gated import CELLS, GATES, default_float, gated
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.piece_form import Piece
 
 KERNELS = ("nngp", "ntk")
 _REPLICATES = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class GatedMemorySettings:
+class GatedMemorySettings(Sizes):
     """Sizes of the experiment. The scales are w_std = u_std = 1.
 
     Args:

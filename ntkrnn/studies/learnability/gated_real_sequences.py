@@ -20,6 +20,7 @@ from ntkrnn.architectures import Elman
 from ntkrnn.data import load
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
@@ -30,8 +31,9 @@ from ntkrnn.studies.learnability._form import (
     spread,
 )
 from ntkrnn.studies.learnability._gated import CELLS, default_float, gated
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 
 SETS = ("japanese_vowels", "digits")
 NEEDS_AEON = ("japanese_vowels",)
@@ -51,7 +53,7 @@ _DIVERGED = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class GatedRealSequencesSettings:
+class GatedRealSequencesSettings(Sizes):
     """Sizes of the experiment. Inputs have mean 0 and variance 1, and w_std = u_std = v_std = 1.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ntkrnn import dynamics
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -23,13 +24,14 @@ from ntkrnn.studies.learnability._form import (
     spread,
 )
 from ntkrnn.studies.learnability._kernels import ntk64
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw, sgd, stable_rate
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import AdditiveTarget, PowerSeries, wshc21_network
 
 
 @dataclasses.dataclass(frozen=True)
-class LazyTrainingSettings:
+class LazyTrainingSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import (
     REGIMES,
     marked,
@@ -28,15 +29,16 @@ from ntkrnn.studies.learnability._form import (
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import fit_networks, stable_rate
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import NVariableTarget, PowerSeries, monomial_coefficients, wshc21_network
 
 WORDS = {"unit": "norm 1", "small": "norm L^(-3/2)"}
 
 
 @dataclasses.dataclass(frozen=True)
-class NVariableSettings:
+class NVariableSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -16,14 +16,16 @@ from ntkrnn._network import network
 from ntkrnn.architectures import Elman
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.piece_form import Piece
 
 ROOT2 = math.sqrt(2)
 
 
 @dataclasses.dataclass(frozen=True)
-class RntkSensitivitySettings:
+class RntkSensitivitySettings(Sizes):
     """Sizes of the experiment.
 
     Args:

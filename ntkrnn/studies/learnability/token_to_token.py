@@ -14,6 +14,7 @@ from ntkrnn import dynamics
 from ntkrnn._network import network
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import (
     Conclusion,
     Experiment,
@@ -27,8 +28,9 @@ from ntkrnn.studies.learnability._form import (
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import ntk64, samples_needed, solve
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw, sgd
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import (
     PowerSeries,
     TokenTarget,
@@ -43,7 +45,7 @@ CHOICES = (PowerSeries.monomial(1), PowerSeries.monomial(2), PowerSeries.sin())
 
 
 @dataclasses.dataclass(frozen=True)
-class TokenToTokenSettings:
+class TokenToTokenSettings(Sizes):
     """Sizes of the experiment.
 
     Args:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -23,13 +24,14 @@ from ntkrnn.studies.learnability._form import (
     stacked,
 )
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import fit_networks, stable_rate
-from ntkrnn.studies.pieces import Piece, axis
+from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import AdditiveTarget, PowerSeries, wshc21_network
 
 
 @dataclasses.dataclass(frozen=True)
-class WidthInsensitivitySettings:
+class WidthInsensitivitySettings(Sizes):
     """Sizes of the experiment.
 
     Args:
