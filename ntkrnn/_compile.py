@@ -56,7 +56,7 @@ def _traced(leaf: Any) -> bool:
     return False
 
 
-MOST_PROGRAMS = 256
+MOST_PROGRAMS = 128
 """Programs of this library that a process keeps; one takes two to four megabytes."""
 _kept: OrderedDict[Any, Any] = OrderedDict()
 _lock = threading.Lock()

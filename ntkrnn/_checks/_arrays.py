@@ -126,6 +126,22 @@ def whole_array(name: str, value: Any, expected: str) -> jax.Array | np.ndarray:
     return array
 
 
+def in_dtype(name: str, array: Any, dtype: Any) -> jax.Array:
+    """A finite array in the dtype to compute in.
+
+    Raises:
+        ValueError: if an entry is beyond its range.
+    """
+    with np.errstate(over="ignore"):
+        converted = jnp.asarray(array, dtype)
+    if array.dtype.itemsize > converted.dtype.itemsize and not all_finite(converted):
+        raise ValueError(
+            f"{name}: got {np.abs(np.asarray(array)).max():g}, beyond the range of {converted.dtype}; "
+            "rescale it, or enable 64-bit types with JAX_ENABLE_X64=1."
+        )
+    return converted
+
+
 def all_finite(array: Any) -> bool:
     """Whether no entry is NaN or infinite; True while it is being traced.
 

@@ -225,7 +225,7 @@ def dual_activation(
         shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
         raise ValueError(f"c: got shapes {shapes}, expected shapes that broadcast.") from None
     _check_covariance(arrays)
-    c, q1, q2, *rest = (jnp.asarray(array, dtype) for array in arrays.values())
+    c, q1, q2, *rest = (_checks.in_dtype(name, array, dtype) for name, array in arrays.items())
     d = rest[0] if rest else 0.5 * (q1 + q2) - c
     result = pair_function(fn)(c, d, q1, q2)
     return PairExpectation(*(jnp.broadcast_to(a, shape) for a in result))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn._types import Array
 
 DEFAULT_RECORDS = 100
@@ -48,6 +49,12 @@ def batches(key: Any, n: int, batch_size: int, steps: int) -> Array:
             f"batch_size: got {batch_size}, expected at most the number of sequences, {n}; None trains "
             "on all of them at every step."
         )
+    require(
+        "steps",
+        8 * (steps * batch_size + n),
+        f"steps={steps} batches of {batch_size} rows",
+        "draw fewer.",
+    )
     in_epoch = n // batch_size
     epochs = -(-steps // in_epoch)
     permute = jax.vmap(lambda one: jax.random.permutation(one, jnp.arange(n, dtype=jnp.int32)))

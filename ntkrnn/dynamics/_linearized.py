@@ -181,16 +181,16 @@ def linearized(
     shape = start.shape
     concrete = _checks.concrete_values(ntk) is not None
     judged = own_kernel("ntk", ntk, shape) if concrete else None
-    kernel = jnp.asarray(square("ntk", ntk, shape))
+    kernel = _floating("ntk", square("ntk", ntk, shape))
     paired = paired_size(ntk, shape)
-    start, test_shape = start.reshape(kernel.shape[0], -1), None
+    start, test_shape = _floating("f0", start).reshape(kernel.shape[0], -1), None
     if (ntk_test is None) is not (f0_test is None):
         missing = "f0_test" if f0_test is None else "ntk_test"
         raise ValueError(f"{missing}: got None, expected it together with the other of the pair.")
     if ntk_test is not None:
-        start_test = outputs_of("f0_test", f0_test)
+        start_test = _floating("f0_test", outputs_of("f0_test", f0_test))
         test_shape = start_test.shape
-        below = jnp.asarray(matrix("ntk_test", ntk_test, test_shape, shape))
+        below = _floating("ntk_test", matrix("ntk_test", ntk_test, test_shape, shape))
         kernel = jnp.concatenate([kernel, below])
         start = jnp.concatenate([start, start_test.reshape(below.shape[0], -1)])
     dtype = _checks.float_dtype(kernel, start)
@@ -199,6 +199,7 @@ def linearized(
     elif lengths is not None:
         lengths = _checks.lengths("lengths", lengths, jnp.zeros((*shape[:2], 1)), "f0")
     targets = fitting_targets(loss, y, shape, lengths, dtype)
+    require("steps", 8 * steps, f"the learning rates of steps={steps}", "take fewer steps.")
     rates = _rates(learning_rate, steps, dtype)
     if loss == "squared" and unstable != "ignore" and judged is not None and _all_concrete(rates):
         top = max(largest_eigenvalue(judged), 0.0) / shape[0]
@@ -227,6 +228,10 @@ def linearized(
     return Linearized(chosen, losses, outputs, tests)
 
 
+def _floating(name: str, array: Any) -> Array:
+    return _checks.in_dtype(name, array, _checks.float_dtype(array))
+
+
 def _all_concrete(*values: Any) -> bool:
     return all(_checks.concrete_values(value) is not None for value in values)
 
@@ -234,8 +239,16 @@ def _all_concrete(*values: Any) -> bool:
 def _rates(learning_rate: Any, steps: int, dtype: Any) -> Array:
     """``[steps]`` learning rates."""
     if callable(learning_rate):
-        rates: Any = jax.vmap(learning_rate)(jnp.arange(steps))
-        return jnp.broadcast_to(rates, (steps,)).astype(dtype)
+        try:
+            rates = jnp.broadcast_to(jax.vmap(learning_rate)(jnp.arange(steps)), (steps,))
+        except (TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"learning_rate: got a schedule that cannot be evaluated at all steps at once ({reason}) "
+                "Expected a function step -> number made of jax.numpy, such as those of optax."
+            ) from error
+        _checks.finite_array("learning_rate", rates)
+        return rates.astype(dtype)
     rate = _checks.nonnegative_float("learning_rate", learning_rate)
     return jnp.full(steps, rate, dtype)
 

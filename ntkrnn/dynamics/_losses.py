@@ -20,11 +20,7 @@ Loss: TypeAlias = str | Callable[[Array, Array], Array]
 
 def check_loss(loss: Any) -> Any:
     """``loss`` if it is a name or a function."""
-    if not callable(loss) and loss not in LOSSES:
-        raise ValueError(
-            f"loss: got {loss!r}, expected one of {LOSSES} or a function (outputs, y) -> [N]."
-        )
-    return loss
+    return loss if callable(loss) else _checks.choice("loss", loss, LOSSES)
 
 
 def valid_steps(shape: tuple[int, ...], lengths: Lengths | None) -> Array | None:
@@ -66,7 +62,7 @@ def fitting_targets(loss: Loss, y: Any, outputs: tuple[int, ...], lengths: Any, 
     _check_entries(array, inside, max(outputs[-1], 2) if classes else None)
     if inside is not None:
         array = jnp.where(inside if array.ndim == 2 else inside[..., None], array, 0)
-    return jnp.asarray(array, jnp.int32 if classes else dtype)
+    return jnp.asarray(array, jnp.int32) if classes else _checks.in_dtype("y", array, dtype)
 
 
 def _check_entries(array: Any, inside: Any, classes: int | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -159,7 +160,16 @@ def _applied(apply_fn: Any, params: Params, x: Array, options: dict[str, Array])
 def _output(apply_fn: Any, params: Params, x: Array, lengths: Array | None) -> Any:
     """Shape and dtype of the outputs; raise unless they are ``[N, O]`` or ``[N, T, O]``."""
     options = {} if lengths is None else {"lengths": lengths}
-    y = jax.eval_shape(functools.partial(_applied, apply_fn), params, x, options)
+    try:
+        y = jax.eval_shape(functools.partial(_applied, apply_fn), params, x, options)
+    except (TypeError, ValueError) as error:
+        if re.match(r"\w+: got ", str(error)):  # of a function of this library, which says it all
+            raise
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"apply_fn: got {type(error).__name__} from it for x of shape {x.shape}: {reason} Expected "
+            "a function of the parameters and of sequences [N, T, d]; do these fit each other?"
+        ) from error
     n, steps = x.shape[:2]
     shape = getattr(y, "shape", None)
     if shape is None or len(shape) not in (2, 3) or shape[0] != n:

@@ -128,8 +128,8 @@ def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
             f"v: got shape {shape}, expected {space}, one entry for each output of the second side, or "
             f"{(*space, 'k')} for k vectors."
         )
-    columns = jnp.asarray(given, dtype)
-    _checks.finite_array("v", columns)
+    _checks.finite_array("v", given)
+    columns = _checks.in_dtype("v", given, dtype)
     return columns[..., None] if shape == space else columns
 
 

@@ -37,6 +37,7 @@ from ntkrnn.infinite._replicates import (
 
 GETS = SampledKernels._fields
 SAMPLES, REPLICATES = 2048, 8
+LARGEST_NET = 2**30
 MOST_SAMPLES = 2**18
 """Points of a replicate at which a tolerance is given up."""
 
@@ -238,6 +239,11 @@ def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int) -> None:
 
 def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan:
     samples = _checks.positive_integer("samples", samples)
+    if samples > LARGEST_NET:
+        raise ValueError(
+            f"samples: got {samples}, expected at most 2^30, beyond which a Sobol sequence has no "
+            "points; pass more replicates."
+        )
     replicates = checked_replicates(replicates)
     seed = _checks.whole_number("seed", seed)
     if method is not None:

@@ -134,7 +134,7 @@ def _kernels(
     larger = max(len(sides.x1), len(sides.x2))
     blocks = blocks_of(len(sides.x1), len(sides.x2), symmetric, size_of(longest, outputs, tile, larger))
     tangent = any(name.startswith("ntk") for name in wanted)
-    _check_memory(arch, sides, blocks, longest, outputs, 2 * (1 + tangent))
+    _check_memory(arch, sides, blocks, options.samples or 0, outputs, 2 * (1 + tangent))
     kernels, errors, most = (), (), max(replicates, MOST_REPLICATES)
     for running in estimates(arch, sides, blocks, options, tangent, key, most):
         done = int(running.count)
@@ -164,17 +164,24 @@ def _kernels(
 
 
 def _check_memory(
-    arch: Dense, sides: Sides, blocks: list[Block], steps: int, outputs: int, kernels: int
+    arch: Dense,
+    sides: Sides,
+    blocks: list[Block],
+    samples: int,
+    outputs: int,
+    kernels: int,
 ) -> None:
-    """The kernels, the sums that their errors come from, and the covariances of the largest block."""
+    """The kernels, the sums behind their errors, covariances and samples of the largest block."""
+    steps = sides.x1.shape[1]
     n1, n2, itemsize = len(sides.x1), len(sides.x2), sides.x1.dtype.itemsize
     together = max(len(block.one) + len(block.two) for block in blocks) * steps
     covariances = 4 * len(arch.cell.gates) * together**2 + 4 * (together * outputs) ** 2
+    drawn = samples * together * (2 * len(arch.cell.gates) + 5)
     require(
-        "x1",
-        itemsize * (2 * kernels * n1 * n2 * outputs**2 + covariances),
+        "samples" if drawn > covariances else "x1",
+        itemsize * (2 * kernels * n1 * n2 * outputs**2 + covariances + drawn),
         f"sampled kernels of N1={n1}, N2={n2}, T={steps} in {sides.x1.dtype}, readout "
         f"{arch.readout!r},",
-        "pass a smaller tile, compute them in blocks of rows (x2 of some sequences at a time), or take "
-        "fewer sequences.",
+        "pass fewer samples or a smaller tile, compute them in blocks of rows (x2 of some sequences at "
+        "a time), or take fewer sequences.",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn.theory._random import generator, unit_vectors
 
 DISTRIBUTIONS = ("sphere", "orthogonal", "signs")
@@ -182,6 +183,7 @@ def sample_tokens(key: Any, n: int, length: int, dim: int, distribution: str = "
     length = _checks.positive_integer("length", length)
     dim = _checks.positive_integer("dim", dim)
     _checks.choice("distribution", distribution, DISTRIBUTIONS)
+    require("n", 32 * n * length * dim, f"n={n} sequences of {length} tokens [{dim}]", "draw fewer.")
     if distribution == "sphere":
         return unit_vectors(rng, n, length, dim)
     if distribution == "signs":

@@ -109,7 +109,7 @@ NUMBERS = [
     lambda rng, a: a + 0.5,
     lambda rng, a: complex(a),
     lambda rng, a: (a, a),
-    lambda rng, a: int(a) * 10**6,
+    lambda rng, a: int(a) + 10**13,
 ]
 
 

@@ -258,7 +258,7 @@ def _bounds(rng):
         (theory.lipschitz_constants, {"nonlinearity": "tanh"}),
         (
             theory.certificate,
-            {"arch": ARCHS["diagonal"], "rho_w": 1.0, "rho_u": 1.0, "n": 4, "T": 3, "delta": 0.1}
+            {"arch": ntkrnn.Diagonal(width=4), "rho_w": 1.0, "rho_u": 1.0, "n": 4, "T": 3, "delta": 0.1}
             | {"eta": None, "steps": 10},
         ),
     ]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn.theory._random import generator
 
 
@@ -24,6 +25,9 @@ class System(NamedTuple):
 def begin(key: Any, n: Any, length: Any) -> tuple[np.random.Generator, int, int]:
     """The generator of a key, and n and T as integers."""
     n, length = _checks.positive_integer("n", n), _checks.positive_integer("T", length)
+    require(
+        "n", 8 * 8 * n * length, f"n={n} records of T={length} steps", "draw fewer or shorter ones."
+    )
     return generator(key), n, length
 
 
