@@ -35,7 +35,8 @@ def network(arch: Architecture) -> Network:
         recursion is that of the architecture. Pure; composes with jit, grad and vmap. ``lengths`` [N]
         are the valid leading steps; what stands behind them never matters, NaN included.
 
-    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile=None, devices=None)``
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, tile=None,
+    devices=None)``
         Kernels of infinitely wide networks, per output: ``get`` is "nngp", "ntk", a tuple of them, or
         None for a NamedTuple of both. ``[N1, N2]`` for "last" and "mean", ``[N1, N2, T1, T2]`` for
         "sequence" (0 at padded steps). With K the covariance and Theta the tangent kernel of the
@@ -48,7 +49,8 @@ def network(arch: Architecture) -> Network:
             nngp = v_std^2 K,   ntk = v_std^2 (Theta + [v] K)
 
         at (T, T') for "last", averaged over all pairs (t, t') for "mean"; [.] is 1 for a trainable
-        block. ``x2=None`` stands for x1 and returns exactly symmetric matrices. Nearly equal
+        block. ``x2=None`` stands for x1 and returns exactly symmetric matrices; ``lengths`` is another
+        word for ``lengths1`` there. Nearly equal
         sequences keep full relative accuracy: their distance is carried through the recursion.
         The matrix is computed in tiles of ``tile`` by ``tile`` sequences, by default chosen from the
         sizes and the device, spread over ``devices``, by default all of the kind that x1 is on;
@@ -80,12 +82,15 @@ def network(arch: Architecture) -> Network:
 
     Raises:
         TypeError, ValueError: for inputs of the wrong rank, dtype or channels, for lengths out of
-            range, for NaN or infinity in a valid step: naming the argument and the first offender.
+            range, for NaN or infinity in a valid step: naming the argument and the first offender; for
+            results that memory does not hold, before any work; for kernels and outputs that leave the
+            range of their floats, naming what drove them there.
 
     Cost: apply O(N T L m^2). Kernels: time O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) for "mean" and
     "sequence", half of it for x2=None; beside the result, memory for the sequences and one block of
     tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
-    steps of a quarter octave in N and T, in about a second.
+    steps of a quarter octave in N and T (an octave for small ones), in about a second; the 128 that
+    were used last are kept.
 
     A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2);
     for sampled kernels see there. A diagonal network: apply O(N T m d), kernels as

@@ -116,20 +116,22 @@ def test_compare_passes_every_option_on(monkeypatch, tmp_path):
 @pytest.mark.parametrize("command", ["compare", "trajectory"])
 def test_columns_of_a_table_are_passed_on_and_told(monkeypatch, tmp_path, command):
     def stop(settings, dataset, *arguments):
-        assert dataset.x.shape == (2, 3, 1) and dataset.labels.tolist() == ["x", "y"]
-        assert dataset_record(dataset)["reading"].startswith("read as 2 series of 3 steps, header")
+        assert dataset.x.shape == (4, 3, 1) and dataset.labels.tolist() == ["x", "y"] * 2
+        assert dataset_record(dataset)["reading"].startswith("read as 4 series of 3 steps, header")
         raise StudyError("stopped here")
 
     monkeypatch.setattr(f"ntkrnn.cli._{command}.{command}", stop)
     rows = [
-        f"{name},{t},{t + 0.5},{label}" for name, label in (("a", "x"), ("b", "y")) for t in range(3)
+        f"{name},{t},{t + 0.5},{label}"
+        for name, label in zip("abcd", "xyxy", strict=True)
+        for t in range(3)
     ]
     (tmp_path / "a.csv").write_text("\n".join(["id,t,v,class", *rows]))
     options = ("--data", str(tmp_path / "a.csv"), "--out", str(tmp_path))
     result = call(command, *options, "--long", "id,t", "--label-column", "-1", expect=2)
     assert "error: stopped here" in plain(result.stderr)
     assert (
-        "a: 2 sequences, 3 steps, 1 channel, standardised: global read as 2 series of 3 steps, header "
+        "a: 4 sequences, 3 steps, 1 channel, standardised: global read as 4 series of 3 steps, header "
         "skipped, series told apart by column 'id' and sorted by column 't', labels from column 'class'"
     ) in plain(result.stdout)
     result = call(command, *options, expect=2)

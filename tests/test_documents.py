@@ -95,3 +95,15 @@ def test_tables_of_findings_are_those_of_the_stored_results():
         shown += names
     assert sorted(shown) == sorted(record) == sorted(EXPERIMENTS)
     assert not any(one["quick"] for one in record.values())
+
+
+def test_every_promise_is_held_by_a_test():
+    """The page of promises names a test in each row, and the test is there."""
+    text = (ROOT / "docs/promises.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "held by" not in line]
+    assert len(rows) > 30
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row)
+        assert named, row
+        for file, function in named:
+            assert f"\ndef {function}(" in (ROOT / "tests" / file).read_text(), (file, function)

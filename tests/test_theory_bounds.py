@@ -383,7 +383,10 @@ BAD = {
     "complex": (lambda: theory.kernel_complexity(GRAM * 1j, np.ones(3)), "ntk: got dtype complex"),
     "strings": (lambda: theory.kernel_complexity([["a"]], np.ones(1)), "ntk: got dtype"),
     "zeros": (lambda: theory.kernel_complexity(0 * GRAM, np.ones(3)), "ntk: got zeros only"),
-    "ragged": (lambda: theory.kernel_complexity([[1, 2], [1]], np.ones(2)), "ntk: got nested lists"),
+    "ragged": (
+        lambda: theory.kernel_complexity([[1, 2], [1]], np.ones(2)),
+        "ntk: got nested sequences",
+    ),
     "asymmetric": (
         lambda: theory.kernel_complexity(np.triu(np.ones((3, 3))), np.ones(3)),
         "ntk: got a matrix that differs from its transpose",

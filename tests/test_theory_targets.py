@@ -185,7 +185,7 @@ def test_series_refuse_bad_input():
             z.complexity(bad, 0.1)
         with pytest.raises(ValueError, match=r"^radius: got"):
             z.sample_complexity(bad)
-    with pytest.raises(TypeError, match=r"^radius: got 'one'"):
+    with pytest.raises(TypeError, match=r"^radius: got dtype <U3 for 'one'"):
         z.complexity("one", 0.1)
     with pytest.raises(ValueError, match=r"^c_star: got 0"):
         z.complexity(1.0, 0.1, c_star=0)

@@ -111,7 +111,13 @@ def real_array(
             f"{name}: got dtype {kind} with values that float64 does not hold exactly; round them "
             f"yourself if that is meant: {name}.astype(numpy.float64)."
         )
-    raise TypeError(f"{name}: got dtype {array.dtype}, expected {expected}.")
+    raise TypeError(f"{name}: got {_kind(value, array)}, expected {expected}.")
+
+
+def _kind(value: Any, array: Any) -> str:
+    """The dtype, and what was written if that is short."""
+    text = "" if hasattr(value, "dtype") else repr(value)
+    return f"dtype {array.dtype}" + (f" for {text}" if 0 < len(text) <= 40 else "")
 
 
 def whole_array(name: str, value: Any, expected: str) -> jax.Array | np.ndarray:
@@ -122,7 +128,7 @@ def whole_array(name: str, value: Any, expected: str) -> jax.Array | np.ndarray:
     """
     array = plain_array(name, value, expected)
     if array.dtype.name not in _INTEGERS:
-        raise TypeError(f"{name}: got dtype {array.dtype}, expected {expected}.")
+        raise TypeError(f"{name}: got {_kind(value, array)}, expected {expected}.")
     return array
 
 

@@ -244,8 +244,9 @@ def _rates(learning_rate: Any, steps: int, dtype: Any) -> Array:
         except (TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
-                f"learning_rate: got a schedule that cannot be evaluated at all steps at once ({reason}) "
-                "Expected a function step -> number made of jax.numpy, such as those of optax."
+                f"learning_rate: got a schedule that cannot be evaluated at all steps at once "
+                f"({reason}) Expected a function step -> number made of jax.numpy, such as those of "
+                "optax."
             ) from error
         _checks.finite_array("learning_rate", rates)
         return rates.astype(dtype)
