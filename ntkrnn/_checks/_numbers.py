@@ -117,7 +117,8 @@ def positive_float(name: str, value: Any) -> float:
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value`` if it is one of the options."""
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name}: got {_kind(value)}, expected one of {options}.")
+        came = repr(value) if isinstance(value, str) else _kind(value)
+        raise ValueError(f"{name}: got {came}, expected one of {options}.")
     return value
 
 

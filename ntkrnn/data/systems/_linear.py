@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn.data.systems._system import System, begin, noisy
 
 
@@ -53,6 +54,8 @@ def linear_state_space(
     rng, n, length = begin(key, n, T)
     states = _checks.positive_integer("states", states)
     channels = _checks.positive_integer("channels", channels)
+    matrices = f"matrices of states={states} and channels={channels}"
+    require("states", 32 * states * (states + channels), matrices, "take fewer of either.")
     radius = _checks.nonnegative_float("radius", radius)
     a = rng.standard_normal((states, states))
     a *= radius / np.abs(np.linalg.eigvals(a)).max()
