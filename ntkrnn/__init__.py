@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ntkrnn import dual
+from ntkrnn._cache import cache
 from ntkrnn._network import Network, network
 from ntkrnn._types import Kernels, SampledKernels
 from ntkrnn._version import __version__
@@ -54,6 +55,7 @@ __all__ = [
     "Network",
     "SampledKernels",
     "__version__",
+    "cache",
     "data",
     "dual",
     "dynamics",

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
 LAYERS = [
     {"_version", "_types"},
     {"_checks", "_compat", "_compile", "_memory"},
-    {"_nonlinearities"},
+    {"_cache", "_nonlinearities"},
     {"architectures", "dual"},
     {"cells", "gram"},
     {"infinite", "empirical"},

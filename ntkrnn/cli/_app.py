@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from ntkrnn._cache import cache
 from ntkrnn._version import __version__
 from ntkrnn.cli._bench import bench_command
 from ntkrnn.cli._compare import compare_command
+from ntkrnn.cli._console import err
 from ntkrnn.cli._info import info_command
 from ntkrnn.cli._learnability import learnability_command
 from ntkrnn.cli._stop import stop_on_sigterm, stoppable
@@ -30,6 +32,10 @@ app.command("bench")(stoppable(bench_command))
 app.command("info")(stoppable(info_command))
 
 
+_UNCACHED = ("bench", "info")
+"""Commands that measure what compiling takes, or compile nothing."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"ntkrnn {__version__}")
@@ -38,12 +44,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Tangent kernels of recurrent neural networks."""
+    if context.invoked_subcommand not in _UNCACHED:
+        try:
+            cache()
+        except OSError as error:
+            err().print(f"compiled programs are not kept: {error}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

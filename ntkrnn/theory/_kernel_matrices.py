@@ -11,6 +11,8 @@ import scipy.linalg
 from ntkrnn import _checks
 
 FLOAT64 = float(np.finfo(np.float64).eps)
+LARGEST = 1e150
+"""Of which products of two are still numbers."""
 
 
 class SingularKernelError(ValueError):
@@ -47,6 +49,11 @@ def real_array(name: str, value: Any, ranks: tuple[int, ...], expected: str) -> 
         raise ValueError(f"{name}: got shape {array.shape}, expected {expected}, no axis empty.")
     array = array.astype(np.float64)
     _checks.finite_array(name, array)
+    if np.abs(array).max() > LARGEST:
+        raise ValueError(
+            f"{name}: got {np.abs(array).max():g}, whose square is beyond the range of float64, "
+            f"expected at most {LARGEST:g}; rescale it."
+        )
     return array
 
 

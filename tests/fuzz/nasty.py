@@ -67,7 +67,7 @@ ARRAYS = [
     lambda rng, a: np.asarray(a).astype(ml_dtypes.float8_e4m3fn),
     lambda rng, a: np.clip(np.asarray(a), -7, 7).astype(ml_dtypes.int4),
     lambda rng, a: np.asarray(a) > 0,
-    lambda rng, a: np.asarray(a).astype(np.uint8),
+    lambda rng, a: np.clip(np.asarray(a, float), 0, 200).astype(np.uint8),
     lambda rng, a: np.asarray(a).astype(np.int64),
     lambda rng, a: np.asarray(a).astype(str),
     lambda rng, a: np.asarray(a).tolist(),
