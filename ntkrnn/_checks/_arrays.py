@@ -132,18 +132,30 @@ def whole_array(name: str, value: Any, expected: str) -> jax.Array | np.ndarray:
     return array
 
 
-def in_dtype(name: str, array: Any, dtype: Any) -> jax.Array:
+def in_dtype(name: str, array: Any, dtype: Any, *, squared: bool = False) -> jax.Array:
     """A finite array in the dtype to compute in.
 
+    Args:
+        name: of the argument.
+        array: what came.
+        dtype: to compute in.
+        squared: whether the sum of its squares will be wanted too.
+
     Raises:
-        ValueError: if an entry is beyond its range.
+        ValueError: if an entry, or the sum of squares, is beyond the range of the dtype.
     """
     with np.errstate(over="ignore"):
         converted = jnp.asarray(array, dtype)
-    if array.dtype.itemsize > converted.dtype.itemsize and not all_finite(converted):
+    host = concrete_values(array)
+    if host is None or not host.size:
+        return converted
+    largest = float(np.abs(host).max())
+    needed = host.size * largest * largest if squared else largest
+    if needed > float(jnp.finfo(dtype).max):
+        what = "the squares of which add up to more than" if squared else "which is beyond"
         raise ValueError(
-            f"{name}: got {np.abs(np.asarray(array)).max():g}, beyond the range of {converted.dtype}; "
-            "rescale it, or enable 64-bit types with JAX_ENABLE_X64=1."
+            f"{name}: got entries up to {largest:g}, {what} the largest {converted.dtype}; rescale it, "
+            "or enable 64-bit types with JAX_ENABLE_X64=1."
         )
     return converted
 

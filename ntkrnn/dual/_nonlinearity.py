@@ -89,7 +89,7 @@ def nonlinearity(
         >>> ntkrnn.Elman(width=8, nonlinearity=softsign_like).nonlinearity
         dual.nonlinearity(algebraic, max_variance=4)
     """
-    limit = _checks.positive_float("max_variance", max_variance)
+    limit = _in_range("max_variance", _checks.positive_float("max_variance", max_variance))
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name: got {name!r} of type {type(name).__name__}, expected a string or None.")
     if isinstance(fn, Nonlinearity):
@@ -132,6 +132,15 @@ def _check_elementwise(fn: Callable[[Any], Any], name: str) -> None:
         raise ValueError(
             f"fn: {name} maps {probe.dtype} to {dtype}, expected a function that keeps the dtype."
         )
+
+
+def _in_range(name: str, variance: float) -> float:
+    """The variance, if the squares of all nodes of the quadrature are numbers."""
+    dtype = jnp.zeros(()).dtype
+    most = float(jnp.finfo(dtype).max) / _hermite.RANGE**2
+    if variance > most:
+        raise ValueError(f"{name}: got {variance:g}, expected at most {most:.2g}, as {dtype} has it.")
+    return variance
 
 
 def _known(fn: Any, field: str = "fn") -> str | Nonlinearity:
@@ -274,14 +283,10 @@ def truncation_error(fn: str | Nonlinearity, variance: float) -> float:
         >>> truncation_error("tanh", 64.0) > 3e-8
         True
     """
-    fn, q = _known(fn), float(_checks.nonnegative_float("variance", variance))
+    fn, q = _known(fn), _in_range("variance", _checks.nonnegative_float("variance", variance))
     if has_closed_form(fn):
         return 0.0
-    dtype = jnp.zeros(()).dtype
-    most = float(jnp.finfo(dtype).max) / _hermite.RANGE**2
-    if q > most:
-        raise ValueError(f"variance: got {q:g}, expected at most {most:.2g}, as {dtype} has it.")
-    return _hermite.tail(fn, q, dtype)
+    return _hermite.tail(fn, q, jnp.zeros(()).dtype)
 
 
 def names() -> tuple[str, ...]:

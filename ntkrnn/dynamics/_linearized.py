@@ -183,7 +183,12 @@ def linearized(
     judged = own_kernel("ntk", ntk, shape) if concrete else None
     kernel = _floating("ntk", square("ntk", ntk, shape))
     paired = paired_size(ntk, shape)
-    start, test_shape = _floating("f0", start).reshape(kernel.shape[0], -1), None
+    start, test_shape = (
+        _checks.in_dtype("f0", start, _checks.float_dtype(start), squared=True).reshape(
+            kernel.shape[0], -1
+        ),
+        None,
+    )
     if (ntk_test is None) is not (f0_test is None):
         missing = "f0_test" if f0_test is None else "ntk_test"
         raise ValueError(f"{missing}: got None, expected it together with the other of the pair.")

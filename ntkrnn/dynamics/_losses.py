@@ -62,7 +62,9 @@ def fitting_targets(loss: Loss, y: Any, outputs: tuple[int, ...], lengths: Any, 
     _check_entries(array, inside, max(outputs[-1], 2) if classes else None)
     if inside is not None:
         array = jnp.where(inside if array.ndim == 2 else inside[..., None], array, 0)
-    return jnp.asarray(array, jnp.int32) if classes else _checks.in_dtype("y", array, dtype)
+    return (
+        jnp.asarray(array, jnp.int32) if classes else _checks.in_dtype("y", array, dtype, squared=True)
+    )
 
 
 def _check_entries(array: Any, inside: Any, classes: int | None) -> None:

@@ -149,7 +149,7 @@ def _linearized(rng):
         "momentum": 0.5,
         "nesterov": False,
         "weight_decay": 0.01,
-        "unstable": "ignore",
+        "unstable": "raise",
     }
     if rng.random() < 0.5:
         given |= {"ntk_test": rng.normal(size=(2, 4)), "f0_test": np.zeros(2)}

@@ -61,9 +61,15 @@ def linear_state_space(
     a *= radius / np.abs(np.linalg.eigvals(a)).max()
     b, c = rng.standard_normal((states, channels)), rng.standard_normal(states)
     responses, power = 0.0, b
-    for _ in range(length):
-        responses += float(np.linalg.norm(c @ power))
-        power = a @ power
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(length):
+            responses += float(np.linalg.norm(c @ power))
+            power = a @ power
+    if not np.isfinite(responses):
+        raise ValueError(
+            f"radius: got {radius:g}, whose powers leave the range of floats in T={length} steps, "
+            "expected one of about 1 or less."
+        )
     c /= responses
     x = rng.standard_normal((n, length, channels))
     x *= rng.uniform(size=(n, length, 1)) ** (1 / channels) / np.linalg.norm(x, axis=2, keepdims=True)
