@@ -106,7 +106,9 @@ class Compiled:
             program = _kept.pop(key, None)
             if program is None:
                 options = None if self._options is None else self._options(**fixed)
-                program = jax.jit(functools.partial(self._fn, **fixed), compiler_options=options)
+                bound = functools.partial(self._fn, **fixed)
+                bound.__name__ = self._fn.__name__  # what profiles and dumps call it
+                program = jax.jit(bound, compiler_options=options)
             _kept[key] = program
             while len(_kept) > MOST_PROGRAMS:
                 _kept.popitem(last=False)

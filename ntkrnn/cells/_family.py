@@ -162,6 +162,8 @@ def floating_params(params: Params) -> Params:
                 f"params: got NaN or infinite entries{where and f' at {where}'}, expected finite ones; "
                 "a training run that diverged leaves such parameters: lower its learning rate."
             )
+        if jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+            return _checks.in_dtype("params", array, jax.dtypes.canonicalize_dtype(array.dtype))
         return array
 
     return jax.tree_util.tree_map_with_path(checked, params)

@@ -168,14 +168,10 @@ def vector_table(name: str, value: Any, axes: str) -> np.ndarray:
     Raises:
         TypeError, ValueError: naming the argument.
     """
-    try:
-        array = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: got {value!r}, expected an array {axes} of numbers.") from None
+    array = np.array(_checks.real_array(name, value, f"an array {axes} of numbers"), np.float64)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name}: got shape {array.shape}, expected {axes}, no axis of it empty.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: got {array[~np.isfinite(array)][0]}, expected finite numbers.")
+    _checks.finite_array(name, array)
     array.setflags(write=False)
     return array
 

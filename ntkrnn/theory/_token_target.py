@@ -201,8 +201,8 @@ class TokenTarget(Target):
 
 
 def _indices(name: str, value: Any, count: int, below: int) -> np.ndarray:
-    array = np.array(value)
-    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
+    array = np.array(_checks.whole_array(name, value, f"{count} whole numbers, one for each direction"))
+    if array.shape != (count,):
         raise ValueError(
             f"{name}: got {array.dtype} of shape {array.shape}, expected {count} whole numbers, one "
             "for each direction."
