@@ -106,7 +106,7 @@ class Compiled:
             program = _kept.pop(key, None)
             if program is None:
                 options = None if self._options is None else self._options(**fixed)
-                bound = functools.partial(self._fn, **fixed)
+                bound: Any = functools.partial(self._fn, **fixed)
                 bound.__name__ = self._fn.__name__  # what profiles and dumps call it
                 program = jax.jit(bound, compiler_options=options)
             _kept[key] = program

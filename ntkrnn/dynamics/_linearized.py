@@ -245,7 +245,8 @@ def _rates(learning_rate: Any, steps: int, dtype: Any) -> Array:
     """``[steps]`` learning rates."""
     if callable(learning_rate):
         try:
-            rates = jnp.broadcast_to(jax.vmap(learning_rate)(jnp.arange(steps)), (steps,))
+            rates: Any = jax.vmap(learning_rate)(jnp.arange(steps))
+            rates = jnp.broadcast_to(rates, (steps,))
         except (TypeError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(
