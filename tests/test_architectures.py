@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from architectures import TABLE
+from marking import marked
 
 import ntkrnn
 from ntkrnn import GRU, LSTM, Diagonal, Elman, Leaky, dual
@@ -38,6 +39,17 @@ def test_no_field_can_be_assigned(kind, field):
     arch = kind()
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(arch, field, getattr(arch, field))
+
+
+def test_marks_are_of_rows_that_the_table_has():
+    """A row that is renamed would leave the quick suite, or enter it, without a word."""
+    rows = marked(TABLE, ("erf", "lstm"), slow=("lstm",), float64=())
+    assert [row.values for row in rows] == [(name,) for name in TABLE]
+    marks = {row.values[0]: [mark.name for mark in row.marks] for row in rows}
+    assert (marks["erf"], marks["lstm"], marks["tanh"]) == (["float32"], ["slow"], ["slow"])
+    for options in ({"quick": ("erv",)}, {"slow": ("erv",)}, {"float64": ("erv",)}):
+        with pytest.raises(ValueError, match="marked: got 'erv', expected one of"):
+            marked(TABLE, **options)
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 import ntkrnn
 from ntkrnn import bench
 from ntkrnn.bench._finite import forward_backward, plain_network
-from ntkrnn.bench._run import Measured, Result
 from ntkrnn.bench._transcriptions import direct_last, numpy_last, numpy_mean
-from ntkrnn.cli._app import app
+from ntkrnn.cli import app
 
 
 @pytest.mark.parametrize("nonlinearity", ["erf", "relu"])
@@ -53,9 +52,9 @@ def _row(wanted, target):
 
 
 def _result(wanted, target, *ratios):
-    ours = Measured("ntkrnn", 1.0, 1.0, 1.0, (1.0, 1.0))
-    peers = [Measured(str(r), 1.0, r, r, (r, r)) for r in ratios]
-    return Result(_row(wanted, target), (ours, *peers))
+    ours = bench.Measured("ntkrnn", 1.0, 1.0, 1.0, (1.0, 1.0))
+    peers = [bench.Measured(str(r), 1.0, r, r, (r, r)) for r in ratios]
+    return bench.Result(_row(wanted, target), (ours, *peers))
 
 
 @pytest.mark.parametrize(

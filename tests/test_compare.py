@@ -446,7 +446,9 @@ UNEQUAL = (4, 1, 3)
     [
         pytest.param({"readout": "last"}, None, marks=pytest.mark.slow),
         ({"readout": "last", "trainable": ("w", "b")}, UNEQUAL),
-        ({"readout": "mean", "depth": 2, "trainable": ("w", "v")}, UNEQUAL),
+        pytest.param(
+            {"readout": "mean", "depth": 2, "trainable": ("w", "v")}, UNEQUAL, marks=pytest.mark.slow
+        ),
         pytest.param({"readout": "mean"}, None, marks=pytest.mark.slow),
         pytest.param({"readout": "last", "depth": 2}, UNEQUAL, marks=pytest.mark.slow),
         pytest.param({"readout": "last", "bidirectional": True}, None, marks=pytest.mark.slow),
@@ -473,6 +475,7 @@ def test_engines_agree_to_rounding(options, lengths):
     engines_agree(arch, dataset(n=3, steps=4, channels=2, lengths=lengths))
 
 
+@pytest.mark.slow
 def test_engines_give_the_same_comparison():
     data = dataset(n=4, steps=3)
     settings = CompareSettings(ntkrnn.Elman(), widths=(8, 32), seeds=2)

@@ -44,7 +44,7 @@ def f(params, x):
     return jnp.where(a > 0, a * b, b) @ params["v"] + params["c"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def inputs():
     keys = jax.random.split(jax.random.PRNGKey(0), 4)
     params = {
@@ -60,6 +60,11 @@ def kernel(implementation: str, fun=f, **kwargs):
     which = nt.NtkImplementation[implementation]
     kwargs = {"trace_axes": (), "vmap_axes": 0, **kwargs}
     return jax.jit(nt.empirical_ntk_fn(fun, implementation=which, **kwargs))
+
+
+@pytest.fixture(scope="module")
+def contracted(inputs):
+    return kernel("JACOBIAN_CONTRACTION")(*inputs)
 
 
 # What loading does, and what it leaves alone.
@@ -246,10 +251,10 @@ def test_names_kept_on_jax_are_the_real_things():
 
 @pytest.mark.parametrize("fwd", [True, False, None])
 @pytest.mark.parametrize(("j_rules", "s_rules"), [(True, True), (False, True), (False, False)])
-def test_structured_derivatives_agree_with_contraction(inputs, fwd, j_rules, s_rules):
+def test_structured_derivatives_agree_with_contraction(inputs, contracted, fwd, j_rules, s_rules):
     kwargs = {"_fwd": fwd, "_j_rules": j_rules, "_s_rules": s_rules}
     got = kernel("STRUCTURED_DERIVATIVES", **kwargs)(*inputs)
-    np.testing.assert_allclose(got, kernel("JACOBIAN_CONTRACTION")(*inputs), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(got, contracted, rtol=1e-5, atol=1e-5)
 
 
 def test_linearization_is_of_public_functions(inputs):

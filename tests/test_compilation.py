@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from counting import compilations
+from marking import marked
 
 import ntkrnn
-from ntkrnn import dual
-from ntkrnn.gram import _tiles
-from ntkrnn.infinite import _programs
-from ntkrnn.infinite._variances import squared_scales
+from ntkrnn import dual, gram
+from ntkrnn.infinite import _programs, squared_scales
 
 # Shapes that no other test uses, so that nothing here is compiled already.
 N, T, D = 3, 11, 2
@@ -95,8 +94,8 @@ def test_kernel_fn_of_two_sides_compiles_once(arch):
 
 def test_one_program_serves_every_size_of_a_bucket(arch):
     """Sizes are rounded up to a quarter octave, and what is cut off needs no program either."""
-    assert _tiles.bucket(9, coarse=16) == _tiles.bucket(10, coarse=16) == 16
-    tilings = [_tiles.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
+    assert gram.bucket(9, coarse=16) == gram.bucket(10, coarse=16) == 16
+    tilings = [gram.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
     assert len(set(tilings)) == 1
     kernel_fn = ntkrnn.network(arch).kernel_fn
     with compilations() as first:
@@ -151,9 +150,7 @@ FAST = [name for name in (*dual.names(), "leaky_relu(0.2)") if dual.stepper(name
 QUICK = ("relu", "erf", "tanh")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in FAST]
-)
+@pytest.mark.parametrize("name", marked(FAST, QUICK))
 def test_programs_for_wide_registers_hold_nothing_but_arithmetic(name):
     assert not library_calls(ntkrnn.Elman(width=1, nonlinearity=name))
 

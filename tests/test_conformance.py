@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from architectures import SAMPLED, TABLE, WITH_LIMIT
+from marking import marked
 
 import ntkrnn
 
@@ -117,18 +118,41 @@ class Case:
         return (*scales, jnp.asarray(X))
 
 
-@pytest.fixture(scope="module", params=list(TABLE))
+# In the table for their nonlinearity, or for what others have one by one; they compile the longest.
+# test_infinite_reference has both kinds in the quick suite.
+LONG = (
+    "tanh",
+    "gelu-deep-bidirectional-mean",
+    "sin-bidirectional-sequence",
+    "abs-u-b-mean-deep",
+    "diagonal-identity-mean-unpaired",
+    "diagonal-erf-sequence-only-u",
+    "lstm-deep-mean-bias",
+    "lstm-per-gate-bidirectional",
+    "gru-after-sequence",
+    "leaky-integrator-mean",
+    "minimal-gru",
+)
+# Every readout, both kinds of cells, a kinked and a smooth nonlinearity.
+FLOAT64 = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "diagonal-sin-last", "lstm")
+EVERY = marked(TABLE, slow=LONG, float64=FLOAT64)
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def case(request):
     """Module scope makes pytest run all tests of one architecture together, on its compilations."""
     return Case(request.param)
 
 
-@pytest.fixture
-def limit(case):
-    """A case for what only kernels of infinite width have."""
-    if case.name not in WITH_LIMIT:
-        pytest.skip("sampled kernels are equal within their errors: test_sampled_kernels")
-    return case
+def quick(*names):
+    """For what takes long in every row: the quick suite has these."""
+    return marked(TABLE, names, float64=FLOAT64)
+
+
+def with_limit(cases):
+    """Sampled kernels are equal within their errors: test_sampled_kernels has what holds for them."""
+    chosen = [row for row in cases if row.values[0] in WITH_LIMIT]
+    return pytest.mark.parametrize("case", chosen, indirect=True)
 
 
 def assert_close(got, want, tolerance):
@@ -211,20 +235,22 @@ def test_kernels_have_the_documented_shapes_and_dtype(case):
     chex.assert_tree_all_finite(case.kernels)
 
 
+@with_limit(EVERY)
 @pytest.mark.parametrize("get", [("nngp", "ntk"), ("ntk", "nngp"), ("ntk",), ["nngp"]], ids=str)
-def test_get_as_a_tuple_names_and_orders_the_fields(limit, get):
-    result = limit.kernel_fn(X, None, get, LENGTHS)
+def test_get_as_a_tuple_names_and_orders_the_fields(case, get):
+    result = case.kernel_fn(X, None, get, LENGTHS)
     assert result._fields == tuple(get)
     for field, value in zip(get, result, strict=True):
-        chex.assert_trees_all_equal(np.asarray(value), limit.kernels[f"infinite {field}"])
+        chex.assert_trees_all_equal(np.asarray(value), case.kernels[f"infinite {field}"])
 
 
-def test_get_as_a_name_gives_the_array_and_none_gives_both(limit):
+@with_limit(EVERY)
+def test_get_as_a_name_gives_the_array_and_none_gives_both(case):
     for field in ("nngp", "ntk"):
-        value = limit.kernel_fn(X, None, field, LENGTHS)
-        chex.assert_trees_all_equal(np.asarray(value), limit.kernels[f"infinite {field}"])
-    both = limit.kernel_fn(X, get=None, lengths1=LENGTHS)
-    assert isinstance(both, ntkrnn.SampledKernels if limit.name in SAMPLED else ntkrnn.Kernels)
+        value = case.kernel_fn(X, None, field, LENGTHS)
+        chex.assert_trees_all_equal(np.asarray(value), case.kernels[f"infinite {field}"])
+    both = case.kernel_fn(X, get=None, lengths1=LENGTHS)
+    assert isinstance(both, ntkrnn.SampledKernels if case.name in SAMPLED else ntkrnn.Kernels)
     assert both._fields[:2] == ("nngp", "ntk")
     for error in both[2:]:
         chex.assert_equal_shape([error, both.ntk])
@@ -263,7 +289,7 @@ def test_strict_promotion_of_dtypes_and_ranks(case, strict):
     assert set(shapes[2].values()) == {gram_shape(case, N, 3)}
 
 
-@pytest.mark.parametrize("name", ["erf", "tanh"])
+@pytest.mark.parametrize("name", marked(("erf", "tanh"), slow=("tanh",), float64=()))
 def test_strict_promotion_while_running(name, strict):
     """A closed form and an expansion, whose checks of the variance run outside of compiled code."""
     case = Case(name)
@@ -299,52 +325,67 @@ def test_gradient_of_the_outputs_reaches_every_parameter(case):
     assert np.all(np.any(gradient["v"], axis=1))
 
 
-def test_jit_equals_no_jit(limit):
+# Compiled operation by operation, and little of it depends on the architecture.
+@with_limit(quick("erf-mean", "diagonal-sin-last"))
+def test_jit_equals_no_jit(case):
     """The value under jit, differentiated and with traced scales, is that of the plain call."""
-    (_, kernels), _ = limit.derivative(limit.variables)
-    plain = ntkrnn.Kernels(limit.kernels["infinite nngp"], limit.kernels["infinite ntk"])
-    assert_close(kernels, plain, limit.rounding)
+    (_, kernels), _ = case.derivative(case.variables)
+    plain = ntkrnn.Kernels(case.kernels["infinite nngp"], case.kernels["infinite ntk"])
+    assert_close(kernels, plain, case.rounding)
 
 
-def test_gradients_of_the_kernels_are_finite(limit):
+# A compilation of the backward pass of every readout and depth: one of each.
+@with_limit(
+    quick("erf", "relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "diagonal-tanh-sequence")
+)
+def test_gradients_of_the_kernels_are_finite(case):
     """With respect to scales and inputs, duplicates and the zero sequence included."""
-    _, gradient = limit.derivative(limit.variables)
+    _, gradient = case.derivative(case.variables)
     chex.assert_tree_all_finite(gradient)
-    chex.assert_trees_all_equal_shapes_and_dtypes(gradient, limit.variables)
+    chex.assert_trees_all_equal_shapes_and_dtypes(gradient, case.variables)
     assert not np.any(np.asarray(gradient[-1])[PADDING])  # nothing flows out of the padding
-    for name, slope in zip(limit.arch.scales._fields, gradient, strict=False):
+    for name, slope in zip(case.arch.scales._fields, gradient, strict=False):
         assert all(one != 0 for one in jax.tree.leaves(slope)) or name == "b"
 
 
+MOVED_ROWS = {"x": [0, 1, 3], "duplicate": [2], "zero": [4]}
+DIRECTIONS = [
+    pytest.param(name, what, marks=row.marks)
+    for row in EVERY
+    for name in row.values
+    for what in (*TABLE[name].scales._fields, *MOVED_ROWS)
+    if name in WITH_LIMIT
+]
+
+
 @pytest.mark.skipif(not X64, reason="differences of float32 numbers say nothing")
-@pytest.mark.parametrize("what", [*(f"scale-{i}" for i in range(5)), "x", "duplicate", "zero"])
-def test_gradients_of_the_kernels_match_central_differences(limit, what):
+@pytest.mark.parametrize(("case", "what"), DIRECTIONS, indirect=["case"])
+def test_gradients_of_the_kernels_match_central_differences(case, what):
+    """Along each scale that the architecture has, and along some of the sequences."""
     rng = np.random.default_rng(5)
-    direction = [jax.tree.map(np.zeros_like, v) for v in limit.variables]
-    if what.startswith("scale"):
-        which = int(what[-1])
-        if which >= len(direction) - 1:
-            return  # not every architecture has five
-        direction[which] = jax.tree.map(np.ones_like, limit.variables[which])
+    direction = [jax.tree.map(np.zeros_like, v) for v in case.variables]
+    if what in MOVED_ROWS:
+        moved_rows = MOVED_ROWS[what]
+        direction[-1][moved_rows] = rng.normal(size=(len(moved_rows), T, D))
     else:
-        rows = {"x": [0, 1, 3], "duplicate": [2], "zero": [4]}[what]
-        direction[-1][rows] = rng.normal(size=(len(rows), T, D))
+        which = case.arch.scales._fields.index(what)
+        direction[which] = jax.tree.map(np.ones_like, case.variables[which])
     step = 1e-5
     moved = [
-        limit.derivative(
-            jax.tree.map(lambda v, d, s=s: v + s * step * d, limit.variables, tuple(direction))
+        case.derivative(
+            jax.tree.map(lambda v, d, s=s: v + s * step * d, case.variables, tuple(direction))
         )
         for s in (1, -1)
     ]
     difference = (moved[0][0][0] - moved[1][0][0]) / (2 * step)
-    _, gradient = limit.derivative(limit.variables)
+    _, gradient = case.derivative(case.variables)
     pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
     slope = sum(np.sum(g * d) for g, d in pairs)
     size = sum(np.abs(k).sum() for k in moved[0][0][1])
     # Third derivatives are some 100 times the values and rounding is amplified by 1/step. The second
     # derivatives of kinked functions jump at correlation 1: an error of first order in the step.
-    smooth = 100 * step**2 + limit.rounding / step
-    tolerance = 100 * step if limit.arch.nonlinearity in KINKED else smooth
+    smooth = 100 * step**2 + case.rounding / step
+    tolerance = 100 * step if case.arch.nonlinearity in KINKED else smooth
     assert abs(slope - difference) <= tolerance * size, (slope, difference, size)
 
 
@@ -385,6 +426,20 @@ def test_what_stands_in_the_padding_never_matters(case, filler):
     chex.assert_trees_all_equal(got, case.kernels)
 
 
+# Padding acts before the nonlinearity: one row of each readout, direction and depth.
+@pytest.mark.parametrize(
+    "case",
+    quick(
+        "erf",
+        "relu-deep",
+        "erf-mean",
+        "erf-sequence",
+        "erf-bidirectional",
+        "diagonal-tanh-sequence",
+        "gru-before",
+    ),
+    indirect=True,
+)
 @pytest.mark.parametrize("filler", [np.nan, np.inf])
 def test_more_padding_on_another_side_of_other_size(case, filler):
     """kernel_fn(x, x) is kernel_fn(x), with N1 != N2 and T1 != T2 by rows left out and more padding."""

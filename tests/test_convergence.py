@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marking import marked
 
 import ntkrnn
 
@@ -31,10 +32,7 @@ def _draw(arch, seeds):
     return jax.lax.map(jax.jit(one), jax.random.split(jax.random.key(arch.width), seeds))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow if "deep" in n else ()) for n in ARCHS],
-)
+@pytest.mark.parametrize("name", marked(ARCHS, ("erf", "tanh-mean")))
 def test_mean_over_networks_is_the_limit(name):
     """Every entry within 5 standard errors, plus a bias of order 1/width."""
     arch = ntkrnn.Elman(width=512, **ARCHS[name])
@@ -46,19 +44,14 @@ def test_mean_over_networks_is_the_limit(name):
         assert float(jnp.max(jnp.abs(jnp.mean(draws, 0) - want) / (error + scale))) < 5
 
 
-@pytest.mark.parametrize(
-    "name", ["erf", pytest.param("erf-deep-bidirectional", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", marked(("erf", "erf-deep-bidirectional"), ("erf",)))
 def test_error_falls_as_one_over_root_width(name):
     """Slope of log mean error against log width; the interval of 95% over seeds holds -1/2."""
     widths, seeds = np.array([32, 128, 512]), 24
     limit = ntkrnn.network(ntkrnn.Elman(**ARCHS[name])).kernel_fn(X, lengths1=LENGTHS)
-    for which, want in enumerate((limit.ntk, limit.nngp)):
-        errors = []
-        for width in widths:
-            draws = _draw(ntkrnn.Elman(width=int(width), **ARCHS[name]), seeds)[which]
-            errors.append(jnp.linalg.norm((draws - want).reshape(seeds, -1), axis=1))
-        errors = np.array(errors)
+    drawn = [_draw(ntkrnn.Elman(width=int(width), **ARCHS[name]), seeds) for width in widths]
+    for draws, want in zip(zip(*drawn, strict=True), (limit.ntk, limit.nngp), strict=True):
+        errors = np.array([np.linalg.norm((d - want).reshape(seeds, -1), axis=1) for d in draws])
         rng = np.random.default_rng(0)
         resampled = [
             np.take_along_axis(errors, rng.integers(seeds, size=errors.shape), axis=1).mean(1)

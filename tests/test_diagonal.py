@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marking import marked
 from scipy.integrate import quad
 
 import ntkrnn
@@ -40,10 +41,7 @@ QUICK = [(1030, "tanh")]
 ALL = list(itertools.product([2, 6, 34, 70, 1030], ["tanh", "sin", "sigmoid", "gelu", "relu"]))
 
 
-@pytest.mark.parametrize(
-    ("width", "nonlinearity"),
-    [row if row in QUICK else pytest.param(*row, marks=pytest.mark.slow) for row in ALL],
-)
+@pytest.mark.parametrize(("width", "nonlinearity"), marked(ALL, QUICK, float64=()))
 @pytest.mark.optimised
 def test_the_output_at_the_start_is_zero_to_the_last_bit(width, nonlinearity):
     """Widths that fill no vector register and no block of a product, alone and in a batch."""
@@ -72,6 +70,7 @@ def test_it_is_zero_where_products_may_be_fused(readout):
         assert not np.any(run(init_fn(jax.random.key(seed), x.shape)[1], x))
 
 
+@pytest.mark.float32
 def test_weights_at_the_start():
     m, d = 4000, 3
     init_fn = ntkrnn.network(ntkrnn.Diagonal(width=m, alpha=0.7, out_dim=2)).init_fn
@@ -236,6 +235,7 @@ def test_points_and_quadrature_agree_within_their_errors(nonlinearity):
         assert np.max(getattr(a, f"{name}_error")) < 0.01 * np.abs(getattr(a, name)).max()
 
 
+@pytest.mark.float32
 def test_standard_errors_are_calibrated():
     """Distances to the truth of a quadrature, in standard errors, over 80 seeds of few points.
 
@@ -351,6 +351,7 @@ BAD = [
 ]
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize(("options", "error", "message"), BAD, ids=[m for _, _, m in BAD])
 def test_options_that_cannot_be_used_are_refused(options, error, message):
     with pytest.raises(error, match=message):

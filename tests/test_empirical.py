@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from architectures import TABLE
+from marking import marked
 
 import ntkrnn
 from ntkrnn._compat import neural_tangents
@@ -27,7 +28,21 @@ EXTRA = {
 CASES = {**TABLE, **EXTRA}
 
 
-NAMED_PEERS = ("erf", "erf-three-outputs", "erf-sequence")
+# Each of the others has a peer among these, or differs from it in the nonlinearity alone.
+QUICK = (
+    "relu-bias",
+    "erf-mean",
+    "erf-sequence",
+    "leaky-only-w",
+    "erf-three-outputs",
+    "lstm-per-gate-bidirectional",
+    "gru-before",
+    *(name for name in CASES if name.startswith("diagonal")),
+    "only-v",
+    "leaky-three-outputs-mean",
+)
+# Every readout, a kinked and a smooth nonlinearity.
+FLOAT64 = ("relu-bias", "erf-mean", "erf-sequence", "leaky-only-w", "diagonal-sin-last", *EXTRA)
 
 
 def _setup(arch):
@@ -60,7 +75,7 @@ def _jacobian(arch, params, x, lengths):
     return jnp.concatenate([j.reshape(*shape, -1) for j in jax.tree.leaves(jacobian)], axis=-1)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", marked(CASES, QUICK, float64=FLOAT64))
 def test_equals_the_jacobian_product(name):
     """x1 != x2, N1 != N2, T1 != T2, unequal lengths; every pair of outputs, and their trace."""
     arch = CASES[name]
@@ -85,7 +100,7 @@ def test_equals_the_jacobian_product(name):
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in NAMED_PEERS else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+    "name", marked(CASES, ("erf", "erf-three-outputs", "erf-sequence"), float64=FLOAT64)
 )
 def test_equals_neural_tangents(name):
     arch = CASES[name]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from architectures import TABLE
 from jax.experimental.sparse.linalg import lobpcg_standard
+from marking import marked
 
 import ntkrnn
 
@@ -39,9 +40,7 @@ def close(got, want, size):
     assert float(jnp.linalg.norm(got - want)) <= 100 * EPS * float(size)
 
 
-@pytest.mark.parametrize(
-    ("name", "axes"), [c if c in QUICK else pytest.param(*c, marks=pytest.mark.slow) for c in CASES]
-)
+@pytest.mark.parametrize(("name", "axes"), marked(CASES, QUICK))
 def test_product_is_that_of_the_dense_kernel(name, axes):
     """Two sides of unequal size and length, blocks that do not divide them, one vector and two."""
     arch = TABLE[name]

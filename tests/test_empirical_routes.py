@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from architectures import DENSE
+from marking import marked
 
 import ntkrnn
 from ntkrnn.empirical import _factors, _ntk
@@ -33,9 +34,7 @@ def assert_close(got, want):
     assert float(jnp.linalg.norm(got - want)) <= 100 * EPS * float(jnp.linalg.norm(want))
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DENSE]
-)
+@pytest.mark.parametrize("name", marked(DENSE, QUICK))
 def test_routes_are_equal(name):
     """x1 != x2 with N1 != N2 and T1 != T2, unequal lengths, channels kept."""
     arch = DENSE[name]

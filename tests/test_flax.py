@@ -208,7 +208,7 @@ def test_simple_cell_is_our_elman():
 SLOW = pytest.mark.slow
 MODELS = [
     (linen, nn.OptimizedLSTMCell),
-    (nnx_module, nnx.GRUCell),
+    pytest.param(nnx_module, nnx.GRUCell, marks=SLOW),
     pytest.param(linen, nn.GRUCell, marks=SLOW),
     pytest.param(linen, nn.SimpleCell, marks=SLOW),
     pytest.param(nnx_module, nnx.SimpleCell, marks=SLOW),

@@ -1,5 +1,8 @@
 """Finite networks against flax's recurrent cell, an independent implementation."""
 
+import dataclasses
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,9 +33,16 @@ def _flax_params(arch, blocks):
     }
 
 
-def _flax_states(arch, params, x, lengths):
+@functools.cache
+def _inputs(arch):
+    x = jax.random.normal(jax.random.key(0), (N, T, D))
+    return x, ntkrnn.network(arch).init_fn(jax.random.key(1), x.shape)[1]
+
+
+@functools.cache
+def _flax_states(arch, ragged):
     """Top states [N, T, m or 2 m] of the same stack made of ``nn.RNN(nn.SimpleCell)``."""
-    activation = ACTIVATIONS[arch.nonlinearity]
+    activation, (x, params) = ACTIVATIONS[arch.nonlinearity], _inputs(arch)
     for layer in params["cells"]:
         outputs = []
         for direction in arch.directions:
@@ -40,7 +50,11 @@ def _flax_states(arch, params, x, lengths):
             cell = nn.SimpleCell(arch.width, activation_fn=activation, param_dtype=x.dtype)
             back = direction == "backward"
             rnn = nn.RNN(cell, reverse=back, keep_order=back)
-            outputs.append(rnn.apply({"params": _flax_params(arch, blocks)}, x, seq_lengths=lengths))
+            outputs.append(
+                rnn.apply(
+                    {"params": _flax_params(arch, blocks)}, x, seq_lengths=LENGTHS if ragged else None
+                )
+            )
         x = jnp.concatenate(outputs, axis=-1)
     return x
 
@@ -54,12 +68,11 @@ def _flax_states(arch, params, x, lengths):
 def test_same_outputs_as_flax(nonlinearity, depth, bidirectional, readout, lengths):
     arch = ntkrnn.Elman(
         width=M, nonlinearity=nonlinearity, w_std=1.3, u_std=0.8, b_std=0.4, v_std=0.9,
-        depth=depth, bidirectional=bidirectional, readout=readout, out_dim=2,
+        depth=depth, bidirectional=bidirectional, out_dim=2,
     )  # fmt: skip
-    init_fn, apply_fn, _ = ntkrnn.network(arch)
-    x = jax.random.normal(jax.random.key(0), (N, T, D))
-    _, params = init_fn(jax.random.key(1), x.shape)
-    states = _flax_states(arch, params, x, lengths)
+    # Neither weights nor states depend on how they are read.
+    (x, params), states = _inputs(arch), _flax_states(arch, lengths is not None)
+    apply_fn = ntkrnn.network(dataclasses.replace(arch, readout=readout)).apply_fn
     count = jnp.full(N, T) if lengths is None else lengths
     inside = (jnp.arange(T) < count[:, None])[:, :, None]
     if readout == "mean":

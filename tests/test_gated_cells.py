@@ -106,7 +106,7 @@ def test_forget_biases_at_the_start_of_flax():
     ("name", "readout"),
     [
         ("OptimizedLSTMCell", "last"),
-        ("GRUCell", "mean"),
+        pytest.param("GRUCell", "mean", marks=pytest.mark.slow),
         pytest.param("OptimizedLSTMCell", "mean", marks=pytest.mark.slow),
         pytest.param("GRUCell", "last", marks=pytest.mark.slow),
     ],
@@ -250,11 +250,11 @@ CASES = {
     "leaky-deep-both-ways": ntkrnn.Leaky(width=6, rate=0.4, depth=2, bidirectional=True, b_std=0.3),
     "minimal-gru-deep": ntkrnn.MinimalGRU(width=6, depth=2, b_std=0.3, trainable=("w", "b")),
 }
-QUICK = ("lstm-per-gate-deep-mean", "gru-before-both-ways")
-EVERY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
-@pytest.mark.parametrize("name", EVERY)
+# A compilation of two derivatives each.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_gradient_is_jax_s_own(name):
     arch, params = CASES[name], start(CASES[name])
     apply_fn = ntkrnn.network(arch).apply_fn
@@ -274,7 +274,8 @@ def test_gradient_is_jax_s_own(name):
         np.testing.assert_allclose(leaf, other, rtol=0, atol=N * T * 8 * EPS * largest)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_both_routes_are_the_jacobian_product(name):
     """x1 != x2, N1 != N2, T1 != T2, unequal lengths, channels kept."""
     arch, params = CASES[name], start(CASES[name])
@@ -330,11 +331,14 @@ def test_gates_that_multiply_the_same_share_a_gram_matrix(arch, gates):
 @pytest.mark.parametrize(
     "arch",
     [
-        ntkrnn.GRU(width=M, b_std=0.5, u_std=1.3),
-        ntkrnn.GRU(width=M, reset="before", b_std=0.5, depth=2, bidirectional=True),
-        ntkrnn.LSTM(width=M, w_std=FOUR, b_std=0.5),
+        pytest.param(ntkrnn.GRU(width=M, b_std=0.5, u_std=1.3), id="gru"),
+        pytest.param(
+            ntkrnn.GRU(width=M, reset="before", b_std=0.5, depth=2, bidirectional=True),
+            id="gru-before-both-ways",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(ntkrnn.LSTM(width=M, w_std=FOUR, b_std=0.5), id="lstm-per-gate"),
     ],
-    ids=["gru", "gru-before-both-ways", "lstm-per-gate"],
 )
 def test_every_grouping_gives_the_same(arch):
     roles, params = roles_of(arch, (-1,), ()), start(arch)

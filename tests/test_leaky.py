@@ -10,6 +10,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import reference
+from marking import marked
 
 import ntkrnn
 from ntkrnn.infinite import _filter_rows
@@ -155,7 +156,7 @@ def assert_near(got, want, roundings):
         assert error <= roundings * EPS, error / EPS
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", marked(CASES, ("last-bidirectional", "mean-deep")))
 def test_equals_a_loop_over_steps(name):
     """Readouts, depth, directions, unequal lengths and sides, trainable blocks, two rates."""
     for rate in (0.3, 0.02):
@@ -169,7 +170,7 @@ def test_equals_a_loop_over_steps(name):
         assert_near(got, want, 200)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", marked(CASES, slow=("mean-deep-bidirectional",)))
 def test_rate_one_is_the_elman_network(name):
     arch = dataclasses.replace(CASES[name], rate=1.0)
     x1, x2, lengths1, lengths2 = batch()

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
 import pytest
+from marking import marked
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import ntkrnn
 from ntkrnn import dynamics, theory
-from ntkrnn.cli._app import app
+from ntkrnn.cli import app
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies import Pieces, StudyError
 from ntkrnn.studies.learnability import (
@@ -621,9 +622,7 @@ def test_more_on_an_axis_adds_jobs_and_changes_none(name):
         assert less < more, axis
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in EXPERIMENTS]
-)
+@pytest.mark.parametrize("name", marked(EXPERIMENTS, FAST))
 def test_from_end_to_end(name, tmp_path):
     result = done(name)
     record = check_files(result, tmp_path)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marking import marked
 
 import ntkrnn
 from ntkrnn import Kernels, dynamics
@@ -55,13 +56,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow if n in ("schedule", "cross-entropy") else ())
-        for n in CASES
-    ],
-)
+@pytest.mark.parametrize("name", marked(CASES, ("nesterov-two-outputs", "sequence")))
 def test_function_space_is_weight_space_over_a_thousand_steps(name):
     """The same batches in the same order; the two share nothing but the definition.
 
@@ -286,6 +281,7 @@ def test_training_the_readout_alone_is_bayesian(kernels):
     np.testing.assert_allclose(trained.covariance[0], posterior.covariance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_finite_networks_have_the_limit_s_mean_and_covariance():
     """200 networks of width 256 after 40 full steps, on new sequences, in standard errors.
 

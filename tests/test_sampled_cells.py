@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marking import marked
 from test_sampled_kernels import DTYPE, sequences
 
 import ntkrnn
@@ -129,7 +130,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", marked(SETTINGS, slow=("gates-of-both-signs", "lengths-and-depth")))
 def test_what_is_exact_agrees_with_samples(name):
     arch, lengths = SETTINGS[name]
     x, lengths = sequences(3), np.array(lengths, np.int32)
@@ -171,7 +172,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", marked(NETWORKS, ("lstm", "gru-deep")))
 def test_the_mean_of_finite_networks_is_the_sampled_kernel(name):
     arch = dataclasses.replace(NETWORKS[name], width=256)
     x, seeds = sequences(6), 24

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marking import marked
 from scipy.stats import multivariate_normal
 
 import ntkrnn
@@ -126,14 +127,9 @@ def z_scores(got, want):
 
 # A compilation each; the quick ones have both directions, depth, lengths and two readouts.
 LONG = ("relu-mean", "bidirectional", "sequence", "deep-bidirectional-mean-some")
-LONG_CELLS = ("gru", "lstm-per-gate-bidirectional")
 
 
-def some_slow(names, slow):
-    return [pytest.param(n, marks=pytest.mark.slow) if n in slow else n for n in names]
-
-
-@pytest.mark.parametrize("name", some_slow(CLOSED, LONG))
+@pytest.mark.parametrize("name", marked(CLOSED, slow=LONG))
 def test_elman_reproduces_its_closed_form_within_the_errors(name):
     arch = ntkrnn.Elman(w_std=1.2, u_std=0.9, b_std=0.3, **CLOSED[name])
     x = sequences(1)
@@ -304,7 +300,15 @@ CELLS = {
 }
 
 
-@pytest.fixture(scope="module", params=some_slow(CELLS, LONG_CELLS))
+LONG_CELLS = ("gru", "lstm-per-gate-bidirectional")
+
+
+def cells(*slow):
+    """Which of the cells that the quick suite has are slow in one test."""
+    return pytest.mark.parametrize("cell", marked(CELLS, slow=(*LONG_CELLS, *slow)), indirect=True)
+
+
+@pytest.fixture(scope="module", params=marked(CELLS, slow=LONG_CELLS))
 def cell(request):
     arch = CELLS[request.param]
     x = sequences(7, n=5)
@@ -344,6 +348,7 @@ def test_a_function_of_the_sequences_and_the_key(cell):
     np.testing.assert_array_equal(padded, kernels.ntk)
 
 
+@cells("lstm")
 def test_tiles_sides_and_order_change_the_noise_only(cell):
     kernel_fn, x, lengths, kernels = cell
     order = np.array([3, 1, 4, 0, 2])
@@ -366,6 +371,7 @@ def test_tiles_sides_and_order_change_the_noise_only(cell):
             assert (off[error > 0] / error[error > 0]).max() < 8, (kind, name)
 
 
+@cells("gru-before-mean", "minimal-deep")
 def test_a_tolerance_is_met(cell):
     kernel_fn, x, lengths, _ = cell
     found = kernel_fn(x, None, None, lengths, samples=256, replicates=4, tolerance=0.01)

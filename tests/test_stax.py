@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marking import marked
 
 import ntkrnn
 from ntkrnn._compat import neural_tangents
@@ -35,10 +36,7 @@ def _close(got, want, times=100):
     return float(jnp.linalg.norm(got - want)) <= times * EPS * float(jnp.linalg.norm(want))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow if n != "relu-deep" else ()) for n in ARCHS],
-)
+@pytest.mark.parametrize("name", marked(ARCHS, ()))
 def test_agrees_with_network(name):
     arch = ARCHS[name]
     init_fn, apply_fn, kernel_fn = _serial(arch)
@@ -79,6 +77,7 @@ def test_stack_of_two_layers_is_a_deep_network():
     assert _close(k.nngp, ours.nngp)
 
 
+@pytest.mark.slow
 def test_agrees_with_monte_carlo():
     """Two different layers, pooled: each entry of the mean over networks within 5 standard errors."""
     lower, upper = ntkrnn.Elman(width=256), ntkrnn.Elman(width=256, nonlinearity="relu", b_std=0.2)

@@ -402,6 +402,7 @@ def test_exactly_one_s_distance_under_another_law():
     _agrees(estimate, target.exact_additive_error(0.25))
 
 
+@pytest.mark.float32
 def test_standard_errors_are_calibrated():
     """Over 200 seeds the deviations are as large as they are said to be: chi-square, 1 in 1000."""
     target = ExactlyOneTarget.sample(0, 3, 2)

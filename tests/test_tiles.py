@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marking import marked
 
 import ntkrnn
-from ntkrnn.gram import _tiles
+from ntkrnn import gram
 
 DTYPE = jnp.zeros(()).dtype
 EPS = float(jnp.finfo(DTYPE).eps)
@@ -56,10 +57,6 @@ ONE_SIDE = ("erf-last-ragged", "relu-sequence")
 TWO_SIDES = ("relu-last-deep",)
 
 
-def marked(quick):
-    return [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in CASES]
-
-
 def rounding(arch):
     """Some 16 roundings for each step and layer, in units of the largest entry.
 
@@ -82,7 +79,7 @@ def turned(kernel):
     return kernel.transpose((1, 0, 3, 2) if kernel.ndim == 4 else (1, 0))
 
 
-@pytest.mark.parametrize("name", marked(ONE_SIDE))
+@pytest.mark.parametrize("name", marked(CASES, ONE_SIDE))
 def test_the_tile_does_not_show_on_one_side(name):
     arch, lengths, _ = CASES[name]
     kernel_fn = ntkrnn.network(arch).kernel_fn
@@ -96,7 +93,7 @@ def test_the_tile_does_not_show_on_one_side(name):
     assert_close(moved, [np.asarray(k)[order][:, order] for k in found[1]], rounding(arch))
 
 
-@pytest.mark.parametrize("name", marked(TWO_SIDES))
+@pytest.mark.parametrize("name", marked(CASES, TWO_SIDES))
 def test_the_tile_does_not_show_on_two_sides(name):
     arch, lengths, lengths2 = CASES[name]
     kernel_fn = ntkrnn.network(arch).kernel_fn
@@ -109,7 +106,7 @@ def test_the_tile_does_not_show_on_two_sides(name):
     assert_close([turned(k) for k in back], [np.asarray(k)[:, 4:] for k in found[-1]], rounding(arch))
 
 
-@pytest.mark.parametrize("name", marked(("erf-last-ragged",)))
+@pytest.mark.parametrize("name", marked(CASES, ("erf-last-ragged",)))
 def test_two_sides_equal_one_side(name):
     """The triangle, mirrored, against the whole square."""
     arch, lengths, _ = CASES[name]
@@ -118,9 +115,7 @@ def test_two_sides_equal_one_side(name):
     assert_close(square, kernel_fn(X, None, None, lengths, tile=8), rounding(arch))
 
 
-@pytest.mark.parametrize(
-    "readout", ["mean", *(pytest.param(r, marks=pytest.mark.slow) for r in ("last", "sequence"))]
-)
+@pytest.mark.parametrize("readout", marked(("mean", "last", "sequence"), ("mean",)))
 def test_sequences_that_fill_up_a_tile_have_no_derivative(readout):
     """Three sequences in tiles of two, by themselves in tiles of one: the same derivative by w_std."""
 
@@ -139,12 +134,12 @@ def test_sequences_that_fill_up_a_tile_have_no_derivative(readout):
 
 def test_buckets_grow_and_waste_little():
     sizes = np.arange(1, 3000)
-    buckets = np.array([_tiles.bucket(int(n)) for n in sizes])
+    buckets = np.array([gram.bucket(int(n)) for n in sizes])
     assert (buckets >= sizes).all()
     assert (np.diff(buckets) >= 0).all()
     np.testing.assert_array_equal(buckets[:8], sizes[:8])
     assert (buckets[7:] <= 1.25 * sizes[7:]).all()
-    assert all(_tiles.bucket(int(b)) == b for b in np.unique(buckets))
+    assert all(gram.bucket(int(b)) == b for b in np.unique(buckets))
     # Four to the octave: that is how many programs there are at most.
     assert len(np.unique(buckets[(sizes > 128) & (sizes <= 256)])) == 4
 
@@ -155,12 +150,12 @@ def test_buckets_grow_and_waste_little():
 )
 def test_every_tile_is_scheduled_exactly_once(n1, n2, triangle):
     for tile in (1, 8, 32, None):
-        tiling = _tiles.choose(n1, n2, None, 4, "cpu", triangle, tile)
+        tiling = gram.choose(n1, n2, None, 4, "cpu", triangle, tile)
         down, across = -(-n1 // tiling.rows), -(-n2 // tiling.columns)
         want = {(i, j) for i in range(down) for j in range(across) if not triangle or i <= j}
         for lanes in (1, 3, tiling.lanes):
-            pairs, groups = _tiles.schedule(n1, n2, tiling, lanes, triangle)
-            assert pairs.shape == (_tiles.bucket(groups), lanes, 2)
+            pairs, groups = gram.schedule(n1, n2, tiling, lanes, triangle)
+            assert pairs.shape == (gram.bucket(groups), lanes, 2)
             listed = [tuple(int(v) for v in pair) for pair in pairs.reshape(-1, 2)]
             assert len(set(listed[: len(want)])) == len(want)
             assert set(listed[: len(want)]) == want
@@ -170,12 +165,12 @@ def test_every_tile_is_scheduled_exactly_once(n1, n2, triangle):
 
 def test_tiles_fit_the_platform():
     """A block of pairs is no larger than it may be, unless a single tile is."""
-    for platform, size in _tiles.BLOCK_BYTES.items():
+    for platform, size in gram.BLOCK_BYTES.items():
         for n in (1, 20, 150, 5000):
             for shifts in (None, 7, 300):
-                tiling = _tiles.choose(n, n, shifts, 4, platform)
+                tiling = gram.choose(n, n, shifts, 4, platform)
                 assert 4 * tiling.rows * tiling.columns * tiling.lanes <= size
-                assert tiling.rows <= _tiles.bucket(n, coarse=32) and tiling.lanes >= 1
+                assert tiling.rows <= gram.bucket(n, coarse=32) and tiling.lanes >= 1
 
 
 # Arguments

@@ -96,7 +96,7 @@ def squared(outputs, y, lengths):
     ("name", "optimizer", "batch_size"),
     [
         ("last", "sgd", None),
-        ("relu-mean-ragged", "momentum", 3),
+        pytest.param("relu-mean-ragged", "momentum", 3, marks=pytest.mark.slow),
         ("sequence-ragged-both-ways-deep", "adam", 3),
     ],
 )

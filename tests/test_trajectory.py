@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import ntkrnn
-from ntkrnn.cli._app import app
+from ntkrnn.cli import app
 from ntkrnn.data import load
 from ntkrnn.studies import (
     Pieces,

@@ -7,7 +7,7 @@ from ntkrnn.bench._gated import gated_rows
 from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
-from ntkrnn.bench._run import Result, measure, record, table
+from ntkrnn.bench._run import Measured, Result, measure, record, table
 from ntkrnn.bench._sampling import Sampling, sampling
 from ntkrnn.bench._sampling_costs import costs_figure
 from ntkrnn.bench._scaling import Scaling, scaling, scaling_figure
@@ -22,6 +22,7 @@ def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
 
 
 __all__ = [
+    "Measured",
     "Result",
     "Row",
     "Sampling",
