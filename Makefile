@@ -20,7 +20,7 @@ FLOAT64 := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_r
 	empirical_routes.py)
 OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
-.PHONY: demo test test-numerics test-surface test-all test-notebooks test-oldest bench learnability notebooks lint types format clean
+.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest bench learnability notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
 	$(BIN)/ntkrnn compare --out out/demo
@@ -43,6 +43,9 @@ test-surface: .venv/.xla-flags ## files, figures, studies, documents and the com
 test-all: .venv/.ready ## also what takes longer
 	$(BIN)/python $(PYTEST)
 	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST)
+
+fuzz: .venv/.ready ## ten thousand random calls and a thousand random files
+	$(CACHED) $(BIN)/python tests/fuzz/run.py
 
 test-notebooks: .venv/.ready ## every notebook from end to end, in the small setting
 	$(BIN)/python $(PYTEST) tests/test_notebooks.py

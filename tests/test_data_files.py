@@ -235,7 +235,7 @@ def test_the_limit_is_a_quarter_of_the_memory_that_is_set(tmp_path, monkeypatch)
     fails(tmp_path / "a.npz", "7.81 KiB", "limit of 4 KiB", "NTKRNN_MEMORY_LIMIT", "Split the file")
     monkeypatch.setenv("NTKRNN_MEMORY_LIMIT", "much")
     with pytest.raises(
-        ValueError, match=r"NTKRNN_MEMORY_LIMIT: got 'much', expected bytes, such as 8G"
+        ValueError, match=r"NTKRNN_MEMORY_LIMIT: got 'much', expected a size such as 12G"
     ):
         raw(tmp_path / "a.npz")
 

@@ -95,6 +95,7 @@ def learnability(
         except BaseException:  # Ctrl-C too: what has not begun is not begun
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    pieces = {job.name: pieces[job.name] for job in jobs}  # not in the order in which they ended
     report(len(jobs), len(jobs), "fitting")
     try:
         with warnings.catch_warnings():
@@ -102,6 +103,8 @@ def learnability(
                 "ignore", RuntimeWarning
             )  # what is not finite is told in the findings
             conclusion = experiment.conclude(settings, pieces)
+    except StudyError:  # what has to be done before anything can be measured
+        raise
     except (ValueError, ArithmeticError) as error:
         conclusion = nothing_fitted(pieces, str(error))
     return LearnabilityResult(experiment, settings, conclusion, time.perf_counter() - start)

@@ -20,6 +20,7 @@ from ntkrnn.architectures import Elman
 from ntkrnn.data import load
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
+from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._form import (
     Conclusion,
@@ -283,7 +284,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     present, kinds = _present(settings), (*settings.cells, PLAIN)
     missing = [name for name in settings.sets if name not in present]
     if not present:
-        raise ValueError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[data]'.")
+        raise StudyError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[data]'.")
 
     def get(key: str) -> np.ndarray:
         return np.array(
