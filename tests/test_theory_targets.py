@@ -436,7 +436,7 @@ BAD = {
     "no-series": (lambda: AdditiveTarget((Z, "z"), UNIT), TypeError, r"^series: got 'z'"),
     "flat": (lambda: AdditiveTarget((Z, Z), [1.0, 0.0]), ValueError, r"^directions: got shape \(2,\)"),
     "nan": (lambda: AdditiveTarget((Z,), [[np.nan]]), ValueError, r"^directions: got nan"),
-    "ragged": (lambda: AdditiveTarget((Z,), [[1.0], [1.0, 2.0]]), TypeError, r"^directions: "),
+    "ragged": (lambda: AdditiveTarget((Z,), [[1.0], [1.0, 2.0]]), ValueError, r"^directions: "),
     "norm": (lambda: AdditiveTarget.sample(0, 2, 2, norm=0), ValueError, r"^norm: got 0"),
     "sample-series": (
         lambda: AdditiveTarget.sample(0, 3, 2, [Z, Z], positions=(1,)),
@@ -466,7 +466,11 @@ BAD = {
         r"^outputs: got output token 1 from input token 1",
     ),
     "late": (lambda: TokenTarget((Z,), UNIT[:1], [0], [2], 2), ValueError, r"^outputs: got 2"),
-    "real": (lambda: TokenTarget((Z,), UNIT[:1], [0.0], [1], 2), ValueError, r"^inputs: got float64"),
+    "real": (
+        lambda: TokenTarget((Z,), UNIT[:1], [0.0], [1], 2),
+        TypeError,
+        r"^inputs: got dtype float64",
+    ),
     "channel": (
         lambda: TokenTarget((Z,), UNIT[:1], [0], [1], 2, channels=[1]),
         ValueError,
