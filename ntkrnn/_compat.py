@@ -20,7 +20,9 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["neural_tangents"]
+import jax.core
+
+__all__ = ["is_traced", "neural_tangents"]
 
 _VERSION = "0.6.5"
 _REMEDY = (
@@ -247,3 +249,12 @@ def _mend_predict() -> None:
         return scipy.linalg.eigvalsh(a, *args, **kwargs)
 
     predict.sp = _Overlay(predict.sp, linalg=_Overlay(scipy.linalg, eigvalsh=eigvalsh))
+
+
+def is_traced(x: Any) -> bool:
+    """Whether ``x`` stands for an array while a program is being traced.
+
+    Asked of its class: the error that JAX raises when a traced array is used as a concrete one says
+    where it comes from, which takes a sixth of the time of tracing a kernel.
+    """
+    return isinstance(x, jax.core.Tracer)

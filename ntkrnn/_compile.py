@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntkrnn._compat import is_traced
+
 _WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
@@ -44,16 +46,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _traced(leaf: Any) -> bool:
-    if not isinstance(leaf, jax.Array):
-        return False
-    try:
-        leaf.devices()
-    except jax.errors.ConcretizationTypeError:
-        return True
-    return False
 
 
 MOST_PROGRAMS = 128
@@ -95,7 +87,7 @@ class Compiled:
         named = self._signature.bind(*args, **kwargs).arguments
         moving = {k: v for k, v in named.items() if k not in self._static}
         leaves, structure = jax.tree.flatten(moving)
-        if any(_traced(leaf) for leaf in leaves):
+        if any(is_traced(leaf) for leaf in leaves):
             return None, moving
         fixed = {k: v for k, v in named.items() if k in self._static}
         kinds = tuple((np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves)

@@ -14,6 +14,8 @@ from typing import Any
 
 import jax
 
+from ntkrnn._compat import is_traced
+
 LIMIT_VARIABLE = "NTKRNN_MEMORY_LIMIT"
 """Environment variable that replaces what is found out about the machine: "12G", "500M", bytes."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -107,10 +109,7 @@ def device_bytes(device: Any) -> int | None:
 
 def _home(array: Any) -> Any:
     """The device that an array is on, or will be on where it is still being traced."""
-    try:
-        return next(iter(array.devices()))
-    except jax.errors.ConcretizationTypeError:
-        return jax.local_devices()[0]
+    return jax.local_devices()[0] if is_traced(array) else next(iter(array.devices()))
 
 
 def require(name: str, needed: float, what: str, remedy: str, at: Any = None) -> None:

@@ -12,7 +12,8 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
 # From the bottom up; modules on one line do not import each other.
 LAYERS = [
     {"_version", "_types"},
-    {"_checks", "_compat", "_compile", "_memory"},
+    {"_compat"},
+    {"_checks", "_compile", "_memory"},
     {"_cache", "_nonlinearities"},
     {"architectures", "dual"},
     {"cells", "gram"},

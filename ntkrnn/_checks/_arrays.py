@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntkrnn._compat import is_traced
+
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NO_MASK = (
@@ -23,10 +25,7 @@ _NO_MASK = (
 
 def concrete_values(x: Any) -> np.ndarray | None:
     """The entries of ``x`` as a NumPy array, or None while they are being traced."""
-    try:
-        return np.asarray(x)
-    except jax.errors.TracerArrayConversionError:
-        return None
+    return None if is_traced(x) else np.asarray(x)
 
 
 def inside_a_trace() -> bool:
@@ -185,10 +184,7 @@ def finite_outputs(outputs: Any, steps: int) -> None:
 
 def on_accelerator(array: jax.Array) -> bool:
     """Whether the entries are on a device that is no CPU; False while they are being traced."""
-    try:
-        return next(iter(array.devices())).platform != "cpu"
-    except jax.errors.ConcretizationTypeError:
-        return False
+    return not is_traced(array) and next(iter(array.devices())).platform != "cpu"
 
 
 def finite_array(name: str, array: Any) -> None:
