@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.dual import _polynomials, _safe
 from ntkrnn.dual._result import from_closed_form
-from ntkrnn.dual._stepper import Features, fast
+from ntkrnn.dual._stepper import Features, Slopes, detached, fast
 
 
 def _factors(q1: Array, q2: Array) -> tuple[Array, Array, Array]:
@@ -110,4 +110,30 @@ def _advance(distance: Array, one: Features, two: Features) -> tuple[Array, Arra
     return jnp.where(steep, 2 - angle, angle), (2 / math.pi) / root
 
 
-stepper = fast(_features, _second_moment, _advance, pair)
+def _moment_slope(features: Features) -> Array:
+    """``V' = (4/pi)/((1 + 2q) sqrt(1 + 4q))``"""
+    q = features[0]
+    return 4 / math.pi / ((1 + 2 * q) * jnp.sqrt(1 + 4 * q))
+
+
+def _slopes(distance: Array, kdot: Array, one: Features, two: Features) -> Slopes:
+    r"""In terms of kdot, whose root and quotient are not taken again: ``1/Y = (pi kdot/4)^2`` and::
+
+        dkdot/dD = -4 c kdot/Y,   dkdot/dq = -kdot (1 + 2D - (q - q'))/Y
+        dD'/dq = V'(q)/2 - kdot (1 + 2D + q - q')/(2 (1 + 2q))
+    """
+    q1, q2 = one[0], two[0]
+    apart, away = 1 + 2 * distance, q1 - q2
+    bend = -((math.pi / 4) ** 2) * kdot * kdot * kdot
+    along = [
+        0.5 * _moment_slope(own) - kdot * (apart + sign * away) * (0.5 / (1 + 2 * own[0]))
+        for own, sign in ((one, 1), (two, -1))
+    ]
+    return Slopes(
+        (kdot, *along),
+        (bend * (2 * (q1 + q2) - 4 * distance), bend * (apart - away), bend * (apart + away)),
+        kdot,
+    )
+
+
+stepper = fast(detached(_features), _second_moment, _moment_slope, _advance, _slopes)

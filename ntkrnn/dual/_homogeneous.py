@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.dual import _polynomials, _safe
 from ntkrnn.dual._result import PairExpectation, PairFunction
-from ntkrnn.dual._stepper import Features, Stepper, fast
+from ntkrnn.dual._stepper import Features, Slopes, Stepper, fast
 
 
 def piecewise_linear(left: float, right: float) -> PairFunction:
@@ -68,11 +68,14 @@ def stepper(left: float, right: float) -> Stepper:
     even, odd = kink**2, linear**2
 
     def features(q: Array) -> Features:
-        root = jnp.sqrt(q)
+        root = _safe.sqrt(q)
         return q, root, jnp.where(q > 0, math.sqrt(0.5) / jnp.where(q > 0, root, 1), 0)
 
     def second_moment(own: Features) -> Array:
         return (odd + even) * own[0]
+
+    def moment_slope(own: Features) -> Array:
+        return jnp.full_like(own[0], odd + even)
 
     def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
         if not even:
@@ -90,4 +93,37 @@ def stepper(left: float, right: float) -> Stepper:
         apart = (odd + even) * radial + root1 * root2 * (straight - bend)
         return apart, jnp.where(far, (odd - even) + turn, (odd + even) - turn)
 
-    return fast(features, second_moment, advance, piecewise_linear(left, right))
+    def slopes(distance: Array, kdot: Array, one: Features, two: Features) -> Slopes:
+        """With ``r = sqrt q``::
+
+            dkdot/dD = -(2 b^2/pi)/(s sin theta)
+            dkdot/dq = (b^2/pi)/(s sin theta) (r - r' + 2 v r')/r
+            dD'/dq = (b^2/pi) (theta - (r'/r) sin theta)
+
+        where 1/sin theta is 0 at theta = 0 and pi. Close to 0 the last is a difference of what is
+        nearly equal, so that ``theta - sin theta = 2 v theta - F`` is taken instead.
+        """
+        none = jnp.zeros_like(kdot)
+        if not even:
+            return Slopes((kdot, none, none), (none, none, none), kdot)
+        (_, root1, inverse1), (_, root2, inverse2) = one, two
+        spread, inverse = root1 - root2, inverse1 * inverse2
+        some = inverse > 0
+        v = jnp.where(some, (distance - 0.5 * spread * spread) * inverse, 0.5)
+        m = jnp.clip(jnp.minimum(v, 1 - v), 0, 0.5)
+        half = _safe.sqrt(m)
+        sine = 2 * half * _safe.sqrt(1 - m)
+        theta = 2 * half * _polynomials.arcsine_factor(m)
+        rest = 2 * m * theta - m * half * _polynomials.cap_factor(m)
+        rest = jnp.where(v > 0.5, math.pi - theta - sine, rest)  # theta - sin theta
+        steep = 2 * even / math.pi * _safe.ratio(2 * inverse, sine)  # (2 b^2/pi)/(s sin theta)
+        along, bends = [], []
+        for root, other, own, sign in ((root1, root2, inverse1, 1), (root2, root1, inverse2, -1)):
+            ahead = sign * math.sqrt(2) * spread * own  # 1 - r'/r
+            turn = rest + jnp.where(some, ahead * sine, sine)
+            along.append(even / math.pi * turn)
+            bends.append(0.5 * steep * (ahead + 2 * math.sqrt(2) * v * other * own))
+        passed = jnp.where(some, kdot, odd)
+        return Slopes((passed, *along), (-steep, *bends), passed)
+
+    return fast(features, second_moment, moment_slope, advance, slopes)

@@ -27,7 +27,7 @@ from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, add_up
 from ntkrnn.dual import _hermite
 from ntkrnn.dual._mehler import smooth
-from ntkrnn.dual._stepper import Features, Stepper, fast
+from ntkrnn.dual._stepper import Features, Stepper, by_pair, detached, fast
 from ntkrnn.dual._thinning import Thinned, thinned
 
 _UNROLLED = 96
@@ -158,4 +158,9 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
             return radial + (drop + below * value), slope * inverse
         return radial + drop, rho * slope * inverse
 
-    return fast(features, second_moment, advance, smooth(spec))
+    plain_moment, _, slopes = by_pair(smooth(spec))
+
+    def moment_slope(own: Features) -> Array:
+        return jax.jvp(lambda q: plain_moment((q,)), (own[0],), (jnp.ones_like(own[0]),))[1]
+
+    return fast(detached(features), second_moment, moment_slope, advance, slopes)

@@ -14,17 +14,34 @@ does not repeat either, and would store its operands in memory instead), and no 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._types import Array
+from ntkrnn._types import Array, add_up
 from ntkrnn.dual._result import PairFunction
 
 Features = tuple[Array, ...]
 Advance = Callable[[Array, Features, Features], tuple[Array, Array]]
+
+
+class Slopes(NamedTuple):
+    """Derivatives of one step, each by D, by the variance of one side and by that of the other."""
+
+    distance: tuple[Array, Array, Array]
+    """Of D'. By D it is kdot itself (Price's theorem), but for functions that jump."""
+    kdot: tuple[Array, Array, Array]
+    """Of kdot."""
+    passed: Array
+    """kdot as the tangent kernel is multiplied with: at zero variance, where its value has no effect,
+    the mean over the directions from which it can be reached."""
+
+
+SlopesOf = Callable[[Array, Array, Features, Features], Slopes]
+"""``(D, kdot, features of one side, of the other) -> Slopes``, elementwise, finite everywhere."""
 
 
 class Stepper(NamedTuple):
@@ -36,41 +53,66 @@ class Stepper(NamedTuple):
     """``V = E phi(sqrt q z)^2`` from the features of q."""
     advance: Advance
     """``(D, features of one side, of the other) -> (D', kdot)``, elementwise with broadcasting."""
+    slopes: SlopesOf
+    """The derivatives of ``advance``."""
     arithmetic: bool
     """Whether ``advance`` is made of arithmetic, square roots and quotients alone."""
 
 
-def generic(pair: PairFunction) -> Stepper:
-    """A stepper without features, from a function of covariance and distance."""
+def by_pair(pair: PairFunction) -> tuple[Callable[[Features], Array], Advance, SlopesOf]:
+    """Second moment, step and slopes by a function of covariance and distance that JAX differentiates."""
 
     def second_moment(features: Features) -> Array:
         (q, *_) = features
         return pair(q, jnp.zeros_like(q), q, q).k
 
-    def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
-        (q1, *_), (q2, *_) = one, two
+    def at(distance: Array, q1: Array, q2: Array) -> tuple[Array, Array]:
         result = pair(0.5 * (q1 + q2) - distance, distance, q1, q2)
         return result.distance, result.kdot
 
-    return Stepper(lambda q: (q,), second_moment, advance, False)
+    def advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+        return at(distance, one[0], two[0])
+
+    def slopes(distance: Array, kdot: Array, one: Features, two: Features) -> Slopes:
+        del kdot
+        point = (distance, one[0], two[0])
+        (_, kdot), along = jax.linearize(at, *point)
+        units = [
+            tuple(jnp.full_like(a, float(i == k)) for i, a in enumerate(point)) for k in range(len(point))
+        ]
+        by = [along(*unit) for unit in units]
+        return Slopes(*zip(*by, strict=True), kdot)  # pyright: ignore[reportArgumentType]
+
+    return second_moment, advance, slopes
+
+
+def generic(pair: PairFunction) -> Stepper:
+    """A stepper without features, from a function of covariance and distance."""
+    return Stepper(lambda q: (q,), *by_pair(pair), False)
+
+
+def detached(features: Callable[[Array], Features]) -> Callable[[Array], Features]:
+    """Features of which q alone has a derivative, for slopes that read no other."""
+
+    @functools.wraps(features)
+    def own(q: Array) -> Features:
+        return q, *(jax.lax.stop_gradient(feature) for feature in features(q)[1:])
+
+    return own
 
 
 def fast(
     features: Callable[[Array], Features],
     second_moment: Callable[[Features], Array],
+    moment_slope: Callable[[Features], Array],
     advance: Advance,
-    pair: PairFunction,
+    slopes: SlopesOf,
 ) -> Stepper:
-    """A stepper that evaluates by its own forms and is differentiated through ``pair``.
+    """A stepper that evaluates by its own forms and is differentiated by its own slopes.
 
-    The fast forms are full of square roots and quotients whose derivatives at degenerate pairs are
-    0/0. ``pair`` is the same function of ``(D, q1, q2)`` with derivatives that are finite there; of
-    the features only q has a derivative.
+    The forms are full of square roots and quotients whose derivatives at degenerate pairs are 0/0;
+    the slopes, functions of D, kdot and the variances, are finite there.
     """
-    plain = generic(pair)
-
-    def detached(q: Array) -> Features:
-        return q, *(jax.lax.stop_gradient(feature) for feature in features(q)[1:])
 
     @jax.custom_jvp
     def fast_second_moment(own: Features) -> Array:
@@ -79,8 +121,7 @@ def fast(
     @fast_second_moment.defjvp
     def _(primals, tangents):
         (own,), (d_own,) = primals, tangents
-        _, slope = jax.jvp(lambda q: plain.second_moment((q,)), (own[0],), (d_own[0],))
-        return fast_second_moment(own), slope
+        return fast_second_moment(own), moment_slope(own) * d_own[0]
 
     @jax.custom_jvp
     def fast_advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
@@ -90,12 +131,10 @@ def fast(
     def _(primals, tangents):
         distance, one, two = primals
         d_distance, d_one, d_two = tangents
-        # Where a variance is 0 the value of kdot does not matter, but the product rule takes it.
-        (_, kdot), slope = jax.jvp(
-            lambda d, q1, q2: plain.advance(d, (q1,), (q2,)),
-            (distance, one[0], two[0]),
-            (d_distance, d_one[0], d_two[0]),
-        )
-        return (fast_advance(distance, one, two)[0], kdot), slope
+        apart, kdot = fast_advance(distance, one, two)
+        by = slopes(distance, kdot, one, two)
+        along = (d_distance, d_one[0], d_two[0])
+        moved = tuple(add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
+        return (apart, by.passed), moved
 
-    return Stepper(detached, fast_second_moment, fast_advance, True)
+    return Stepper(features, fast_second_moment, fast_advance, slopes, True)

@@ -8,6 +8,7 @@ from ntkrnn.gram._tiles import (
     blocks,
     bucket,
     choose,
+    drain,
     fill,
     schedule,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "blocks",
     "bucket",
     "choose",
+    "drain",
     "fill",
     "schedule",
 ]

@@ -175,3 +175,53 @@ def fill(
         return jax.lax.fori_loop(0, tiles[0].shape[0], lane, out)
 
     return jax.lax.fori_loop(span[0], span[1], body, out)
+
+
+def drain(
+    visit: Callable[[Any, Array, Array, tuple[Array, ...]], Any],
+    pairs: Array,
+    span: tuple[Any, Any],
+    cotangents: tuple[Array, ...],
+    tile: tuple[int, int],
+    triangle: bool,
+    state: Any,
+    turned: Callable[[Array], Array] = _turned,
+) -> Any:
+    """The transpose of :func:`fill`: fold the tiles of cotangents of the matrices.
+
+    Args:
+        visit: ``(state, i, j, tiles [lanes, rows, columns, ...]) -> state``.
+        pairs: the tiles of every group, see :func:`schedule`.
+        span: first group and one past the last.
+        cotangents: of the matrices ``[N1, N2, ...]``.
+        tile: its rows and columns.
+        triangle: whether a tile was also written with its sides exchanged.
+        state: the initial state.
+        turned: how the sides of a tile are exchanged.
+    """
+
+    def read(matrix: Array, i: Array, j: Array) -> Array:
+        def cut(i: Array, j: Array, size: tuple[int, int]) -> Array:
+            rest = (jnp.zeros((), i.dtype),) * (matrix.ndim - 2)
+            start = (i * size[0], j * size[1], *rest)
+            return jax.lax.dynamic_slice(matrix, start, (*size, *matrix.shape[2:]))
+
+        own = cut(i, j, tile)
+        if not triangle:
+            return own
+        both = own + turned(cut(j, i, tile[::-1]))
+        return jnp.where(i == j, 0.5 * both, both)
+
+    def body(group: Array, state: Any) -> Any:
+        i, j = pairs[group, :, 0], pairs[group, :, 1]
+        before = jnp.concatenate([pairs[group - 1, -1:], pairs[group, :-1]])
+        # The last tile is repeated where a group is not full; what repeats has been visited.
+        fresh = jnp.any(pairs[group] != before, axis=-1) | (group + jnp.arange(len(i)) == 0)
+
+        def lane(one: tuple[Array, ...]) -> tuple[Array, ...]:
+            i, j, fresh = one
+            return tuple(jnp.where(fresh, read(matrix, i, j), 0) for matrix in cotangents)
+
+        return visit(state, i, j, jax.lax.map(lane, (i, j, fresh)))
+
+    return jax.lax.fori_loop(span[0], span[1], body, state)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import blocks, fill
-from ntkrnn.infinite._diagonal import Pair, Plan, close, open_
+from ntkrnn.gram import blocks
+from ntkrnn.infinite._step import Pair, Plan, close, open_
 from ntkrnn.infinite._filter_moments import Moments, covariance, turned
 from ntkrnn.infinite._filter_plane import Line, states, sweep
 from ntkrnn.infinite._filter_rows import Member, pack
@@ -30,8 +30,8 @@ class Side(NamedTuple):
     valid steps ("mean"), ``[T, blocks, B]`` after every step ("sequence")."""
     valid: dict[str, Array]
     """``[T, blocks, B]``: 1 at valid steps, in the order of the direction."""
-    steps: Any
-    """The number of time steps before padding."""
+    steps: Any = None
+    """The number of time steps before padding; None but in a tile."""
 
 
 class FilterSides(NamedTuple):
@@ -74,7 +74,7 @@ def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
 
     moments = {d: read(d) for d in form.directions}
     valids = {d: cut(a) for d, a in orders.items()}
-    return Side(blocks(packed.rows, size), moments, valids, data.steps), jnp.max(packed.largest)
+    return Side(blocks(packed.rows, size), moments, valids), jnp.max(packed.largest)
 
 
 def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> FilterSides:
@@ -91,52 +91,43 @@ def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> Filte
     return FilterSides(left, right, largest)
 
 
-def tiles(
-    settings: Settings, scale: LeakyScales, both: FilterSides, pairs: Array, span: tuple[Any, Any]
-) -> tuple[Array, Array]:
-    """NNGP and NTK in the tiles of some groups, 0 in the others.
+def extent(settings: Settings, both: FilterSides) -> tuple[int, ...]:
+    """Shape of the kernels, padded."""
+    shapes = [next(iter(side.valid.values())).shape for side in both[:2]]
+    shape = tuple(math.prod(s[1:]) for s in shapes)
+    return (*shape, *(s[0] for s in shapes)) if settings.form.readout == "sequence" else shape
+
+
+def tile(
+    settings: Settings,
+    steps: tuple[Any, Any],
+    scale: LeakyScales,
+    one: Side,
+    two: Side,
+    *,
+    pulled: bool,
+) -> tuple[Array, ...]:
+    """NNGP and NTK of a block of either side, ``[1, B1, B2, ...]`` each.
 
     Args:
         settings: the architecture and what the program is made for.
+        steps: T1 and T2.
         scale: squares of the scales, and the rate.
-        both: what :func:`sides` returns.
-        pairs: ``[groups, 1, 2]``, see :func:`ntkrnn.gram.schedule`.
-        span: first group and one past the last.
+        one: a block of the first side.
+        two: the block that it faces.
+        pulled: whether this is differentiated in reverse mode: JAX does that, and keeps two rows of
+            every step.
 
-    Returns:
-        Two matrices of the padded sizes.
-
-    Cost: O(N1 N2 L T1 T2); beside the matrices and both sides, memory for a few rows of one tile, or
-    for its plane if it is read out or feeds two directions.
+    Cost: O(B1 B2 L T1 T2); memory for a few rows, or for the plane if it is read out or feeds two
+    directions.
     """
-    one, two = both.one, both.two
-    shapes = [next(iter(side.valid.values())).shape for side in (one, two)]
-    dtype = next(iter(one.valid.values())).dtype
-    plan = _plan(settings, scale, dtype)
-    shape = tuple(math.prod(s[1:]) for s in shapes)
-    if settings.form.readout == "sequence":
-        shape = (*shape, *(s[0] for s in shapes))
-
-    def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        nngp, ntk = _tile(plan, _block(one, i[0]), _block(two, j[0]))
-        return nngp[None], ntk[None]
-
-    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
-    return nngp, ntk
-
-
-def _block(side: Side, index: Array) -> Side:
-    """One block of sequences."""
-
-    def take(a: Array, axis: int) -> Array:
-        return jax.lax.dynamic_index_in_dim(a, index, axis, keepdims=False)
-
-    return Side(
-        {key: take(a, 1) for key, a in side.rows.items()},
-        jax.tree.map(lambda a: take(a, a.ndim - 2), side.moments),
-        {d: take(a, 1) for d, a in side.valid.items()},
-        side.steps,
+    del pulled
+    plan = _plan(settings, scale, one.valid["forward"].dtype)
+    one, two = (
+        jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)._replace(steps=count)
+        for side, count in zip((one, two), steps, strict=True)
     )
+    return tuple(a[None] for a in _tile(plan, one, two))
 
 
 def _tile(plan: Plan, one: Side, two: Side) -> tuple[Array, Array]:

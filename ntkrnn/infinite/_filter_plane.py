@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.gram import BLOCK_BYTES, Tiling, bucket
-from ntkrnn.infinite._diagonal import Below, Pair, Plan, close, open_, through
+from ntkrnn.infinite._step import Below, Pair, Plan, advance, close, open_, scaled
 from ntkrnn.infinite._filter_moments import distance
 from ntkrnn.infinite._filter_rows import Member, view
 from ntkrnn.infinite._rows import Key, Rows, input_distance
@@ -49,7 +49,7 @@ def small(
 
 
 class Line(NamedTuple):
-    """One layer at one row; complex numbers, see :func:`ntkrnn.infinite._diagonal.close`."""
+    """One layer at one row; complex numbers, see :func:`ntkrnn.infinite._step.close`."""
 
     mixed: Array
     """``[T2, B1, B2]``, filtered along t."""
@@ -74,7 +74,7 @@ def _advance(plan: Plan, below: Below, line: Line, one: Member, two: Member) -> 
     """The next row of one layer."""
     run = open_(line.run)
     before = Pair(distance(run.distance, one.before, two.before), run.ntk)
-    mixed = _mix(one.gain, line.mixed, through(plan, below, before, one.rest, two.rest))
+    mixed = _mix(one.gain, line.mixed, advance(plan, below, before, one.rest, two.rest))
 
     def step(state: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
         return _mix(now[0], state, now[1]), state
@@ -126,27 +126,31 @@ def sweep(
     nothing = close(Pair(zero, zero))
     everything = {key: view(plan.layout, key, rows2[key], 2) for key in keys}
 
-    def body(t: Array, carry: tuple[list[Line], Any]) -> tuple[list[Line], Any]:
-        lines, value = carry
+    def members(t: Array, key: Key) -> tuple[Member, Member, Array]:
+        left = jax.lax.dynamic_slice_in_dim(rows1[key], t, 1)
+        return view(plan.layout, key, left, 1), everything[key], left
+
+    @jax.checkpoint  # in reverse mode a row keeps its lines and nothing between them
+    def row(t: Array, lines: list[Line]) -> list[Line]:
         new: list[Line] = []
-        low = None if stored is None else _fed(plan, open_(stored[t]))
+        low = None if stored is None else scaled(plan, open_(stored[t]))
         for line, key in zip(lines, keys, strict=True):
-            left = jax.lax.dynamic_slice_in_dim(rows1[key], t, 1)
-            one, two = view(plan.layout, key, left, 1), everything[key]
+            one, two, left = members(t, key)
             if low is None:
                 low = Below(input_distance(plan.layout, left, rows2[key]), None)
             line = _advance(plan, low, line, one, two)
             new.append(line)
             if key != keys[-1]:
-                low = _fed(plan, states(line, one, two))
-            else:
-                value = visit(value, t, line, one, two)
-        return new, value
+                low = scaled(plan, states(line, one, two))
+        return new
+
+    def body(t: Array, carry: tuple[list[Line], Any]) -> tuple[list[Line], Any]:
+        lines, value = carry
+        lines = row(t, lines)
+        one, two, _ = members(t, keys[-1])
+        return lines, visit(value, t, lines[-1], one, two)
 
     start = Line(nothing, nothing, nothing[0])
     _, value = jax.lax.fori_loop(0, steps, body, ([start] * len(keys), value))
     return value
 
-
-def _fed(plan: Plan, pair: Pair) -> Below:
-    return Below(plan.scale.u * pair.distance, plan.scale.u * pair.ntk)

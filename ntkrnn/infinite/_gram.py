@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import Tiling, blocks, fill
+from ntkrnn.gram import Tiling, blocks
 from ntkrnn.infinite import _readouts
-from ntkrnn.infinite._diagonal import Plan
+from ntkrnn.infinite._adjoint import transposably
 from ntkrnn.infinite._readouts import Side
 from ntkrnn.infinite._rows import Layout, Rows, pack
+from ntkrnn.infinite._step import Plan
+from ntkrnn.infinite._sweep import plainly
 from ntkrnn.infinite._variances import Track, largest_variance, track
 
 
@@ -108,21 +110,17 @@ class Sides(NamedTuple):
 
     one: Side
     two: Side
-    steps: Any
-    """Positions on a diagonal."""
-    period: Any
-    """Number of cyclic diagonals."""
     largest: Array
     """Largest pre-activation variance of any valid step."""
 
 
-def _plan(settings: Settings, scale: Scales, dtype: Any) -> Plan:
+def _plan(settings: Settings, scale: Scales, dtype: Any, sweep: Any = plainly) -> Plan:
     passed = stepper(settings.form.nonlinearity)
     everything = settings.form.readout != "last"
     restarts = everything or settings.ragged
     ragged = everything and settings.ragged
     layout = Layout.of(passed, dtype, settings.channels, restarts, ragged)
-    return Plan(settings.form, scale, passed, layout)
+    return Plan(settings.form, scale, passed, layout, sweep)
 
 
 def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
@@ -132,7 +130,7 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     """
     plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
     last = settings.form.readout == "last"
-    steps = _larger(one.steps, two.steps) if last else one.steps
+    steps = larger(one.steps, two.steps) if last else one.steps
     left, largest = _side(plan, one, steps, tiling.rows, settings.ragged)
     right = left
     if not settings.triangle:
@@ -141,41 +139,39 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     if not last:
         ends = _readouts.cyclic(right.ends, two.steps, tiling.lanes, one.x.shape[1])
         right = right._replace(ends=ends)
-    return Sides(left, right, steps, two.steps, largest)
+    return Sides(left, right, largest)
 
 
-def tiles(
-    settings: Settings, scale: Scales, both: Sides, pairs: Array, span: tuple[Any, Any]
-) -> tuple[Array, Array]:
-    """NNGP and NTK in the tiles of some groups, 0 in the others.
+def extent(settings: Settings, both: Sides) -> tuple[int, ...]:
+    """Shape of the kernels, padded."""
+    shape = tuple(math.prod(side.counts.shape) for side in both[:2])
+    if settings.form.readout == "sequence":
+        shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
+    return shape
+
+
+def tile(
+    settings: Settings, steps: tuple[Any, Any], scale: Scales, one: Side, two: Side, *, pulled: bool
+) -> tuple[Array, ...]:
+    """NNGP and NTK of some blocks, ``[blocks, B1, B2, ...]`` each.
 
     Args:
         settings: the architecture and what the program is made for.
+        steps: T1 and T2.
         scale: squares of the scales.
-        both: what :func:`sides` returns.
-        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.gram.schedule`.
-        span: first group and one past the last.
+        one: blocks of the first side.
+        two: the blocks that they face.
+        pulled: whether this is differentiated in reverse mode.
 
-    Returns:
-        Two matrices of the padded sizes.
-
-    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
-    block of pairs and for both sides, O((N1 + N2) T (d + L)).
+    Cost: O(B1 B2 L T) for "last", O(B1 B2 L T1 T2) otherwise.
     """
-    dtype, readout = both.one.counts.dtype, settings.form.readout
-    plan = _plan(settings, scale, dtype)
-    shape = tuple(math.prod(side.counts.shape) for side in both[:2])
-    if readout == "last":
-        compute = _readouts.last(plan, both.one, both.two, both.steps)
-    else:
-        whole = _readouts.mean if readout == "mean" else _readouts.sequence
-        compute = whole(plan, *both[:4], settings.tiling.lanes)
-    if readout == "sequence":
-        shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
-    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
-    return nngp, ntk
+    plan = _plan(settings, scale, one.counts.dtype, transposably if pulled else plainly)
+    if settings.form.readout == "last":
+        return _readouts.last(plan, one, two, larger(*steps))
+    whole = _readouts.mean if settings.form.readout == "mean" else _readouts.sequence
+    return whole(plan, one, two, *steps, settings.tiling.lanes)
 
 
-def _larger(a: Any, b: Any) -> Any:
+def larger(a: Any, b: Any) -> Any:
     """Maximum that stays a plain int where both are."""
     return max(a, b) if isinstance(a, int) and isinstance(b, int) else jnp.maximum(a, b)

@@ -21,9 +21,9 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import COARSE_LANES, Tiling, bucket, choose, schedule
-from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._filter_plane import small
 from ntkrnn.infinite._gram import Data, Settings
+from ntkrnn.infinite._tiles import differentiable_tiles, sides, tiles
 
 AnyScale = Scales | LeakyScales
 
@@ -42,18 +42,6 @@ class Problem(NamedTuple):
         return self.form.readout == "last" and self.form.limit != "filter"
 
 
-def sides(settings: Settings, scale: Any, one: Data, two: Data) -> Any:
-    """What depends on one sequence alone, by the engine of the architecture."""
-    engine = _filter_gram if settings.form.limit == "filter" else _gram
-    return engine.sides(settings, scale, one, two)
-
-
-def tiles(settings: Settings, scale: Any, both: Any, pairs: Array, span: Any) -> tuple[Array, Array]:
-    """The tiles of some groups, by the engine of the architecture."""
-    engine = _filter_gram if settings.form.limit == "filter" else _gram
-    return engine.tiles(settings, scale, both, pairs, span)
-
-
 class Prepared(NamedTuple):
     """A problem with its data, cut into tiles."""
 
@@ -62,6 +50,11 @@ class Prepared(NamedTuple):
     two: Data
     pairs: np.ndarray
     groups: int
+
+    @property
+    def steps(self) -> tuple[Any, Any]:
+        """T1 and T2, before padding."""
+        return self.one.steps, self.two.steps
 
 
 class Sizes(NamedTuple):
@@ -172,8 +165,10 @@ def _pad(x: Any, lengths: Any, size: int, steps: int) -> tuple[Any, Any]:
 def traced(problem: Problem, scale: AnyScale, x1: Any, x2: Any, *lengths: Any) -> tuple[Array, ...]:
     """The kernels inside a program that somebody else compiles or differentiates."""
     work = prepare(problem, x1, x2, *lengths, platform=jax.default_backend(), exact=True)
+    scale = jax.tree.map(lambda a: jnp.asarray(a, x1.dtype), scale)
     both = sides(work.settings, scale, work.one, work.two)
-    kernels = tiles(work.settings, scale, both, jnp.asarray(work.pairs), (0, work.groups))
+    static = (work.settings, work.steps, work.groups)
+    kernels = differentiable_tiles(static, scale, both, work.pairs)
     return tuple(_cut(k, x1, x2) for k in kernels)
 
 
@@ -201,24 +196,25 @@ def program(
     settings: Settings,
     devices: tuple[Any, ...],
     scale: AnyScale,
+    steps: tuple[Any, Any],
     both: Any,
     pairs: Array,
     groups: Any,
-) -> tuple[Array, Array]:
+) -> tuple[Array, ...]:
     """The tiles, on one device or with a share of them on each."""
     if len(devices) == 1:
-        return tiles(settings, scale, both, pairs, (0, groups))
+        return tiles(settings, steps, scale, both, pairs, (0, groups))
     mesh = Mesh(np.asarray(devices), ("tiles",))
     count = mesh.size
 
-    def share(scale: AnyScale, both: Any, pairs: Array, groups: Any) -> tuple[Array, Array]:
+    def share(scale: AnyScale, steps: Any, both: Any, pairs: Array, groups: Any) -> tuple[Array, ...]:
         rank = jax.lax.axis_index("tiles")
         span = (groups * rank // count, groups * (rank + 1) // count)
-        return jax.lax.psum(tiles(settings, scale, both, pairs, span), "tiles")
+        return jax.lax.psum(tiles(settings, steps, scale, both, pairs, span), "tiles")
 
     everywhere = PartitionSpec()
     mapped = jax.shard_map(share, mesh=mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
-    return mapped(scale, both, pairs, groups)
+    return mapped(scale, steps, both, pairs, groups)
 
 
 def chosen_devices(devices: Sequence[Any] | None, x: Array) -> list[Any]:
@@ -246,7 +242,8 @@ def compiled(
         if len(devices) > 1:
             everywhere = NamedSharding(Mesh(np.asarray(devices), ("tiles",)), PartitionSpec())
             both = jax.device_put(both, everywhere)
-        kernels = program(work.settings, tuple(devices), scale, both, work.pairs, np.int32(work.groups))
+        rest = (work.steps, both, work.pairs, np.int32(work.groups))
+        kernels = program(work.settings, tuple(devices), scale, *rest)
         jax.block_until_ready(kernels)  # what fails is raised here, and ends no process later
     return tuple(_trimmed(k, x1, x2, devices[0].platform) for k in kernels), both.largest
 

@@ -8,20 +8,20 @@ that no step is wasted on pairs outside the plane; several diagonals advance tog
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.gram import Compute
-from ntkrnn.infinite._diagonal import Block, Pair, Plan, open_, run_diagonal, store, zero
-from ntkrnn.infinite._rows import Key, Rows, across
+from ntkrnn.infinite._layers import run_diagonal
+from ntkrnn.infinite._rows import Rows, across
+from ntkrnn.infinite._step import Pair, Plan, open_
+from ntkrnn.infinite._sweep import Block, Visit, store, zero
 
 
 class Side(NamedTuple):
-    """One side of a Gram matrix, in blocks of sequences."""
+    """One side of a Gram matrix in blocks of B sequences, or some of these blocks."""
 
     ends: Rows
     """``[T, blocks, R, B]``: rows with the last valid steps aligned ("last"), or as they came."""
@@ -49,68 +49,31 @@ def _averaged(values: list[Any]) -> Any:
     return jax.tree.map(lambda *parts: add_up(parts) / len(parts), *values)
 
 
-def last(plan: Plan, one: Side, two: Side, steps: Any) -> Compute:
-    """Forward states meet at the ends of both sequences, backward states at their starts."""
+def last(plan: Plan, one: Side, two: Side, steps: Any) -> tuple[Array, ...]:
+    """Forward states meet at the ends of both sequences, backward states at their starts.
+
+    Args:
+        plan: what to compute.
+        one: the blocks of the first side that face, one by one, those of the second.
+        two: the blocks of the second side.
+        steps: positions on the diagonal.
+
+    Returns:
+        Two kernels ``[blocks, B1, B2]``.
+    """
 
     def finals(rows1: Rows, rows2: Rows) -> dict[str, Pair]:
-        block = _block(_reader(rows1), _reader(rows2), rows1, rows2, steps)
+        block = Block(rows1, rows2, None, one.counts.shape[0], steps)
         return {d: state for d, (state, _) in run_diagonal(plan, block, None, None).items()}
 
-    def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        states = finals(_lanes(one.ends, i), _lanes(two.ends, j))
-        if one.starts is not None and two.starts is not None:
-            starts = finals(_lanes(one.starts, i), _lanes(two.starts, j))
-            states["backward"] = starts["backward"]
-        kernels = []
-        for direction, state in states.items():
-            half1, half2 = _facing(one.variances[direction][i], two.variances[direction][j])
-            kernels.append(_readout(plan, half1 + half2 - state.distance, state.ntk))
-        return _averaged(kernels)
-
-    return compute
-
-
-def _lanes(rows: Rows, index: Array) -> Rows:
-    """Blocks ``[T, lanes, R, B]`` of the tiles that advance together."""
-    if index.shape[0] > 16:
-        return {key: a[:, index] for key, a in rows.items()}
-
-    # A few slices are copied faster than a gather finds its way.
-    def some(a: Array) -> Array:
-        parts = [jax.lax.dynamic_slice_in_dim(a, i, 1, axis=1) for i in index]
-        return jnp.concatenate(parts, axis=1)
-
-    return {key: some(a) for key, a in rows.items()}
-
-
-def _one_lane(rows: Rows, index: Array) -> Rows:
-    """``[T, R, B]`` of one tile."""
-    take = jax.lax.dynamic_index_in_dim
-    return {key: take(a, index, axis=1, keepdims=False) for key, a in rows.items()}
-
-
-Reader = Callable[[Key, Array], Array]
-
-
-def _reader(rows: Rows) -> Reader:
-    return lambda key, t: jax.lax.dynamic_index_in_dim(rows[key], t, keepdims=False)
-
-
-def _reader_of_one(rows: Rows) -> Reader:
-    return lambda key, t: jax.lax.dynamic_slice_in_dim(rows[key], t, 1)
-
-
-def _shifted(rows: Rows, shift: Array, lanes: int) -> Reader:
-    return lambda key, t: jax.lax.dynamic_slice_in_dim(rows[key], t + shift, lanes)
-
-
-def _block(
-    left: Reader, right: Reader, rows1: Rows, rows2: Rows, steps: Any, lanes: int = 0, below: Any = None
-) -> Block:
-    """A block of the sizes of the rows; ``lanes`` is 0 where the rows have an axis for them."""
-    one, two = (next(iter(rows.values())) for rows in (rows1, rows2))
-    shape = (lanes or one.shape[1], one.shape[-1], two.shape[-1])
-    return Block(left, right, shape, one.dtype, steps, one.shape[0], below)
+    states = finals(one.ends, two.ends)
+    if one.starts is not None and two.starts is not None:
+        states["backward"] = finals(one.starts, two.starts)["backward"]
+    kernels = []
+    for direction, state in states.items():
+        half1, half2 = _facing(one.variances[direction], two.variances[direction])
+        kernels.append(_readout(plan, half1 + half2 - state.distance, state.ntk))
+    return _averaged(kernels)
 
 
 def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
@@ -122,45 +85,73 @@ def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
     return {key: repeat(a) for key, a in rows.items()}
 
 
-def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
-    """Sums over all pairs of valid steps; ``two.ends`` is cyclic."""
+def _inside(valid: Any, there: Array) -> Array:
+    """Where a sum takes a pair of steps in."""
+    if valid is None:
+        return there
+    inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
+    return there & (inside1 * inside2 > 0.5)
 
-    def add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
-        if valid is None:
-            return total + jnp.where(there, state, 0)
-        inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
-        return total + jnp.where(there & (inside1 * inside2 > 0.5), state, 0)
 
-    def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        rows1, rows2 = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
-        left = _reader_of_one(rows1)
+def _add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+    del at
+    return total + jnp.where(_inside(valid, there), state, 0)
 
-        def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
-            right = _shifted(rows2, k * lanes, lanes)
-            block = _block(left, right, rows1, rows2, steps, lanes)
-            result = run_diagonal(plan, block, add, zero(block))
-            there = (k * lanes + jnp.arange(lanes) < period)[:, None, None]
-            return {
-                d: total + jnp.sum(jnp.where(there, result[d][1], 0), axis=0)
-                for d, total in totals.items()
-            }
 
-        nothing = zero(_block(left, left, rows1, rows2, steps, lanes))[0]
-        totals = jax.lax.fori_loop(
-            0, -(-period // lanes), some, dict.fromkeys(plan.form.directions, nothing)
-        )
-        # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
-        count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts[i[0]], two.counts[j[0]])))
-        kernels = []
-        for direction, total in totals.items():
-            half1, half2 = _facing(one.variances[direction][i[0]], two.variances[direction][j[0]])
-            state = open_(total)
-            cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
-            pair = _readout(plan, cov, state.ntk / (count1 * count2))
-            kernels.append(tuple(k[None] for k in pair))
-        return _averaged(kernels)
+def _share(cotangent: Array, valid: Any, at: Array, there: Array) -> Array:
+    del at
+    return jnp.where(_inside(valid, there), cotangent, 0)
 
-    return compute
+
+_TOTAL = Visit(_add, _share)
+"""Add up the states at valid steps."""
+
+
+def _only(side: Side) -> Side:
+    """The one block there is, without the axis of blocks."""
+    return jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)
+
+
+def mean(
+    plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int
+) -> tuple[Array, ...]:
+    """Sums over all pairs of valid steps, for one block of each side.
+
+    Args:
+        plan: what to compute.
+        one: a block of the first side.
+        two: a block of the second side, its ``ends`` cyclic.
+        steps: T1.
+        period: T2.
+        lanes: diagonals that advance together.
+
+    Returns:
+        Two kernels ``[1, B1, B2]``.
+    """
+    one, two = _only(one), _only(two)
+
+    def block(k: Array) -> Block:
+        return Block(one.ends, two.ends, k * lanes, lanes, steps)
+
+    def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
+        result = run_diagonal(plan, block(k), _TOTAL, zero(block(k)))
+        there = (k * lanes + jnp.arange(lanes) < period)[:, None, None]
+        return {
+            d: total + jnp.sum(jnp.where(there, result[d][1], 0), axis=0) for d, total in totals.items()
+        }
+
+    start = dict.fromkeys(plan.form.directions, zero(block(jnp.asarray(0)))[0])
+    totals = jax.lax.fori_loop(0, -(-period // lanes), some, start)
+    # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
+    count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts, two.counts)))
+    kernels = []
+    for direction, total in totals.items():
+        half1, half2 = _facing(one.variances[direction], two.variances[direction])
+        state = open_(total)
+        cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
+        pair = _readout(plan, cov, state.ntk / (count1 * count2))
+        kernels.append(tuple(k[None] for k in pair))
+    return _averaged(kernels)
 
 
 def whole(
@@ -183,12 +174,10 @@ def whole(
     """
     (capacity, *_), (extent, *_) = (next(iter(rows.values())).shape for rows in (rows1, rows2))
     last_shift = extent - capacity - lanes  # the padded T2
-    left = _reader_of_one(rows1)
 
     def some(k: Array) -> Array:
-        shift = k * lanes
-        feed = None if below is None else below(shift)
-        block = _block(left, _shifted(rows2, shift, lanes), rows1, rows2, steps, lanes, feed)
+        feed = None if below is None else below(k * lanes)
+        block = Block(rows1, rows2, k * lanes, lanes, steps, feed)
         result = run_diagonal(plan, block, store, zero(block, capacity))
         return _averaged([value for _, value in result.values()])
 
@@ -198,19 +187,17 @@ def whole(
     return open_(kept[shift // lanes, t1, shift % lanes])
 
 
-def sequence(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
-    """Kernels at every pair of steps, 0 where either step is padding."""
-
-    def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        rows = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
-        state = whole(plan, *rows, steps, period, lanes)
-        halves1 = _averaged(list(one.variances.values()))[:, i[0]][:, None, :, None]
-        halves2 = _averaged(list(two.variances.values()))[:, j[0]][None, :, None, :]
-        t1, t2 = (jnp.arange(h.shape[axis]) for h, axis in ((halves1, 0), (halves2, 1)))
-        inside1 = t1[:, None].astype(halves1.dtype) < one.counts[i[0]][None, :]
-        inside2 = t2[:, None].astype(halves2.dtype) < two.counts[j[0]][None, :]
-        inside = inside1[:, None, :, None] & inside2[None, :, None, :]
-        kernels = _readout(plan, halves1 + halves2 - state.distance, state.ntk)
-        return tuple(jnp.transpose(jnp.where(inside, k, 0), (2, 3, 0, 1))[None] for k in kernels)
-
-    return compute
+def sequence(
+    plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int
+) -> tuple[Array, ...]:
+    """Kernels ``[1, B1, B2, T1, T2]`` at every pair of steps, 0 where either is padding; see `mean`."""
+    one, two = _only(one), _only(two)
+    state = whole(plan, one.ends, two.ends, steps, period, lanes)
+    halves1 = _averaged(list(one.variances.values()))[:, None, :, None]
+    halves2 = _averaged(list(two.variances.values()))[None, :, None, :]
+    t1, t2 = (jnp.arange(h.shape[axis]) for h, axis in ((halves1, 0), (halves2, 1)))
+    inside1 = t1[:, None].astype(halves1.dtype) < one.counts[None, :]
+    inside2 = t2[:, None].astype(halves2.dtype) < two.counts[None, :]
+    inside = inside1[:, None, :, None] & inside2[None, :, None, :]
+    kernels = _readout(plan, halves1 + halves2 - state.distance, state.ntk)
+    return tuple(jnp.transpose(jnp.where(inside, k, 0), (2, 3, 0, 1))[None] for k in kernels)

@@ -135,3 +135,34 @@ def input_distance(layout: Layout, rows1: Array, rows2: Array) -> Array:
     shape = jnp.broadcast_shapes(rows1[..., 0, :, None].shape, rows2[..., 0, None, :].shape)
     start = (jnp.zeros(shape, rows1.dtype), fetch(jnp.asarray(0)))
     return jax.lax.fori_loop(0, layout.channels // _CHUNK, add, start)[0]
+
+
+def _difference_sums(rows1: Array, rows2: Array, count: int, cotangent: Array) -> tuple[Array, Array]:
+    """Cotangents ``[..., count, B]`` of the first channels of both sides."""
+    left, right = [], []
+    for k in range(count):
+        change = 2 * cotangent * (rows1[..., k, :, None] - rows2[..., k, None, :])
+        left.append(jnp.sum(change, axis=-1))
+        right.append(-jnp.sum(change, axis=-2))
+    return jnp.stack(left, axis=-2), jnp.stack(right, axis=-2)
+
+
+def input_distance_cotangents(
+    layout: Layout, rows1: Array, rows2: Array, cotangent: Array
+) -> tuple[Array, Array]:
+    """Cotangents of the input channels of both sides, ``[lanes, channels, B]``.
+
+    Summed from differences like the distance: ``x sum_j E - sum_j E x'_j`` would lose what neighbours
+    differ by.
+    """
+    if layout.channels <= INLINE_CHANNELS:
+        return _difference_sums(rows1, rows2, layout.channels, cotangent)
+
+    def some(k: Array) -> tuple[Array, Array]:
+        take = lambda rows: jax.lax.dynamic_slice_in_dim(rows, k * _CHUNK, _CHUNK, axis=-2)  # noqa: E731
+        return _difference_sums(take(rows1), take(rows2), _CHUNK, cotangent)
+
+    parts = jax.lax.map(some, jnp.arange(layout.channels // _CHUNK))
+    joined = (jnp.moveaxis(a, 0, -3) for a in parts)
+    left, right = (a.reshape(*a.shape[:-3], -1, a.shape[-1]) for a in joined)
+    return left, right

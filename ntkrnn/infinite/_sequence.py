@@ -10,7 +10,8 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import choose
-from ntkrnn.infinite._diagonal import Pair, Plan
+from ntkrnn.infinite._step import Pair, Plan
+from ntkrnn.infinite._sweep import plainly
 from ntkrnn.infinite._readouts import cyclic, whole
 from ntkrnn.infinite._rows import Layout, pack
 from ntkrnn.infinite._variances import Track
@@ -51,7 +52,7 @@ def sequence_kernels(
     """
     step = stepper(arch.nonlinearity)
     layout = Layout.of(step, inputs.distance.dtype, 0, restarts=True, ragged=False)
-    plan = Plan(arch, scale, step, layout)
+    plan = Plan(arch, scale, step, layout, plainly)
     t1, t2, n1, n2 = inputs.distance.shape
     lanes = choose(n1, n2, t2, inputs.distance.dtype.itemsize, "cpu").lanes
     rows1, rows2 = pack(layout, None, track1), pack(layout, None, track2)

@@ -1,0 +1,113 @@
+"""The Gram matrix of either engine tile by tile: filled in, and differentiated in reverse mode.
+
+Both directions hold one group of tiles at a time: a derivative retraces the recursion on the tiles of a
+group and adds what comes out to the cotangents of their blocks.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ntkrnn._transposable import transposable
+from ntkrnn._types import Array
+from ntkrnn.gram import drain, fill
+from ntkrnn.infinite import _filter_gram, _gram
+from ntkrnn.infinite._gram import Data, Settings
+
+
+def _engine(settings: Settings) -> Any:
+    return _filter_gram if settings.form.limit == "filter" else _gram
+
+
+def sides(settings: Settings, scale: Any, one: Data, two: Data) -> Any:
+    """What depends on one sequence alone, by the engine of the architecture."""
+    return _engine(settings).sides(settings, scale, one, two)
+
+
+def _axis(leaf: Array) -> int:
+    """Of the blocks: ``[blocks, B]``, ``[T, blocks, B]`` or ``[T, blocks, R, B]``."""
+    return 0 if leaf.ndim == 2 else 1
+
+
+def _some(side: Any, index: Array) -> Any:
+    """Some blocks of a side."""
+
+    def take(a: Array) -> Array:
+        if index.shape[0] > 16:
+            return jnp.take(a, index, axis=_axis(a))
+        # A few slices are copied faster than a gather finds its way.
+        parts = [jax.lax.dynamic_slice_in_dim(a, i, 1, axis=_axis(a)) for i in index]
+        return jnp.concatenate(parts, axis=_axis(a))
+
+    return jax.tree.map(take, side)
+
+
+def _added(total: Any, index: Array, part: Any) -> Any:
+    """Cotangents of a side with those of some blocks."""
+
+    def add(whole: Array, some: Array) -> Array:
+        return whole.at[index].add(some) if _axis(whole) == 0 else whole.at[:, index].add(some)
+
+    return jax.tree.map(add, total, part)
+
+
+def tiles(
+    settings: Settings, steps: tuple[Any, Any], scale: Any, both: Any, pairs: Array, span: tuple[Any, Any]
+) -> tuple[Array, ...]:
+    """NNGP and NTK in the tiles of some groups, 0 in the others.
+
+    Args:
+        settings: the architecture and what the program is made for.
+        steps: T1 and T2.
+        scale: squares of the scales.
+        both: what :func:`sides` returns.
+        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.gram.schedule`.
+        span: first group and one past the last.
+
+    Returns:
+        Two matrices of the padded sizes.
+
+    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
+    block of pairs and for both sides, O((N1 + N2) T (d + L)).
+    """
+    engine = _engine(settings)
+
+    def compute(i: Array, j: Array) -> tuple[Array, ...]:
+        one, two = _some(both.one, i), _some(both.two, j)
+        return engine.tile(settings, steps, scale, one, two, pulled=False)
+
+    out = (jnp.zeros(engine.extent(settings, both), both.largest.dtype),) * 2
+    return fill(compute, pairs, span, out, settings.triangle)
+
+
+def _value(static: Any, scale: Any, both: Any, pairs: Array) -> tuple[Array, ...]:
+    settings, steps, groups = static
+    return tiles(settings, steps, scale, both, pairs, (0, groups))
+
+
+def _pullback(static: Any, args: Any, cotangents: tuple[Array, ...]) -> Any:
+    """Cotangents of scales and sides, from those of both kernels."""
+    settings, steps, groups = static
+    scale, both, pairs = args
+    engine = _engine(settings)
+
+    def visit(state: Any, i: Array, j: Array, given: tuple[Array, ...]) -> Any:
+        compute = functools.partial(engine.tile, settings, steps, pulled=True)
+        _, back = jax.vjp(compute, scale, _some(both.one, i), _some(both.two, j))
+        of_scale, of_one, of_two = back(given)
+        total, one, two = state
+        total = jax.tree.map(jnp.add, total, of_scale)
+        return total, _added(one, i, of_one), _added(two, j, of_two)
+
+    start = jax.tree.map(jnp.zeros_like, (scale, both.one, both.two))
+    size = settings.tiling[:2]
+    of_scale, one, two = drain(visit, pairs, (0, groups), cotangents, size, settings.triangle, start)
+    return of_scale, both._replace(one=one, two=two, largest=jnp.zeros_like(both.largest)), pairs
+
+
+differentiable_tiles = transposable(_value, _pullback)
+"""``((settings, steps, groups), scale, both, pairs)``: all tiles, in somebody's program."""
