@@ -116,24 +116,26 @@ def _moment_slope(features: Features) -> Array:
     return 4 / math.pi / ((1 + 2 * q) * jnp.sqrt(1 + 4 * q))
 
 
+def _slope_features(features: Features) -> Features:
+    """``q``, ``V'/2`` and ``1/(2 (1 + 2q))``"""
+    q = features[0]
+    return q, 0.5 * _moment_slope(features), 0.5 / (1 + 2 * q)
+
+
 def _slopes(distance: Array, kdot: Array, one: Features, two: Features) -> Slopes:
     r"""In terms of kdot, whose root and quotient are not taken again: ``1/Y = (pi kdot/4)^2`` and::
 
-        dkdot/dD = -4 c kdot/Y,   dkdot/dq = -kdot (1 + 2D - (q - q'))/Y
-        dD'/dq = V'(q)/2 - kdot (1 + 2D + q - q')/(2 (1 + 2q))
+    dkdot/dD = -4 c kdot/Y,   dkdot/dq = -kdot (1 + 2D - (q - q'))/Y
+    dD'/dq = V'(q)/2 - kdot (1 + 2D + q - q')/(2 (1 + 2q))
     """
-    q1, q2 = one[0], two[0]
+    (q1, moment1, inverse1), (q2, moment2, inverse2) = one, two
     apart, away = 1 + 2 * distance, q1 - q2
     bend = -((math.pi / 4) ** 2) * kdot * kdot * kdot
-    along = [
-        0.5 * _moment_slope(own) - kdot * (apart + sign * away) * (0.5 / (1 + 2 * own[0]))
-        for own, sign in ((one, 1), (two, -1))
-    ]
     return Slopes(
-        (kdot, *along),
+        (kdot, moment1 - kdot * inverse1 * (apart + away), moment2 - kdot * inverse2 * (apart - away)),
         (bend * (2 * (q1 + q2) - 4 * distance), bend * (apart - away), bend * (apart + away)),
         kdot,
     )
 
 
-stepper = fast(detached(_features), _second_moment, _moment_slope, _advance, _slopes)
+stepper = fast(detached(_features), _second_moment, _moment_slope, _advance, _slope_features, _slopes)

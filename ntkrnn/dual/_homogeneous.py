@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
@@ -101,7 +102,7 @@ def stepper(left: float, right: float) -> Stepper:
             dD'/dq = (b^2/pi) (theta - (r'/r) sin theta)
 
         where 1/sin theta is 0 at theta = 0 and pi. Close to 0 the last is a difference of what is
-        nearly equal, so that ``theta - sin theta = 2 v theta - F`` is taken instead.
+        nearly equal, so that ``theta - sin theta`` is a polynomial of its own.
         """
         none = jnp.zeros_like(kdot)
         if not even:
@@ -110,20 +111,20 @@ def stepper(left: float, right: float) -> Stepper:
         spread, inverse = root1 - root2, inverse1 * inverse2
         some = inverse > 0
         v = jnp.where(some, (distance - 0.5 * spread * spread) * inverse, 0.5)
-        m = jnp.clip(jnp.minimum(v, 1 - v), 0, 0.5)
-        half = _safe.sqrt(m)
-        sine = 2 * half * _safe.sqrt(1 - m)
-        theta = 2 * half * _polynomials.arcsine_factor(m)
-        rest = 2 * m * theta - m * half * _polynomials.cap_factor(m)
-        rest = jnp.where(v > 0.5, math.pi - theta - sine, rest)  # theta - sin theta
-        steep = 2 * even / math.pi * _safe.ratio(2 * inverse, sine)  # (2 b^2/pi)/(s sin theta)
+        m = jnp.maximum(jnp.minimum(v, 1 - v), 0)
+        middle = m * (1 - m)  # (sin theta)^2/4
+        inner = middle > 0
+        over = jnp.where(inner, 0.5 * jax.lax.rsqrt(jnp.where(inner, 0.25 * middle, 1)), 0)
+        sine = 2 * middle * over
+        rest = m * sine * _polynomials.sagitta_factor(m)
+        rest = jnp.where(v > 0.5, math.pi - rest - 2 * sine, rest)  # theta - sin theta
+        steep = 2 * even / math.pi * inverse * over  # (2 b^2/pi)/(s sin theta)
         along, bends = [], []
-        for root, other, own, sign in ((root1, root2, inverse1, 1), (root2, root1, inverse2, -1)):
+        for root, own, sign in ((root2, inverse1, 1), (root1, inverse2, -1)):
             ahead = sign * math.sqrt(2) * spread * own  # 1 - r'/r
-            turn = rest + jnp.where(some, ahead * sine, sine)
-            along.append(even / math.pi * turn)
-            bends.append(0.5 * steep * (ahead + 2 * math.sqrt(2) * v * other * own))
+            along.append(even / math.pi * (rest + jnp.where(some, ahead, 1) * sine))
+            bends.append(0.5 * steep * (ahead + 2 * math.sqrt(2) * v * root * own))
         passed = jnp.where(some, kdot, odd)
         return Slopes((passed, *along), (-steep, *bends), passed)
 
-    return fast(features, second_moment, moment_slope, advance, slopes)
+    return fast(features, second_moment, moment_slope, advance, lambda own: own, slopes)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
+from ntkrnn._derivatives import opaque
 from ntkrnn._types import Array, add_up
 from ntkrnn.dual import _hermite
 from ntkrnn.dual._mehler import smooth
@@ -160,7 +161,11 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
 
     plain_moment, _, slopes = by_pair(smooth(spec))
 
-    def moment_slope(own: Features) -> Array:
-        return jax.jvp(lambda q: plain_moment((q,)), (own[0],), (jnp.ones_like(own[0]),))[1]
+    @opaque
+    def slope_of(q: Array) -> Array:
+        return jax.jvp(lambda q: plain_moment((q,)), (q,), (jnp.ones_like(q),))[1]
 
-    return fast(detached(features), second_moment, moment_slope, advance, slopes)
+    def moment_slope(own: Features) -> Array:
+        return slope_of(own[0])
+
+    return fast(detached(features), second_moment, moment_slope, advance, lambda own: own[:1], slopes)

@@ -1,10 +1,11 @@
 r"""Polynomials for the inverse trigonometric functions that kernels spend their time in.
 
-``arcsin`` and ``arccos`` of a compiler are calls or long branches; what the recursions need are three
+``arcsin`` and ``arccos`` of a compiler are calls or long branches; what the recursions need are four
 smooth factors of them, which a short polynomial gives to about the last bit, without a branch::
 
     arcsin(sqrt m)/sqrt m                        on [0, 1/2]
     (sin t - t cos t)/m^(3/2), m = sin^2(t/2)    on [0, 1/2]
+    (t - sin t)/(m sin t), alike                 on [0, 1/2]
     arctan(sqrt u)/sqrt u                        on [0, 1]
 
 Each polynomial interpolates at Chebyshev points. Nodes, values and the change to powers of the
@@ -47,6 +48,11 @@ def _cap_factor(m: Decimal) -> Decimal:
     return total
 
 
+def _sagitta_factor(m: Decimal) -> Decimal:
+    """``t - sin t = 2 m t - cap`` over ``m sin t = 2 m^(3/2) sqrt(1 - m)``."""
+    return (4 * _arcsine_factor(m) - _cap_factor(m)) / (2 * (1 - m).sqrt())
+
+
 def _arctangent_factor(u: Decimal) -> Decimal:
     """Euler's series ``1/(1+u) sum_k (2k)!!/(2k+1)!! (u/(1+u))^k``."""
     total, term = Decimal(0), 1 / (1 + u)
@@ -59,6 +65,7 @@ def _arctangent_factor(u: Decimal) -> Decimal:
 _DEGREES = {
     _arcsine_factor: {"float32": 7, "float64": 20},
     _cap_factor: {"float32": 7, "float64": 20},
+    _sagitta_factor: {"float32": 8, "float64": 22},
     _arctangent_factor: {"float32": 8, "float64": 20},
 }
 
@@ -100,6 +107,11 @@ def arcsine_factor(m: Array, scale: float = 1.0) -> Array:
 def cap_factor(m: Array, scale: float = 1.0) -> Array:
     """``scale * (sin t - t cos t)/m^(3/2)`` with ``m = sin^2(t/2)`` in [0, 1/2]."""
     return _polynomial(_cap_factor, 0.5, m, scale)
+
+
+def sagitta_factor(m: Array, scale: float = 1.0) -> Array:
+    """``scale * (t - sin t)/(m sin t)`` with ``m = sin^2(t/2)`` in [0, 1/2]."""
+    return _polynomial(_sagitta_factor, 0.5, m, scale)
 
 
 def arctangent_factor(u: Array, scale: float = 1.0, unit: float = 1.0) -> Array:

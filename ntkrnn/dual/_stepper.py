@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ntkrnn._derivatives import opaque
 from ntkrnn._types import Array, add_up
 from ntkrnn.dual._result import PairFunction
 
@@ -41,7 +42,7 @@ class Slopes(NamedTuple):
 
 
 SlopesOf = Callable[[Array, Array, Features, Features], Slopes]
-"""``(D, kdot, features of one side, of the other) -> Slopes``, elementwise, finite everywhere."""
+"""``(D, kdot, slope features of one side, of the other) -> Slopes``, elementwise, finite everywhere."""
 
 
 class Stepper(NamedTuple):
@@ -53,6 +54,8 @@ class Stepper(NamedTuple):
     """``V = E phi(sqrt q z)^2`` from the features of q."""
     advance: Advance
     """``(D, features of one side, of the other) -> (D', kdot)``, elementwise with broadcasting."""
+    slope_features: Callable[[Features], Features]
+    """From the features of q to what ``slopes`` reads of one side."""
     slopes: SlopesOf
     """The derivatives of ``advance``."""
     arithmetic: bool
@@ -78,17 +81,19 @@ def by_pair(pair: PairFunction) -> tuple[Callable[[Features], Array], Advance, S
         point = (distance, one[0], two[0])
         (_, kdot), along = jax.linearize(at, *point)
         units = [
-            tuple(jnp.full_like(a, float(i == k)) for i, a in enumerate(point)) for k in range(len(point))
+            tuple(jnp.full_like(a, float(i == k)) for i, a in enumerate(point))
+            for k in range(len(point))
         ]
         by = [along(*unit) for unit in units]
         return Slopes(*zip(*by, strict=True), kdot)  # pyright: ignore[reportArgumentType]
 
-    return second_moment, advance, slopes
+    return second_moment, advance, opaque(slopes)
 
 
 def generic(pair: PairFunction) -> Stepper:
     """A stepper without features, from a function of covariance and distance."""
-    return Stepper(lambda q: (q,), *by_pair(pair), False)
+    second_moment, advance, slopes = by_pair(pair)
+    return Stepper(lambda q: (q,), second_moment, advance, lambda own: own, slopes, False)
 
 
 def detached(features: Callable[[Array], Features]) -> Callable[[Array], Features]:
@@ -106,6 +111,7 @@ def fast(
     second_moment: Callable[[Features], Array],
     moment_slope: Callable[[Features], Array],
     advance: Advance,
+    slope_features: Callable[[Features], Features],
     slopes: SlopesOf,
 ) -> Stepper:
     """A stepper that evaluates by its own forms and is differentiated by its own slopes.
@@ -114,27 +120,20 @@ def fast(
     the slopes, functions of D, kdot and the variances, are finite there.
     """
 
-    @jax.custom_jvp
-    def fast_second_moment(own: Features) -> Array:
-        return second_moment(own)
+    def along_moment(args: Any, tangents: Any) -> Array:
+        ((own,), (d_own,)) = args, tangents
+        return moment_slope(own) * d_own[0]
 
-    @fast_second_moment.defjvp
-    def _(primals, tangents):
-        (own,), (d_own,) = primals, tangents
-        return fast_second_moment(own), moment_slope(own) * d_own[0]
-
-    @jax.custom_jvp
-    def fast_advance(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
-        return advance(distance, one, two)
-
-    @fast_advance.defjvp
-    def _(primals, tangents):
-        distance, one, two = primals
+    def along_step(args: Any, tangents: Any) -> tuple[Array, Array]:
+        distance, one, two = args
         d_distance, d_one, d_two = tangents
-        apart, kdot = fast_advance(distance, one, two)
-        by = slopes(distance, kdot, one, two)
+        _, kdot = fast_advance(distance, one, two)
+        by = slopes(distance, kdot, slope_features(one), slope_features(two))
         along = (d_distance, d_one[0], d_two[0])
-        moved = tuple(add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
-        return (apart, by.passed), moved
+        apart, bend = (add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
+        return apart, bend
 
-    return Stepper(features, fast_second_moment, fast_advance, slopes, True)
+    fast_advance = opaque(advance, along_step)
+    return Stepper(
+        features, opaque(second_moment, along_moment), fast_advance, slope_features, slopes, True
+    )

@@ -93,7 +93,8 @@ def choose(
         wanted = bucket(shifts, COARSE_LANES)
     else:
         wanted = bucket(_tile_count(n1, n2, rows, columns, triangle))
-    return Tiling(rows, columns, min(lanes, wanted))
+    # All rounds of lanes alike, so that the last is not half empty.
+    return Tiling(rows, columns, -(-wanted // -(-wanted // lanes)))
 
 
 def _tile_count(n1: int, n2: int, rows: int, columns: int, triangle: bool) -> int:

@@ -104,106 +104,75 @@ def _forward(sweep: Sweep, value: Any) -> tuple[tuple[Array, Any], Array]:
     return (states[-1], value), checkpoints
 
 
-class _Tape(NamedTuple):
-    """States before and after the iterations of a chunk, ``[CHUNK + 1, lanes, B1, B2]`` by stage."""
+def _parts(array: Array) -> tuple[Array, Array]:
+    """Real and imaginary part, each so that both are read.
 
-    distance_kdot: tuple[Array, ...]
-    """D after an iteration and, as imaginary part, the kdot of that iteration."""
-    ntk: tuple[Array, ...]
-
-    def before(self, j: Array) -> list[Pair]:
-        """The states before iteration j of the chunk."""
-        take = jax.lax.dynamic_index_in_dim
-        return [
-            Pair(take(d, j, keepdims=False).real, take(n, j, keepdims=False))
-            for d, n in zip(self.distance_kdot, self.ntk, strict=True)
-        ]
-
-    def kdot(self, j: Array, stage: int) -> Array:
-        """The kdot of iteration j of the chunk."""
-        return jax.lax.dynamic_index_in_dim(self.distance_kdot[stage], j + 1, keepdims=False).imag
+    A loop that reads every other number of an array is not vectorised, and takes twice as long.
+    """
+    return array.real + 0 * array.imag, array.imag + 0 * array.real
 
 
-def _recorded(sweep: Sweep, start: tuple[Array, ...], first: Array, stop: Array) -> _Tape:
-    """Run a chunk once more and keep it."""
-    lag, plan = sweep.lag, sweep.plan
-    opened = [open_(state) for state in start]
+class _Step(NamedTuple):
+    """What a step of one stage has led to."""
+
+    distance_kdot: Array
+    """D and, as imaginary part, kdot."""
+    covariance: Array
+    """Psi: Theta is left as the product that it is, so that each array is one loop over the block."""
+
+    @property
+    def state(self) -> Pair:
+        distance, kdot = _parts(self.distance_kdot)
+        return Pair(distance, kdot * self.covariance)
+
+
+_Tape = tuple[_Step, ...]
+"""By stage, arrays ``[CHUNK + 1, lanes, B1, B2]``: entry j is what iteration j - 1 of a chunk led to, entry
+0 the state before the chunk, as if a step with kdot 1 had led to it."""
+
+
+def _entry(tape: _Tape, j: Array) -> _Tape:
+    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False), tape)
+
+
+def _blank(sweep: Sweep) -> _Tape:
     lead = (CHUNK + 1, *sweep.block.shape)
-    dtype = sweep.block.dtype
-    tape = _Tape(
-        tuple(sweep.zero(CHUNK + 1).at[0].set(close(Pair(s.distance, 0 * s.ntk))) for s in opened),
-        tuple(jnp.zeros(lead, dtype).at[0].set(s.ntk) for s in opened),
+    return (_Step(sweep.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * sweep.lag
+
+
+def _recorded(sweep: Sweep, tape: _Tape, start: tuple[Array, ...], first: Array, stop: Array) -> _Tape:
+    """Run a chunk once more and write it down."""
+    plan = sweep.plan
+    steps = tuple(
+        _Step(close(Pair(d, jnp.ones_like(d))), n) for d, n in (open_(state) for state in start)
     )
 
+    def kept(tape: _Tape, j: Array, steps: _Tape) -> _Tape:
+        return jax.tree.map(lambda whole, entry: whole.at[j].set(entry), tape, steps)
+
     def body(i: Array, carry: Any) -> Any:
-        (both, ntks), states, read = carry
-        new, after = [], []
-        for stage in range(lag):
+        tape, steps, read = carry
+        states, new = [step.state for step in steps], []
+        for stage, state in enumerate(states):
             one, two = sweep.views(stage, read)
-            met = meet(plan, sweep.low(stage, states, read), states[stage], one, two)
-            step = _masked(
-                i, stage, jax.lax.complex(*plan.stepper.advance(met.distance, one.features, two.features))
-            )
-            step = jax.lax.optimization_barrier(step)  # one loop for both
-            new.append(step)
-            after.append(Pair(step.real, step.imag * met.covariance))
-        both = tuple(b.at[i - first + 1].set(s) for b, s in zip(both, new, strict=True))
-        ntks = tuple(n.at[i - first + 1].set(s.ntk) for n, s in zip(ntks, after, strict=True))
-        return _Tape(both, ntks), after, sweep.fetch(i + 1)
+            met = meet(plan, sweep.low(stage, states, read), state, one, two)
+            both = close(Pair(*plan.stepper.advance(met.distance, one.features, two.features)))
+            new.append(_Step(_masked(i, stage, both), met.covariance))
+        # What was carried is written down, not what has just been computed: that would be done twice.
+        return kept(tape, i - first, steps), tuple(new), sweep.fetch(i + 1)
 
-    return jax.lax.fori_loop(first, stop, body, (tape, opened, sweep.fetch(first)))[0]
+    carry = (tape, steps, sweep.fetch(first))
+    tape, steps, _ = jax.lax.fori_loop(first, stop, body, carry)
+    return kept(tape, stop - first, steps)
 
 
-class _Retraced(NamedTuple):
-    """Cotangents that one step of one stage gives."""
+class _Pending(NamedTuple):
+    """What the iteration retraced last has left, by stage ``[lanes, B1, B2]``."""
 
-    before: Array
-    """Of the state before, D and Theta in one array."""
-    fed: Array
-    """Of what feeds the stage, alike, before it is scaled by u_std^2."""
-    rows: tuple[tuple[Array, Array], ...]
-    """For each pair, of the rows of both sides: trained, (previous,) q."""
-    recurrent: Array
-    """``(w_std^2)~`` of each pair."""
-
-
-def _retrace(sweep: Sweep, low: Below, state: Pair, kdot: Array, sides: Any, cotangent: Array) -> _Retraced:
-    """One step backwards."""
-    plan, (one, two) = sweep.plan, sides
-    w, trainable = plan.scale.w, plan.form.trainable
-    met = meet(plan, low, state, one, two)
-    slopes = plan.stepper.slopes(met.distance, kdot, one.features, two.features)
-    out = open_(cotangent)
-    of_kdot = met.covariance * out.ntk
-
-    def along(k: int) -> Array:
-        return slopes.distance[k] * out.distance + slopes.kdot[k] * of_kdot
-
-    # One loop for both: D^h~, but for what the trained part takes away, and Psi~.
-    apart, psi = open_(jax.lax.optimization_barrier(close(Pair(along(0), slopes.passed * out.ntk))))
-    q1, q2 = open_(jax.lax.optimization_barrier(close(Pair(along(1), along(2)))))
-    recurrent, fed = apart, apart
-    if "w" in trainable:
-        recurrent = recurrent - psi
-    if "u" in trainable:
-        fed = fed - psi
-    before = Pair(w * recurrent, w * psi)
-    rows = [(psi, psi)]
-    if one.alive is not None:
-        on = one.alive * two.alive
-        start = (1 - on) * before.distance
-        before = Pair(on * before.distance, on * before.ntk)
-        rows.append((start, start))
-    rows.append((q1, q2))
-    of_w = recurrent * met.before.distance + psi * met.before.ntk
-    return _Retraced(close(before), close(Pair(fed, psi)), tuple(rows), of_w)
-
-
-def _sums(arrays: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Each first array summed over the second side, each second over the first: ``[lanes, rows, B]``."""
-    left = jnp.stack([jnp.sum(a, axis=-1) for a, _ in arrays], axis=1)
-    right = jnp.stack([jnp.sum(b, axis=-2) for _, b in arrays], axis=1)
-    return left, right
+    pre_activation: tuple[Array, ...]
+    """``D^h~``, but for what the trained part takes away, and, as imaginary part, ``Psi~``."""
+    variances: tuple[Array, ...]
+    """``q~`` of the first side and, as imaginary part, of the second."""
 
 
 class _Totals(NamedTuple):
@@ -221,9 +190,15 @@ class _Totals(NamedTuple):
 def _backward(
     sweep: Sweep, checkpoints: tuple[Array, ...], state: Array, value: Any
 ) -> tuple[Any, Rows, Rows, Array | None]:
-    """Cotangents of the scales, of the rows of both sides and of what was stored."""
-    layout = sweep.plan.layout
+    """Cotangents of the scales, of the rows of both sides and of what was stored.
+
+    An iteration leaves its cotangents as they are, and the next one sums them over the sides: an array
+    that is carried from one iteration to the next is in memory, while all that is derived from a number
+    within one iteration would have it computed again.
+    """
+    layout, lag = sweep.plan.layout, sweep.lag
     kinds = 3 if layout.restarts else 2
+    steeper = _with_slope_features(sweep)
 
     def empty(rows: Rows) -> dict[Key, Array]:
         return {
@@ -233,25 +208,36 @@ def _backward(
     nothing = jnp.zeros(sweep.block.shape, sweep.block.dtype)
     stored = None if sweep.stored is None else jnp.zeros_like(sweep.stored)
     totals = _Totals(nothing, nothing, empty(sweep.block.rows1), empty(sweep.block.rows2), stored)
-    cotangents = (*(jnp.zeros_like(state),) * (sweep.lag - 1), state)
+    pending = _Pending((sweep.zero(),) * lag, (sweep.zero(),) * lag)
     count, _ = _chunks(sweep)
+    end = sweep.iterations
 
     def chunk(k: Array, carry: Any) -> Any:
         first = (count - 1 - k) * CHUNK
-        stop = jnp.minimum(first + CHUNK, sweep.iterations)
-        take = jax.lax.dynamic_index_in_dim
-        start = tuple(take(c, count - 1 - k, keepdims=False) for c in checkpoints)
-        tape = _recorded(sweep, start, first, stop)
+        stop = jnp.minimum(first + CHUNK, end)
+        start = tuple(
+            jax.lax.dynamic_index_in_dim(c, count - 1 - k, keepdims=False) for c in checkpoints
+        )
+        *carry, tape = carry
+        tape = _recorded(sweep, tape, start, first, stop)
 
-        def back(j: Array, carry: Any) -> Any:
-            i = stop - 1 - j
-            *carry, read = carry
-            return *_iteration(sweep, tape, i, i - first, read, value, *carry), sweep.fetch(i - 1)
+        def back(k: Array, carry: Any) -> Any:
+            i = stop - 1 - k
+            pending, totals, later, read = carry
+            steps = _entry(tape, i - first + 1)
+            after = [step.state for step in steps]
+            before = [step.state for step in _entry(tape, i - first)]
+            cotangents, totals = _settled(steeper, i + 1, after, later, pending, value, totals)
+            cotangents = (*cotangents[:-1], cotangents[-1] + jnp.where(i == end - 1, state, 0))
+            pending = _retraced(steeper, i, before, steps, read, cotangents)
+            return pending, totals, read, steeper.fetch(i - 1)
 
-        *carry, _ = jax.lax.fori_loop(0, stop - first, back, (*carry, sweep.fetch(stop - 1)))
-        return tuple(carry)
+        return *jax.lax.fori_loop(0, stop - first, back, tuple(carry)), tape
 
-    _, totals = jax.lax.fori_loop(0, count, chunk, (cotangents, totals))
+    carry = (pending, totals, steeper.fetch(end), steeper.fetch(end - 1), _blank(sweep))
+    pending, totals, read, *_ = jax.lax.fori_loop(0, count, chunk, carry)
+    start = [open_(sweep.zero())] * lag
+    _, totals = _settled(steeper, jnp.asarray(0), start, read, pending, value, totals)
     scale = jax.tree.map(jnp.zeros_like, sweep.plan.scale)
     scale = scale._replace(w=jnp.sum(totals.w), u=jnp.sum(totals.u))
     one = _spread(sweep, totals.one, sweep.block.rows1)
@@ -259,39 +245,99 @@ def _backward(
     return scale, one, two, totals.stored
 
 
-def _iteration(
-    sweep: Sweep, tape: _Tape, i: Array, j: Array, read: Any, value: Any, cotangents: Any, totals: _Totals
+def _with_slope_features(sweep: Sweep) -> Sweep:
+    """The same with rows of what slopes read in the place of features."""
+    layout, slope_features = sweep.plan.layout, sweep.plan.stepper.slope_features
+
+    def changed(rows: Rows) -> Rows:
+        new = dict(rows)
+        for key in sweep.keys:
+            first = layout.first(key) + (3 if layout.restarts else 1)
+            own = tuple(rows[key][..., k, :] for k in range(first, rows[key].shape[-2]))
+            parts = [rows[key][..., :first, :], jnp.stack(slope_features(own), axis=-2)]
+            new[key] = jnp.concatenate(parts, axis=-2)
+        return new
+
+    block = sweep.block
+    return sweep._replace(block=block._replace(rows1=changed(block.rows1), rows2=changed(block.rows2)))
+
+
+def _retraced(
+    sweep: Sweep, i: Array, states: list[Pair], steps: _Tape, read: Any, cotangents: Any
+) -> _Pending:
+    """Iteration i backwards, from the states before it and the cotangents of those after it."""
+    apart, variances = [], []
+    for stage, (state, step) in enumerate(zip(states, steps, strict=True)):
+        one, two = sweep.views(stage, read)
+        met = meet(sweep.plan, sweep.low(stage, states, read), state, one, two)
+        _, kdot = _parts(step.distance_kdot)
+        slopes = sweep.plan.stepper.slopes(met.distance, kdot, one.features, two.features)
+        of_distance, of_ntk = _parts(_masked(i, stage, cotangents[stage]))
+        of_kdot = step.covariance * of_ntk
+        along = [
+            a * of_distance + b * of_kdot for a, b in zip(slopes.distance, slopes.kdot, strict=True)
+        ]
+        # One loop for both, and one for the variances.
+        apart.append(jax.lax.complex(along[0], slopes.passed * of_ntk))
+        variances.append(jax.lax.complex(*along[1:]))
+    return _Pending(tuple(apart), tuple(variances))
+
+
+def _settled(
+    sweep: Sweep,
+    i: Array,
+    states: list[Pair],
+    read: Any,
+    pending: _Pending,
+    value: Any,
+    totals: _Totals,
 ) -> tuple[tuple[Array, ...], _Totals]:
-    """One iteration of all stages backwards; j is its number in the chunk."""
-    states = tape.before(j)
-    before: list[Any] = [None] * (sweep.lag + 1)
+    """From what iteration i left to the cotangents of the states before it, and to the totals."""
+    plan, visit, lag = sweep.plan, sweep.visit, sweep.lag
     w, u, stored = totals.w, totals.u, totals.stored
-    one, two = dict(totals.one), dict(totals.two)
-    if sweep.visit is not None:
-        there = sweep.position(jnp.maximum(i - sweep.lag, 0))
-        before[-1] = sweep.visit.pull(value, read[2], there, i >= sweep.lag)
+    sums1, sums2 = dict(totals.one), dict(totals.two)
+    cotangents: list[Any] = [0] * lag
+    if visit is not None:
+        there = sweep.position(jnp.maximum(i - lag, 0))
+        cotangents[-1] = visit.pull(value, read[2], there, (i >= lag) & (i < sweep.iterations))
     for stage, key in enumerate(sweep.keys):
-        low, sides = sweep.low(stage, states, read), sweep.views(stage, read)
-        cotangent = _masked(i, stage, cotangents[stage])
-        step = _retrace(sweep, low, states[stage], tape.kdot(j, stage), sides, cotangent)
-        own = before[stage + 1]
-        before[stage + 1] = step.before if own is None else own + step.before
-        w = w + step.recurrent
+        low, (one, two) = sweep.low(stage, states, read), sweep.views(stage, read)
+        met = meet(plan, low, states[stage], one, two)
+        apart, psi = _parts(pending.pre_activation[stage])
+        recurrent = apart - psi if "w" in plan.form.trainable else apart
+        fed = apart - psi if "u" in plan.form.trainable else apart
+        w = w + (recurrent * met.before.distance + psi * met.before.ntk)
+        before = Pair(plan.scale.w * recurrent, plan.scale.w * psi)
+        rows = [(psi, psi)]
+        if one.alive is not None:
+            on = one.alive * two.alive
+            rows.append(((1 - on) * before.distance,) * 2)
+            before = Pair(on * before.distance, on * before.ntk)
+        rows.append(_parts(pending.variances[stage]))
+        cotangents[stage] = cotangents[stage] + close(before)
         channels = None
-        fed = open_(step.fed)
         if low.ntk is None:
-            channels = input_distance_cotangents(sweep.plan.layout, *read[0][stage], fed.distance)
+            channels = input_distance_cotangents(plan.layout, *read[0][stage], fed)
         else:
             source = states[stage - 1] if stage > 0 else read[1]
-            u = u + (fed.distance * source.distance + fed.ntk * source.ntk)
-            given = sweep.plan.scale.u * step.fed
+            u = u + (fed * source.distance + psi * source.ntk)
+            given = plan.scale.u * close(Pair(fed, psi))
             if stage > 0:
-                before[stage] = before[stage] + given
+                cotangents[stage - 1] = cotangents[stage - 1] + given
             else:
-                stored = stored.at[sweep.position(i)].add(given)
+                at = sweep.position(jnp.minimum(i, sweep.iterations - 1))
+                stored = stored.at[at].add(given)
         at = sweep.position(jnp.maximum(i - stage, 0))
-        one[key], two[key] = _added(sweep.block, one[key], two[key], at, _sums(list(step.rows)), channels)
-    return tuple(before[1:]), _Totals(w, u, one, two, stored)
+        both = _added(sweep.block, sums1[key], sums2[key], at, _sums(rows), channels)
+        sums1[key], sums2[key] = both
+    return tuple(cotangents), _Totals(w, u, sums1, sums2, stored)
+
+
+def _sums(arrays: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Each first array summed over the second side, each second over the first: ``[lanes, rows, B]``."""
+    left = jnp.stack([jnp.sum(a, axis=-1) for a, _ in arrays], axis=1)
+    right = jnp.stack([jnp.sum(b, axis=-2) for _, b in arrays], axis=1)
+    return left, right
 
 
 def _added(

@@ -153,4 +153,3 @@ def sweep(
     start = Line(nothing, nothing, nothing[0])
     _, value = jax.lax.fori_loop(0, steps, body, ([start] * len(keys), value))
     return value
-

@@ -72,7 +72,9 @@ class Sizes(NamedTuple):
         form, last = problem.form, problem.one_diagonal
         (n1, t1, _), (n2, t2, _), itemsize = x1.shape, x2.shape, x1.dtype.itemsize
         shifts = None if last else t2
-        tiling = choose(n1, n2, shifts, itemsize, platform, problem.symmetric, problem.tile)
+        tiling = choose(
+            n1, n2, shifts, itemsize * (4 if exact else 1), platform, problem.symmetric, problem.tile
+        )
         if form.limit == "filter" and problem.tile is None:
             tiling = small(tiling, form, t1, t2, itemsize, platform)
         # "last" runs along one diagonal of both sides, as far as there are steps and no further.

@@ -112,9 +112,7 @@ def _only(side: Side) -> Side:
     return jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)
 
 
-def mean(
-    plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int
-) -> tuple[Array, ...]:
+def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> tuple[Array, ...]:
     """Sums over all pairs of valid steps, for one block of each side.
 
     Args:

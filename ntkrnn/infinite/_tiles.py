@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._transposable import transposable
+from ntkrnn._derivatives import transposable
 from ntkrnn._types import Array
 from ntkrnn.gram import drain, fill
 from ntkrnn.infinite import _filter_gram, _gram
@@ -56,7 +56,12 @@ def _added(total: Any, index: Array, part: Any) -> Any:
 
 
 def tiles(
-    settings: Settings, steps: tuple[Any, Any], scale: Any, both: Any, pairs: Array, span: tuple[Any, Any]
+    settings: Settings,
+    steps: tuple[Any, Any],
+    scale: Any,
+    both: Any,
+    pairs: Array,
+    span: tuple[Any, Any],
 ) -> tuple[Array, ...]:
     """NNGP and NTK in the tiles of some groups, 0 in the others.
 

@@ -1,5 +1,11 @@
-"""Functions whose derivative is JAX's own in forward mode and written by hand in reverse mode.
+"""Functions with derivatives of their own, under every composition of JAX's transformations.
 
+:func:`opaque` is for derivatives in forward mode. ``jax.custom_jvp`` is dropped where a program is split
+for reverse mode within a loop: what is computed once and kept is, from then on, differentiated as it
+stands, and forward over reverse mode (``jax.hessian``) is silently wrong. A primitive is kept.
+
+:func:`transposable` is for functions whose derivative is JAX's own in forward mode and written by hand in
+reverse mode.
 ``jax.custom_vjp`` takes forward mode away, and with it Hessians. Here the derivative along a tangent is
 a linear operation of its own: JAX's forward mode evaluates it, and its transpose, which reverse mode
 asks for, is a function that is handed in. Both are programs like any other under ``jax.jit``,
@@ -15,7 +21,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
+from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 
 Value = Callable[..., tuple[jax.Array, ...]]
@@ -66,26 +72,30 @@ def _primitive(name: str, run: Callable[..., tuple[jax.Array, ...]]) -> Primitiv
     primitive.multiple_results = True
 
     @functools.lru_cache(maxsize=256)
-    def bound(call: _Call) -> Callable[..., Any]:
-        return functools.partial(run, call)
+    def traced(call: Any, kinds: tuple[Any, ...]) -> Any:
+        shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in kinds]
+        return jax.make_jaxpr(functools.partial(run, call))(*shapes)
+
+    def evaluate(*leaves: Any, call: Any) -> Any:
+        return jaxpr_as_fun(traced(call, _kinds(leaves)))(*leaves)
 
     @functools.lru_cache(maxsize=64)
-    def compiled(call: _Call) -> Callable[..., Any]:
-        return jax.jit(bound(call))
+    def compiled(call: Any) -> Callable[..., Any]:
+        return jax.jit(functools.partial(evaluate, call=call))
 
-    def shapes(*leaves: Any, call: _Call) -> Any:
-        return list(jax.make_jaxpr(bound(call))(*leaves).out_avals)
-
-    def batched(leaves: Any, axes: Any, call: _Call) -> tuple[Any, Any]:
-        out = jax.vmap(bound(call), in_axes=tuple(axes))(*leaves)
+    def batched(leaves: Any, axes: Any, call: Any) -> tuple[Any, Any]:
+        out = jax.vmap(functools.partial(evaluate, call=call), in_axes=tuple(axes))(*leaves)
         return out, (0,) * len(out)
 
     primitive.def_impl(lambda *leaves, call: compiled(call)(*leaves))
-    primitive.def_abstract_eval(shapes)
+    primitive.def_abstract_eval(lambda *leaves, call: list(traced(call, _kinds(leaves)).out_avals))
     batching.primitive_batchers[primitive] = batched
-    lowered = mlir.lower_fun(lambda *leaves, call: bound(call)(*leaves), multiple_results=True)
-    mlir.register_lowering(primitive, lowered)
+    mlir.register_lowering(primitive, mlir.lower_fun(evaluate, multiple_results=True))
     return primitive
+
+
+def _kinds(leaves: Any) -> tuple[Any, ...]:
+    return tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 _value = _primitive("value", _Call.evaluate)
@@ -154,5 +164,66 @@ def transposable(value: Value, pullback: Pullback) -> Callable[..., tuple[jax.Ar
         leaves, structure = jax.tree.flatten(args)
         call = _Call(value, pullback, static, structure)
         return tuple(_value.bind(*map(jnp.asarray, leaves), call=call))
+
+    return f
+
+
+@dataclasses.dataclass(frozen=True)
+class _Opaque:
+    """A function of leaves, but for the arrays."""
+
+    value: Callable[..., Any]
+    slope: Callable[..., Any]
+    structure: Any
+
+    def evaluate(self, *leaves: Any) -> list[jax.Array]:
+        return jax.tree.leaves(self.value(*jax.tree.unflatten(self.structure, leaves)))
+
+    def push(self, leaves: Any, tangents: Any) -> list[jax.Array]:
+        at, along = (jax.tree.unflatten(self.structure, a) for a in (leaves, tangents))
+        return jax.tree.leaves(self.slope(at, along))
+
+
+_opaque = _primitive("opaque", _Opaque.evaluate)
+
+
+def _opaque_jvp(leaves: Any, tangents: Any, call: _Opaque) -> tuple[Any, Any]:
+    along = [ad.instantiate_zeros(t) for t in tangents]
+    return _opaque.bind(*leaves, call=call), call.push(leaves, along)
+
+
+ad.primitive_jvps[_opaque] = _opaque_jvp
+
+
+def opaque(value: Callable[..., Any], slope: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """``value`` with a derivative of its own.
+
+    Args:
+        value: ``(*args) -> pytree of arrays``.
+        slope: ``(args, tangents) -> tangents of the result``, linear in the tangents; None for JAX's
+            derivative of ``value``, with the rules of ``jax.custom_jvp`` within it heeded.
+
+    Example:
+        >>> import jax
+        >>> square = opaque(lambda x: x * x, lambda args, tangents: 2 * args[0] * tangents[0])
+        >>> float(jax.grad(square)(3.0)), float(jax.hessian(square)(3.0))
+        (6.0, 2.0)
+    """
+    if slope is None:
+
+        def slope(args: Any, tangents: Any) -> Any:
+            return jax.jvp(value, args, tangents)[1]
+
+    @functools.lru_cache(maxsize=64)
+    def shape_of(structure: Any, shapes: Any) -> Any:
+        args = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*s) for s in shapes])
+        return jax.tree.structure(jax.eval_shape(value, *args))
+
+    @functools.wraps(value)
+    def f(*args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        leaves = [jnp.asarray(leaf) for leaf in leaves]
+        call = _Opaque(value, slope, structure)
+        return jax.tree.unflatten(shape_of(structure, _kinds(leaves)), _opaque.bind(*leaves, call=call))
 
     return f
