@@ -39,6 +39,8 @@ class Wanted(NamedTuple):
     """Whether the readout is trained, whose part of the tangent kernel is the NNGP kernel."""
     plane: bool
     """Whether a kernel has axes of outputs."""
+    back: bool
+    """Whether the tangent kernel has another part than the readout's."""
 
 
 @compiled()
@@ -73,11 +75,11 @@ def _gram(one: Array, two: Array | None) -> np.ndarray:
 
 
 def _sums(wanted: Wanted, found: list[Any]) -> tuple[Any, ...]:
-    """``(nngp, ntk)`` out of the products of both kinds of features, or the first alone."""
-    found = [a if wanted.plane else a[..., 0, 0] for a in found]
-    if len(found) == 1:
-        return (found[0],)
-    return found[0], found[0] + found[1] if wanted.value else found[1]
+    """``(nngp, ntk)`` out of the products of both kinds of features; the first alone if they are."""
+    nngp, *layers = (a if wanted.plane else a[..., 0, 0] for a in found)
+    if wanted.back and not layers:
+        return (nngp,)
+    return nngp, sum(layers, start=nngp if wanted.value else 0 * nngp)
 
 
 def _of_network(
@@ -141,7 +143,7 @@ def estimates(
     running: dict[str, Running] = {}
     known: dict[str, Estimate] = {}
     steps = (one.count + (two.count if two else 0)) * one.steps * networks.b**2
-    tangent, replicate = "ntk" in wanted.kinds, 0
+    tangent, replicate = wanted.back and "ntk" in wanted.kinds, 0
     while True:
         if tangent and tolerance is not None and replicate >= fewest and "nngp" in wanted.kinds:
             errors = {kind: known[kind].relative / tolerance for kind in wanted.kinds}
@@ -163,7 +165,7 @@ def traced_estimates(
     networks: Networks, one: Side, two: Side | None, wanted: Wanted, replicates: int
 ) -> dict[str, Estimate]:
     """The same from so many networks, within a program."""
-    tangent = "ntk" in wanted.kinds
+    tangent = wanted.back and "ntk" in wanted.kinds
     drawn = [networks.weights(replicate, tangent) for replicate in range(replicates)]
     stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *drawn)
 

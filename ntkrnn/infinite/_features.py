@@ -109,16 +109,14 @@ def features(
     networks = networks_of(arch, samples, words_of(key), x.shape[2], x.dtype)
     given = [a for a in (x, lengths, *jax.tree.leaves(arch.scales)) if a is not None]
     tracing = _checks.inside_a_trace() or any(_checks.concrete_values(a) is None for a in given)
-    tangent = "ntk" in names
+    tangent = "ntk" in names and networks.counts()[1] > 0
     together = together_of(networks, x.shape[1], tile, tangent)
     side = (side_of_traced if tracing else side_of_values)(x, lengths, together)
     _check_memory(networks, side, replicates, tangent)
     make = _traced if tracing else _computed
     nngp, *layers = (a * replicates**-0.5 for a in make(networks, side, replicates, tangent))
-    found: dict[str, Any] = {"nngp": nngp}
-    if tangent:
-        value = [nngp] if "v" in arch.trainable else []
-        found["ntk"] = jnp.concatenate([*value, *layers], axis=2)
+    value = nngp if "v" in arch.trainable else nngp[:, :, :0]
+    found: dict[str, Any] = {"nngp": nngp, "ntk": jnp.concatenate([value, *layers], axis=2)}
     if arch.readout == "sequence":
         more = x.shape[1] - side.steps
         found = {k: jnp.pad(a[:, : side.steps], ((0, 0), (0, more), (0, 0))) for k, a in found.items()}

@@ -132,7 +132,8 @@ def _kernels(
         check_tolerance(tolerance, tracing)
     kinds = tuple(kind for kind in ("nngp", "ntk") if any(g.startswith(kind) for g in names))
     sequence = arch.readout == "sequence"
-    wanted = Wanted(kinds, diagonal, "v" in arch.trainable, sequence)
+    back = networks.counts()[1] > 0
+    wanted = Wanted(kinds, diagonal, "v" in arch.trainable, sequence, back)
     make = side_of_traced if tracing else side_of_values
     steps = max(x1.shape[1], x2.shape[1])
     together = together_of(networks, steps, tile, "ntk" in kinds)
