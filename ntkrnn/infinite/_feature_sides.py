@@ -12,7 +12,8 @@ import numpy as np
 from ntkrnn import _checks
 from ntkrnn._compile import compiled
 from ntkrnn._types import Array
-from ntkrnn.architectures import Dense
+from ntkrnn.architectures import INNER, INPUT, STATE, Dense
+from ntkrnn.cells import reading
 from ntkrnn.gram import bucket
 from ntkrnn.infinite._feature_network import feature_counts, network_features, outputs_of
 from ntkrnn.infinite._feature_weights import Network, draw, side_of
@@ -51,6 +52,17 @@ class Networks(NamedTuple):
     def counts(self) -> tuple[int, int]:
         """Features of an output, see :func:`feature_counts`."""
         return feature_counts(self.form, self.b**2, self.d, self.biased)
+
+    def weight_bytes(self) -> int:
+        """Of one network."""
+        cell, directions = self.form.cell, len(self.form.directions)
+        own, inputs = (
+            sum(1 + len(reading(cell, s)) for s in group if reading(cell, s))
+            for group in ((STATE, INNER), (INPUT,))
+        )
+        blocks = self.form.depth * own + (self.form.depth - 1) * directions * inputs
+        columns = (self.d + 1) * len(cell.gates) * self.b**2
+        return np.dtype(self.dtype).itemsize * directions * (2 * blocks * self.b**3 + columns)
 
     def kept(self, steps: int, tangent: bool) -> int:
         """Bytes that a network keeps of one sequence."""

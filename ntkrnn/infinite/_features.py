@@ -150,7 +150,8 @@ def _check_memory(networks: Networks, side: Side, replicates: int, tangent: bool
     entries = rows * replicates * (counts[0] + tangent * sum(counts))
     require(
         "samples",
-        2 * networks.dtype.itemsize * entries + side.x.shape[1] * networks.kept(side.steps, tangent),
+        2 * (networks.dtype.itemsize * entries + networks.weight_bytes())
+        + side.x.shape[1] * networks.kept(side.steps, tangent),
         f"features of N={side.count}, T={side.steps} in {networks.dtype}, readout "
         f"{networks.form.readout!r},",
         "pass fewer samples or replicates, or some sequences at a time.",

@@ -200,10 +200,11 @@ def check_memory(networks: Networks, sides: list[Side], wanted: Wanted) -> None:
     entries = sizes[0] * (outputs_of(form, two.steps) if wanted.diagonal else sizes[-1])
     features = 0 if wanted.diagonal else 2 * sum(sizes) * sum(networks.counts()[: 1 + tangent])
     kept = max(s.x.shape[1] * networks.kept(s.steps, tangent) for s in sides)
+    kept += 2 * networks.weight_bytes()
     itemsize = networks.dtype.itemsize
     kernels = 6 * (1 + tangent) * entries
     require(
-        "samples" if itemsize * kernels < itemsize * features + kept else "x1",
+        "samples" if networks.b**2 > SAMPLES and kernels < features else "x1",
         itemsize * (kernels + features) + kept,
         f"sampled kernels of N1={one.count}, N2={two.count}, T={max(one.steps, two.steps)} in "
         f"{networks.dtype}, readout {form.readout!r},",
