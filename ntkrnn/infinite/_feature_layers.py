@@ -258,15 +258,13 @@ def backward(
         state = by_before[0] + send(deltas, STATE)[0]
         return ((state, *by_before[1:]), sums), send(deltas, INPUT)
 
-    zero = jnp.zeros_like(kept.last)
-    b, n, _ = zero.shape
+    zero, stds, sums = jnp.zeros_like(kept.last), {}, {}
     first = jax.tree.map(lambda a: a[0], (inputs.x, inputs.below, kept.before[0], kept.inner))
-    stds = {source: _stds(arch, source) for source in _vectors(arch, first, biased)}
-    sums = {
-        source: jnp.zeros((len(vectors), b, n, len(stds[source]), b), zero.dtype)
-        for source, vectors in _vectors(arch, first, biased).items()
-    }
+    for source, vectors in _vectors(arch, first, biased).items():
+        stds[source] = _stds(arch, source) / len(zero)
+        b, n, _ = zero.shape
+        sums[source] = jnp.zeros((len(vectors), b, n, len(stds[source]), b), zero.dtype)
     given = (kept.pre, kept.before, kept.inner, tuple(inputs), tops)
     start = ((zero,) * cell.carries, sums)
     (_, sums), below = jax.lax.scan(step, start, given, reverse=not reverse)
-    return [stds[source] / b * total for source, total in sums.items()], below
+    return [stds[source] * total for source, total in sums.items()], below

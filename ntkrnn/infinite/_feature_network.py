@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,10 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, Lengths, Sequences, add_up
 from ntkrnn.architectures import Dense
 from ntkrnn.infinite._feature_layers import Inputs, Kept, backward, feature_count, forward, states
-from ntkrnn.infinite._feature_weights import Network
+from ntkrnn.infinite._feature_weights import Network, Weights
+
+BACKWARD = "backward"
+"""The direction that runs from the last step to the first."""
 
 
 def outputs_of(arch: Dense, steps: int) -> int:
@@ -44,6 +47,70 @@ def _flat(arrays: list[Array], axis: int) -> Array:
     return jnp.concatenate(flat, axis=1)
 
 
+class Layer(NamedTuple):
+    """A layer of a network that was run forwards."""
+
+    weights: dict[str, Weights]
+    """By its direction, as what it kept is."""
+    inputs: Inputs
+    kept: dict[str, Kept]
+
+
+def _run(arch: Dense, network: Network, x: Array, valid: Array) -> list[Layer]:
+    """All layers on ``[T, N, d]``, in the order of ``arch.directions``."""
+    layers: list[Layer] = []
+    for weights in network:
+        below = [] if not layers else _tops(arch, layers[-1])
+        inputs = Inputs(None if layers else x, below, valid)
+        kept = {d: forward(arch, weights[d], inputs, d == BACKWARD) for d in arch.directions}
+        layers.append(Layer(weights, inputs, kept))
+    return layers
+
+
+def _tops(arch: Dense, layer: Layer) -> list[Array]:
+    """``[T, b, N, b]`` states of each direction."""
+    return [states(layer.kept[d], d == BACKWARD) for d in arch.directions]
+
+
+def _returned(
+    arch: Dense, layers: list[Layer], projected: dict[str, Array], read: list[Array], biased: bool
+) -> Array:
+    """``[N, features]`` of one output of every sequence, that reads ``[T, N]`` of each direction."""
+    found: list[Array] = []
+    above: list[Array] | None = None
+    for layer in reversed(layers):
+        to_below = []
+        for index, d in enumerate(arch.directions):
+            inputs = layer.inputs
+            if inputs.x is not None:
+                inputs = inputs._replace(x=projected[d])
+            if above is None:
+                signs = _share(arch) * layer.weights[d].signs[:, None]
+                top, tops = functools.partial(_outer, signs), read[index]
+            else:
+                top, tops = _itself, above[index]
+            given = (layer.weights[d], layer.kept[d], inputs, top, tops)
+            features, sent = backward(arch, *given, d == BACKWARD, biased)
+            found += features
+            to_below.append(sent)
+        above = [add_up(parts) for parts in zip(*to_below, strict=True)]
+    return _flat(found, 2)
+
+
+def _share(arch: Dense) -> Any:
+    """The scale of the readout from each direction."""
+    return arch.v_std / math.sqrt(len(arch.directions))
+
+
+def _outer(signs: Array, read: Array) -> Array:
+    """``[b, N, b]``: what the readout sends back to the states of a step."""
+    return read[:, None] * signs
+
+
+def _itself(array: Array) -> Array:
+    return array
+
+
 def network_features(
     arch: Dense, network: Network, x: Sequences, lengths: Lengths, biased: bool, tangent: bool
 ) -> tuple[Array, ...]:
@@ -64,7 +131,7 @@ def network_features(
         x: ``[N, T, d]``.
         lengths: ``[N]`` valid steps; 0 for rows that fill up, whose features are 0.
         biased: whether biases have a scale that is not 0.
-        tangent: whether features of the tangent kernel are wanted too.
+        tangent: whether features of the tangent kernel are wanted too, if there are any.
 
     Returns:
         One or two arrays ``[N, R, features]``, R outputs of each sequence, see
@@ -72,65 +139,24 @@ def network_features(
 
     Cost: O(N T M b) for each gate, layer and direction; R times as much on the way back.
     """
-    count, steps = len(arch.directions), x.shape[1]
-    b, backwards = len(network[0]["forward"].signs), {d: d == "backward" for d in arch.directions}
+    directions, steps = arch.directions, x.shape[1]
+    b = len(network[0][directions[0]].signs)
     valid = jnp.arange(steps, dtype=jnp.int32)[:, None] < lengths[None]
     own = jnp.where(valid[:, :, None], jnp.swapaxes(x, 0, 1), 0)
-    read = {d: _read(arch, valid, lengths, way, x.dtype) for d, way in backwards.items()}
-    share = arch.v_std / math.sqrt(count)
-
-    seen: list[Inputs] = []
-    layers: list[dict[str, Kept]] = []
-    for depth, weights in enumerate(network):
-        below = [states(layers[-1][d], way) for d, way in backwards.items()] if depth else []
-        seen.append(Inputs(None if depth else own, below, valid))
-        layers.append({d: forward(arch, weights[d], seen[-1], way) for d, way in backwards.items()})
-    tops = {d: states(layers[-1][d], way) for d, way in backwards.items()}
+    read = [_read(arch, valid, lengths, d == BACKWARD, x.dtype) for d in directions]
+    layers = _run(arch, network, own, valid)
     values = [
-        share / b * jnp.einsum("rtn,tpnq->rpnq", read[d], tops[d], precision="highest")
-        for d in arch.directions
+        _share(arch) / b * jnp.einsum("rtn,tpnq->rpnq", r, top, precision="highest")
+        for r, top in zip(read, _tops(arch, layers[-1]), strict=True)
     ]
     nngp = jnp.swapaxes(jax.vmap(functools.partial(_flat, axis=1))(values), 0, 1)
     if not tangent:
         return (nngp,)
-
-    frames = {d: weights.frames for d, weights in network[0].items()}
-    projected = {
-        d: jnp.einsum("tnc,pck->tpnk", own / math.sqrt(x.shape[2]), frame, precision="highest")
-        for d, frame in frames.items()
-    }
-
-    def of_output(read: dict[str, Array]) -> Array:
-        """``[N, features]`` of one output of every sequence, that reads ``[T, N]``."""
-        found, above = [], None
-        for depth in reversed(range(arch.depth)):
-            to_below = []
-            for index, (d, way) in enumerate(backwards.items()):
-                weights, inputs = network[depth][d], seen[depth]
-                if depth == 0:
-                    inputs = inputs._replace(x=projected[d])
-                if above is None:
-                    signs = share * weights.signs[:, None]
-                    top, given = functools.partial(_outer, signs), read[d]
-                else:
-                    top, given = _itself, above[index]
-                kept = layers[depth][d]
-                features, sent = backward(arch, weights, kept, inputs, top, given, way, biased)
-                found += features
-                to_below.append(sent)
-            above = [add_up(parts) for parts in zip(*to_below, strict=True)]
-        return _flat(found, 2) if found else jnp.zeros((len(x), 0), x.dtype)
-
+    project = functools.partial(jnp.einsum, "tnc,pck->tpnk", own / math.sqrt(x.shape[2]))
+    projected = {d: project(w.frames, precision="highest") for d, w in network[0].items()}
+    of_output = functools.partial(_returned, arch, layers, projected, biased=biased)
     if arch.readout == "sequence":
-        layered = jax.vmap(of_output)(read)
-        return nngp, jnp.swapaxes(layered, 0, 1)
-    return nngp, of_output({d: one[0] for d, one in read.items()})[:, None]
-
-
-def _outer(signs: Array, read: Array) -> Array:
-    """``[b, N, b]``: what the readout sends back to the states of a step."""
-    return read[:, None] * signs
-
-
-def _itself(array: Array) -> Array:
-    return array
+        layered = jax.vmap(lambda *parts: of_output(list(parts)))(*read)
+    else:
+        layered = of_output([one[0] for one in read])[None]
+    return nngp, jnp.swapaxes(layered, 0, 1)
