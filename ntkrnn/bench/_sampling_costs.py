@@ -64,13 +64,13 @@ def costs(quick: bool = False) -> list[Cost]:
     """
     sizes = ((2, 4), (4, 4)) if quick else ((8, 8), (16, 16), (64, 16))
     widths = (16, 32) if quick else (64, 128, 256, 512, 1024)
-    seeds, replicates = (4, 4) if quick else (12, 256)
+    seeds, replicates = (4, 4) if quick else (12, 64)
     found = []
     for n, steps in sizes:
         x = data(n, steps)
         kernel_fn = functools.partial(network(LSTM()).kernel_fn, x)
         limit = kernel_fn(replicates=replicates)
-        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=8)), 3) / 8
+        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=4)), 3) / 4
         nngp, ntk = (
             error(limit, kernel, replicates) ** 2 * seconds / ERROR**2 for kernel in ("nngp", "ntk")
         )

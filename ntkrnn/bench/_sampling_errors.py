@@ -67,7 +67,7 @@ SETTINGS = {
 
 def spreads(quick: bool = False) -> list[Spread]:
     """Of cells and scales, and of the LSTM by the number of neurons."""
-    replicates, small = (8, (4, 4, 2)) if quick else (48, (16, 16, 8))
+    replicates, small = (8, (4, 4, 2)) if quick else (32, (16, 16, 8))
     sizes = (64,) if quick else (256, 4096)
     rows = [("LSTM", small, samples) for samples in sizes]
     rows += [
@@ -79,7 +79,7 @@ def spreads(quick: bool = False) -> list[Spread]:
     for name, size, samples in rows:
         kernel_fn = functools.partial(network(SETTINGS[name]).kernel_fn, data(*size), samples=samples)
         kernels = kernel_fn(replicates=replicates)
-        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=8)), 3) / 8
+        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=4)), 3) / 4
         nngp, ntk = (error(kernels, kernel, replicates) for kernel in ("nngp", "ntk"))
         found.append(Spread(name, *size, samples, nngp, ntk, seconds))
     return found
@@ -124,9 +124,9 @@ def _bias(name: str, arch: Dense, x: jax.Array, samples: int, replicates: int, w
 
 
 def biases(quick: bool = False) -> list[Bias]:
-    """Against the closed form of an Elman network, and of gated ones against wide networks."""
-    neurons, sizes = (2**12, (64,)) if quick else (2**19, (64, 256, 1024))
-    wide = {"samples": 256, "replicates": 32} if quick else {"samples": 4096, "replicates": 1024}
+    """Against the closed form of an Elman network, and of gated ones against a million neurons."""
+    neurons, sizes = (2**12, (64,)) if quick else (2**18, (64, 256, 1024))
+    wide = {"samples": 256, "replicates": 32} if quick else {"samples": 1024, "replicates": 1024}
     x, found = data(3, 4, 2), []
     for name, arch in {
         "Elman": Elman(w_std=1.5),

@@ -90,7 +90,7 @@ def _matrix(arch: Dense, weights: Weights, inputs: Inputs) -> Array:
 def forward(arch: Dense, weights: Weights, inputs: Inputs, reverse: bool) -> Kept:
     """A layer of the cell over its inputs, from the last step to the first with ``reverse``.
 
-    Cost: 2 b (G + 1) multiply-adds for each neuron, step and vector that is read.
+    Cost: b (G + 1) multiply-adds for each neuron, step and vector that is read.
     """
     cell, dtype, b = arch.cell, weights.signs.dtype, len(weights.signs)
     shape = (b, inputs.valid.shape[1], b)

@@ -69,7 +69,7 @@ def sampled_kernel_fn(arch: Dense) -> Callable[..., Any]:
           left out. Where JAX is tracing no error is known, and 8 are taken unless it is said.
         - ``samples``: neurons M of a network, rounded up to the square of a multiple of 8. Gaussian
           laws that are estimated from M neurons leave a bias of order 1/M, which the errors do not
-          contain; it was measured below a half percent at 64.
+          contain: some 0.6/M of a kernel, see ``docs/gated-kernels.md``.
         - ``key``: a JAX random key or a whole number. Networks are a function of it, of d, of the
           architecture and of the dtype, and with a number of them every entry is one of its two
           sequences alone, which ``jax.grad`` and ``jax.jit`` take, by the sequences and the scales.
@@ -84,9 +84,9 @@ def sampled_kernel_fn(arch: Dense) -> Callable[..., Any]:
     Warns:
         AccuracyWarning: if the tolerance is not met with 512 networks, or ``replicates`` if more.
 
-    Cost: for every network ``N T M`` steps of neurons, each ``4 sqrt(M) (G + 1)`` multiply-adds for G
-    gates, and the product of the features, ``N1 N2 M`` times some 3 G; readout "sequence" goes back T
-    times. Memory for the kernels and for the features of one network.
+    Cost: for every network ``N T M`` steps of neurons, each ``sqrt(M) (G + 1)`` multiply-adds forwards
+    and as many backwards for G gates, and the product of the features, ``N1 N2 M`` times some 3 G;
+    readout "sequence" goes back T times. Memory for the kernels and for the features of one network.
 
     Source: TP1 (arXiv 1910.12478) and TP2 (arXiv 2006.14548) for the limit; ``docs/gated-kernels.md``.
 
