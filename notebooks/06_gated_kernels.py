@@ -3,9 +3,9 @@
 #
 # No recursion for second moments closes for a cell with gates: a forget gate multiplies a carry
 # that has a whole past. In the limit of infinite width, however, all neurons are independent copies
-# of one random neuron, and its law can be sampled, forwards and backwards. `kernel_fn` of
-# `ntkrnn.LSTM`, `ntkrnn.GRU` and `ntkrnn.MinimalGRU` does that, and states a standard error for
-# every entry. The derivation is in `docs/gated-kernels.md`.
+# of one random neuron, whose law random networks sample, forwards and backwards. `kernel_fn` of
+# `ntkrnn.LSTM`, `ntkrnn.GRU` and `ntkrnn.MinimalGRU` averages over such networks, and states a
+# standard error for every entry. The derivation is in `docs/gated-kernels.md`.
 #
 # `NTKRNN_SMALL=1` in the environment makes everything smaller and runs in seconds.
 
@@ -90,9 +90,8 @@ axes.legend()
 #
 # Take a sequence, change its input at one step only, and see how far the kernel moves them apart,
 # `1 - K(x, x') / sqrt(K(x, x) K(x', x'))`, against the lag of the change, averaged over some
-# sequences. All copies are sampled
-# together, with the same noise, so that small distances are well resolved. The larger the bias of
-# the forget gate, the slower the past fades.
+# sequences. All copies pass the same networks, so that small distances are well resolved. The
+# larger the bias of the forget gate, the slower the past fades.
 
 # %%
 steps, repeats = (8, 4) if SMALL else (16, 3)

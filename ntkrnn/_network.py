@@ -70,9 +70,11 @@ def network(arch: Architecture) -> Network:
 
         :class:`ntkrnn.Leaky` has the recursion above, filtered over time. Cells with gates
         (:class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU`, :class:`ntkrnn.MinimalGRU`) have no closed form:
-        their kernels are sampled, ``get=None`` gives a :class:`ntkrnn.SampledKernels` too, and the
-        keywords are ``samples=None, replicates=8, tolerance=None, key=0, tile=None``; see
-        ``ntkrnn.infinite.sampled_kernel_fn``.
+        their kernels are products of features of random networks, to 2% of their norms unless
+        another ``tolerance`` or a number of ``replicates`` is said; ``get=None`` gives a
+        :class:`ntkrnn.SampledKernels` too, and the keywords are ``samples=1024, replicates=None,
+        tolerance=None, key=0, tile=None, diagonal=False``; see ``ntkrnn.infinite.sampled_kernel_fn``,
+        and ``ntkrnn.infinite.features`` for the features.
 
     Args:
         arch: an architecture such as :class:`ntkrnn.Elman` or :class:`ntkrnn.LSTM`.

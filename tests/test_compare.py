@@ -27,7 +27,7 @@ from ntkrnn.studies import (
     write_compare,
 )
 from ntkrnn.studies.memory import check_memory
-from ntkrnn.studies.ntkrnn_engine import LIMIT_REPLICATES
+from ntkrnn.studies.ntkrnn_engine import LIMIT_TOLERANCE
 
 FLOAT = jnp.asarray(0.0).dtype
 EPS = float(jnp.finfo(FLOAT).eps)
@@ -520,7 +520,7 @@ def test_a_sampled_limit_brings_its_errors(tmp_path):
     settings = CompareSettings(ntkrnn.GRU(), widths=(16, 64), seeds=3)
     result = compare(settings, dataset(n=4, steps=3), ntkrnn_engine())
     kernel_fn, x = ntkrnn.network(ntkrnn.GRU()).kernel_fn, jnp.asarray(result.dataset.x, FLOAT)
-    limit = kernel_fn(x, replicates=LIMIT_REPLICATES)
+    limit = kernel_fn(x, tolerance=LIMIT_TOLERANCE)
     for k, (name, found) in enumerate(zip(("nngp", "ntk"), result.infinite, strict=True)):
         np.testing.assert_array_equal(found, getattr(limit, name))
         error = np.linalg.norm(getattr(limit, f"{name}_error")) / np.linalg.norm(found)

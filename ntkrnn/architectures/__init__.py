@@ -6,10 +6,7 @@ from ntkrnn.architectures._cell import (
     ONE,
     STATE,
     Cell,
-    Factor,
     Gate,
-    GateFunction,
-    Memory,
     Term,
 )
 from ntkrnn.architectures._dense import Dense, LeakyScales, Scales
@@ -36,12 +33,9 @@ __all__ = [
     "Diagonal",
     "DiagonalScales",
     "Elman",
-    "Factor",
     "Gate",
-    "GateFunction",
     "Leaky",
     "LeakyScales",
-    "Memory",
     "MinimalGRU",
     "Scales",
     "Term",

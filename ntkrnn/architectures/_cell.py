@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._types import Array
 
 STATE, INNER, INPUT, ONE = "state", "inner", "input", "one"
@@ -54,36 +53,6 @@ class Gate(NamedTuple):
     """Added to the pre-activation: the mean of its bias."""
 
 
-class GateFunction(NamedTuple):
-    """What a gate lets through: a function of its pre-activation with its mean."""
-
-    gate: int
-    nonlinearity: str | Nonlinearity
-
-
-class Factor(NamedTuple):
-    """A gate that multiplies the state on its way out and enters nothing else.
-
-    ``state = of(gate) * rest(carry)``: its pre-activations are independent of the
-    rest, so that expectations over it can be taken by themselves. The update must not read the state.
-    """
-
-    of: GateFunction
-    rest: Callable[[tuple[Array, ...]], Array]
-
-
-class Memory(NamedTuple):
-    """A vector of the carry of which a gate keeps a part, and to which others write a product.
-
-    ``carry' = keep(gate) * carry + prod write(gate)``, every gate with its mean and none of them twice:
-    keep and what is written are independent, and their covariances functions of those of the gates.
-    """
-
-    carry: int
-    keep: GateFunction
-    write: tuple[GateFunction, ...]
-
-
 class Cell(NamedTuple):
     """A recurrent cell."""
 
@@ -96,10 +65,6 @@ class Cell(NamedTuple):
     of the other gates multiply. Those come last."""
     carries: int = 1
     """Number of vectors in the carry."""
-    factor: Factor | None = None
-    """What can be integrated by itself, if there is such a gate."""
-    memory: Memory | None = None
-    """A vector of the carry whose sampled moments can be corrected by exact ones."""
 
     @property
     def outer_gates(self) -> int:

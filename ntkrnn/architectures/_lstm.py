@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ntkrnn._types import Array
-from ntkrnn.architectures._cell import Cell, Factor, GateFunction, Memory, Part
+from ntkrnn.architectures._cell import Cell, Part
 from ntkrnn.architectures._gated import Gated
 
 
@@ -63,7 +63,4 @@ class LSTM(Gated):
             c = gate(f) * carry[1] + gate(i) * phi(g)
             return gate(o) * phi(c), c
 
-        i, f, o = (GateFunction(k, self.gate_nonlinearity) for k in (0, 1, 3))
-        out = Factor(o, lambda carry: phi(carry[1]))
-        memory = Memory(1, f, (i, GateFunction(2, self.nonlinearity)))
-        return Cell(self.gates_with(self.b_mean), update, carries=2, factor=out, memory=memory)
+        return Cell(self.gates_with(self.b_mean), update, carries=2)

@@ -7,7 +7,6 @@ after a budget of seconds: ``e^2 s`` is the seconds to error 1.
 from __future__ import annotations
 
 import functools
-import time
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from ntkrnn import LSTM, empirical_nngp_fn, empirical_ntk_fn, network
 from ntkrnn.architectures import Dense
 from ntkrnn.bench._run import median_seconds
-from ntkrnn.bench._sampling_errors import CHANNELS, data, error
+from ntkrnn.bench._sampling_errors import data, error
 
 ERROR = 0.01
 """The error whose cost is compared."""
@@ -65,13 +64,13 @@ def costs(quick: bool = False) -> list[Cost]:
     """
     sizes = ((2, 4), (4, 4)) if quick else ((8, 8), (16, 16), (64, 16))
     widths = (16, 32) if quick else (64, 128, 256, 512, 1024)
-    seeds, replicates = (4, 4) if quick else (12, 32)
+    seeds, replicates = (4, 4) if quick else (12, 64)
     found = []
     for n, steps in sizes:
         x = data(n, steps)
         kernel_fn = functools.partial(network(LSTM()).kernel_fn, x)
         limit = kernel_fn(replicates=replicates)
-        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=2)), 3) / 2
+        seconds = median_seconds(lambda f=kernel_fn: tuple(f(replicates=4)), 3) / 4
         nngp, ntk = (
             error(limit, kernel, replicates) ** 2 * seconds / ERROR**2 for kernel in ("nngp", "ntk")
         )
@@ -86,33 +85,6 @@ def costs(quick: bool = False) -> list[Cost]:
             best.append(min(cost.items(), key=lambda item: item[1]))
         found.append(Cost(n, steps, best[1][0], (nngp, ntk), (best[0][1], best[1][1])))
     return found
-
-
-def seconds_to_error(quick: bool = False) -> dict[str, float]:
-    """Wall time of an LSTM's kernels to 1%, from a fresh program: compilation included."""
-    n, steps = (4, 4) if quick else (64, 16)
-    x, norm = data(n, steps), np.linalg.norm
-    start, replicates = time.perf_counter(), 4
-    while True:
-        found = network(LSTM()).kernel_fn(x, replicates=replicates)
-        errors = [
-            float(norm(getattr(found, f"{k}_error")) / norm(getattr(found, k))) for k in ("nngp", "ntk")
-        ]
-        if max(errors) <= ERROR or replicates >= 256:
-            break
-        # So many that the errors, which fall as the root, are a tenth below.
-        replicates = int(np.ceil(replicates * (1.1 * max(errors) / ERROR) ** 2))
-    seconds = time.perf_counter() - start
-    return {
-        "N": n,
-        "T": steps,
-        "d": CHANNELS,
-        "replicates": replicates,
-        "nngp_error": errors[0],
-        "ntk_error": errors[1],
-        "seconds": seconds,
-        "target": 60.0,
-    }
 
 
 def costs_figure(found: list[Cost], device: str) -> Figure:

@@ -17,6 +17,7 @@ from ntkrnn.cells._family import (
     run,
     split_trainable,
 )
+from ntkrnn.cells._matrices import reading
 from ntkrnn.cells._neuron_gram import Neurons, Reading, Side, neuron_gram
 from ntkrnn.cells._pullback import pullback
 from ntkrnn.cells._stack import UNROLL, Steps, Trace
@@ -38,6 +39,7 @@ __all__ = [
     "neuron_gram",
     "parameter_shapes",
     "pullback",
+    "reading",
     "run",
     "split_trainable",
 ]

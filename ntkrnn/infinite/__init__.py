@@ -1,10 +1,9 @@
 """Infinite-width kernels: by recursion over the time-time plane, or sampled with standard errors."""
 
 from ntkrnn.infinite._family import kernel_fn_of
+from ntkrnn.infinite._features import Features, features
 from ntkrnn.infinite._neurons import MOST_SAMPLES, REPLICATES, SAMPLES
 from ntkrnn.infinite._nodes import METHODS, Plan, plan_of, replicates_of
-from ntkrnn.infinite._paths_exact import Exact
-from ntkrnn.infinite._paths_replicate import SampleOptions
 from ntkrnn.infinite._replicates import AccuracyWarning
 from ntkrnn.infinite._sampled import sampled_kernel_fn
 from ntkrnn.infinite._sequence import GramInputs, sequence_kernels
@@ -16,11 +15,11 @@ __all__ = [
     "REPLICATES",
     "SAMPLES",
     "AccuracyWarning",
-    "Exact",
+    "Features",
     "GramInputs",
     "Plan",
-    "SampleOptions",
     "Track",
+    "features",
     "kernel_fn_of",
     "plan_of",
     "replicates_of",

@@ -24,15 +24,17 @@ class Running(NamedTuple):
     squares: tuple[Array, ...]
 
 
-@compiled()
-def with_another(running: Running, new: tuple[Array, ...]) -> Running:
-    """Welford's update: no difference of large sums."""
+def with_one_more(running: Running, new: tuple[Any, ...]) -> Running:
+    """Welford's update, of arrays of NumPy or JAX: no difference of large sums."""
     count = running.count + 1
     shift = [a - b for a, b in zip(new, running.mean, strict=True)]
     mean = [b + s / count for b, s in zip(running.mean, shift, strict=True)]
     left = [a - b for a, b in zip(new, mean, strict=True)]
     squares = [q + s * r for q, s, r in zip(running.squares, shift, left, strict=True)]
     return Running(count, tuple(mean), tuple(squares))
+
+
+with_another = compiled()(with_one_more)
 
 
 def spread(running: Running) -> tuple[Array, ...]:
@@ -60,6 +62,12 @@ def relative_error(kernels: tuple[Array, ...], errors: tuple[Array, ...]) -> flo
         if bool(jnp.any(kernel))
     ]
     return max(found, default=0.0)
+
+
+def relative_norm(kernel: Any, error: Any) -> float:
+    """The Frobenius norm of the standard errors, in units of that of the kernel; 0 for no kernel."""
+    size = np.linalg.norm(np.asarray(kernel, np.float64))
+    return float(np.linalg.norm(np.asarray(error, np.float64)) / size) if size else 0.0
 
 
 def check_tolerance(tolerance: Any, tracing: bool) -> None:

@@ -7,8 +7,8 @@ from ntkrnn._types import Lengths, Params, SampledKernels, Sequences
 from ntkrnn.architectures import Architecture
 from ntkrnn.studies.engines import Engine, Pair
 
-LIMIT_REPLICATES = 32
-"""Of the samples of a limit that has no closed form: half the standard error that it has by default."""
+LIMIT_TOLERANCE = 0.01
+"""Relative error of a limit that is sampled: half of the one that it has by default."""
 
 
 def ntkrnn_engine() -> Engine:
@@ -26,7 +26,7 @@ def ntkrnn_engine() -> Engine:
 
 def _infinite(arch: Architecture, x: Sequences, lengths: Lengths | None) -> Pair | SampledKernels:
     # A limit that networks are compared with is to be better than they are.
-    options = {"replicates": LIMIT_REPLICATES} if arch.limit == "sampled" else {}
+    options = {"tolerance": LIMIT_TOLERANCE} if arch.limit == "sampled" else {}
     return ntkrnn.network(arch).kernel_fn(x, lengths1=lengths, **options)
 
 

@@ -10,6 +10,7 @@ import optax
 import ntkrnn
 from ntkrnn import dual, dynamics, theory
 from ntkrnn.data import systems
+from ntkrnn.infinite import features
 
 D = 2
 SHAPES = ((1, 4), (5, 4), (5, 1))
@@ -79,6 +80,13 @@ def _kernel_fn(rng, name):
     if rng.random() < 0.3:
         options["get"] = pick(rng, ("nngp", "ntk", ("nngp", "ntk")))
     return network(name).kernel_fn, both_sides(rng) | options
+
+
+def _features(rng):
+    given = {"x": sequences(rng), "samples": 64, "replicates": 2}
+    if rng.random() < 0.5:
+        given["lengths"] = lengths(rng, given["x"])
+    return functools.partial(features, ARCHS[pick(rng, ("lstm", "gru"))]), given
 
 
 def _kernel_of_scales(rng):
@@ -324,6 +332,7 @@ WAYS = {
         for build in (ntkrnn.empirical_ntk_fn, ntkrnn.empirical_nngp_fn)
         for name in ("elman", "sequence", "lstm", "diagonal")
     },
+    "features": _features,
     "kernel-of-scales": _kernel_of_scales,
     "fields": _gated_fields,
     "init": _init,

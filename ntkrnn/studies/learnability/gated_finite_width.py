@@ -45,8 +45,8 @@ class GatedFiniteWidthSettings(Sizes):
         seeds: networks of each width.
         sequences: N, digits of 8 steps with 8 channels, standardised.
         b_std: of the biases; the mean of the forget gate's is 1.
-        samples: neurons of a replicate of the sampled limit.
-        replicates: of the sampled limit.
+        samples: neurons of a network of the sampled limit.
+        replicates: such networks.
         precision: what the combined standard error is to be, relative to the kernel; sizes of kernels
             may differ by twice of it.
         seed: from which all draws derive.
@@ -57,8 +57,8 @@ class GatedFiniteWidthSettings(Sizes):
     seeds: int = 96
     sequences: int = 4
     b_std: float = 0.3
-    samples: int = 65536
-    replicates: int = 16
+    samples: int = 1024
+    replicates: int = 1024
     precision: float = 0.005
     seed: int = 0
 
@@ -69,8 +69,7 @@ class GatedFiniteWidthSettings(Sizes):
             widths=(64, 128, 256, 512),
             seeds=128,
             sequences=3,
-            samples=8192,
-            replicates=8,
+            replicates=64,
             precision=0.02,
         )
 
@@ -315,8 +314,8 @@ def _figure(settings: GatedFiniteWidthSettings, rows: Sequence[Row]) -> Any:
         ],
         title="Finite LSTM and GRU networks approach the sampled limit",
         subtitle=f"{settings.sequences} digits as sequences of 8 steps, b_std = {settings.b_std:g}, "
-        f"{settings.seeds} networks of each width; limit from {settings.replicates} replicates of "
-        f"{settings.samples} samples",
+        f"{settings.seeds} networks of each width; limit from {settings.replicates} networks of "
+        f"{settings.samples} neurons",
     )
 
 

@@ -20,7 +20,7 @@ from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.piece_form import Piece
 
 KERNELS = ("nngp", "ntk")
-_REPLICATES = 2
+_REPLICATES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GatedMemorySettings(Sizes):
         cells: names out of ``CELLS``.
         repetitions: each with a sequence, other tokens and samples of its own, the same for all biases.
         b_std: of the biases.
-        samples: neurons of a replicate; there are two.
+        samples: neurons of a network of the sampled kernels; there are eight.
         skip: lags left out of the fit; a token at lag 0 has not passed the gate.
         floor: the fit ends before a distance below it, whose relative error is large.
         seed: from which all draws derive.
@@ -48,7 +48,7 @@ class GatedMemorySettings(Sizes):
     cells: tuple[str, ...] = axis(CELLS)
     repetitions: int = 8
     b_std: float = 0.3
-    samples: int = 4096
+    samples: int = 1024
     skip: int = 1
     floor: float = 1e-4
     seed: int = 0
@@ -56,7 +56,7 @@ class GatedMemorySettings(Sizes):
     @classmethod
     def quick(cls) -> GatedMemorySettings:
         """The small setting."""
-        return cls(length=12, repetitions=6, samples=2048)
+        return cls(length=12, repetitions=6, samples=576)
 
 
 def jobs(settings: GatedMemorySettings) -> Sequence[Job]:
@@ -79,8 +79,8 @@ def copies(settings: GatedMemorySettings, repetition: int) -> np.ndarray:
 def measure(settings: GatedMemorySettings, cell: str, bias: float) -> Piece:
     """``distance [R, 2, T]`` by lag, for both kernels, and ``carry [R]``, what the gate alone passes.
 
-    All copies are sampled together: of the same sequence they are the same paths, so that small
-    differences are differences of paths, and not of samples.
+    All copies pass the same networks, so that small differences are those of sequences, and not of
+    samples.
     """
     means = [0.0] * 4
     means[GATES[cell][1]] = bias
@@ -93,7 +93,6 @@ def measure(settings: GatedMemorySettings, cell: str, bias: float) -> Piece:
             samples=settings.samples,
             replicates=_REPLICATES,
             key=_key(settings, repetition),
-            tile=len(x),
         )
         distances.append([distance(np.asarray(k, float)) for k in (found.nngp, found.ntk)])
         # Variance of the gate's pre-activation, that of the state taken from the last one.

@@ -47,7 +47,7 @@ RIDGES = tuple(10.0 ** (-k / 2) for k in range(2, 13))
 """To choose from, in units of the largest eigenvalue."""
 MOMENTUM = 0.9
 _RECORDS = 40
-_REPLICATES = 2
+_REPLICATES = 8
 _TRIES = 5
 _DIVERGED = 2.0
 """Training error, over the variance, that no stable run ends with."""
@@ -64,10 +64,10 @@ class GatedRealSequencesSettings(Sizes):
         train: sequences to fit.
         validation: further sequences, by which ridge and number of steps are chosen.
         test: further sequences.
-        longest: sequences of more steps are left out; the cost grows with the square.
+        longest: sequences of more steps are left out.
         readout: of all cells.
         b_std: of the biases; the mean of the LSTM's forget gate's is 1.
-        samples: neurons of a replicate of the sampled kernels; there are two.
+        samples: neurons of a network of the sampled kernels; there are eight.
         width: of the networks.
         steps: of full-batch descent with momentum.
         margin: differences in the share of wrong classes that do not count.
@@ -187,11 +187,15 @@ def measure(settings: GatedRealSequencesSettings, name: str, kind: str, repetiti
         relative = 0.0
     else:
         arch = gated(kind, settings.width, out_dim=outputs, **fields)
-        # In one tile: paths of one set of samples give kernels without negative eigenvalues.
         found = network(arch).kernel_fn(
-            x, None, None, data.lengths, samples=settings.samples, replicates=_REPLICATES,
-            key=settings.seed + repetition, tile=len(x),
-        )  # fmt: skip
+            x,
+            None,
+            None,
+            data.lengths,
+            samples=settings.samples,
+            replicates=_REPLICATES,
+            key=settings.seed + repetition,
+        )
         kernels = found.ntk, found.nngp
         relative = float(jnp.linalg.norm(found.ntk_error) / jnp.linalg.norm(found.ntk))
     regressions = [regress(np.asarray(k, float), data.targets, settings) for k in kernels]
