@@ -167,7 +167,12 @@ def same_channels(x1: jax.Array, x2: jax.Array) -> None:
 
 
 def pair(
-    x1: Any, x2: Any, lengths1: Any, lengths2: Any, both_lengths: Any = None
+    x1: Any,
+    x2: Any,
+    lengths1: Any,
+    lengths2: Any,
+    both_lengths: Any = None,
+    one_by_one: bool = False,
 ) -> tuple[jax.Array, jax.Array, jax.Array | None, jax.Array | None, bool]:
     """Check both sides of a kernel; ``x2=None`` stands for ``x1`` with its lengths.
 
@@ -177,6 +182,7 @@ def pair(
         lengths1: of the first.
         lengths2: of the second.
         both_lengths: the argument ``lengths``: another word for ``lengths1``, where there is one side.
+        one_by_one: whether the sequences are wanted in pairs ``(x1[i], x2[i])``, the diagonal.
 
     Returns:
         ``(x1, x2, lengths1, lengths2, symmetric)``, both arrays of one dtype.
@@ -199,5 +205,10 @@ def pair(
         return x1, x1, lengths1, lengths1, True
     x2, lengths2 = side("x2", x2, lengths2)
     same_channels(x1, x2)
+    if one_by_one and x1.shape[0] != x2.shape[0]:
+        raise ValueError(
+            f"x2: got N={x2.shape[0]} sequences against N={x1.shape[0]} of x1, expected equally many with "
+            "diagonal=True, which takes them in pairs (x1[i], x2[i]); cut one side, or leave diagonal out."
+        )
     dtype = float_dtype(x1, x2)
     return x1.astype(dtype), x2.astype(dtype), lengths1, lengths2, False

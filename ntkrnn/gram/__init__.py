@@ -9,7 +9,11 @@ from ntkrnn.gram._tiles import (
     bucket,
     choose,
     fill,
+    fill_diagonal,
+    in_order,
     schedule,
+    side_by_side,
+    together,
 )
 
 __all__ = [
@@ -21,5 +25,9 @@ __all__ = [
     "bucket",
     "choose",
     "fill",
+    "fill_diagonal",
+    "in_order",
     "schedule",
+    "side_by_side",
+    "together",
 ]

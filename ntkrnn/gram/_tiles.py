@@ -119,6 +119,17 @@ def schedule(n1: int, n2: int, tiling: Tiling, lanes: int, triangle: bool) -> tu
     return pairs.reshape(-1, lanes, 2).astype(np.int32), groups
 
 
+def in_order(n: int, size: int) -> tuple[np.ndarray, int]:
+    """The pairs (i, i) of a diagonal in groups, and how many groups hold data.
+
+    Returns:
+        ``[groups, size, 2]``, the number of groups padded to a bucket by pairs that are not there.
+    """
+    groups = -(-n // size)
+    index = np.arange(bucket(groups) * size, dtype=np.int32).reshape(-1, size)
+    return np.stack([index, index], axis=-1), groups
+
+
 def blocks(rows: dict[Any, Array], size: int) -> dict[Any, Array]:
     """``[T, R, N]`` to ``[T, N/size, R, size]``."""
 
@@ -129,8 +140,54 @@ def blocks(rows: dict[Any, Array], size: int) -> dict[Any, Array]:
     return {key: cut(a) for key, a in rows.items()}
 
 
+def together(n: int, numbers: int, itemsize: int, platform: str, tile: int | None = None) -> int:
+    """How many pairs of a diagonal advance together, each a tile of one by one.
+
+    Args:
+        n: sequences of either side.
+        numbers: real numbers of one array that a pair takes at a time.
+        itemsize: bytes of a number.
+        platform: "cpu", "gpu" or "tpu".
+        tile: as many, None to choose.
+    """
+    block = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
+    return min(tile or max(1, block // numbers), bucket(n, COARSE_TILE))
+
+
 Compute = Callable[[Array, Array], tuple[Array, ...]]
 """``(i, j)`` of each lane to tiles ``[lanes, rows, columns, ...]``."""
+
+
+def side_by_side(compute: Compute) -> Compute:
+    """Of a function that takes one tile at a time, one that takes several together."""
+
+    def one(i: Array, j: Array) -> tuple[Array, ...]:
+        return tuple(tile[0] for tile in compute(i[None], j[None]))
+
+    return jax.vmap(one)
+
+
+def fill_diagonal(
+    compute: Compute, pairs: Array, span: tuple[Any, Any], out: tuple[Array, ...], symmetric: bool
+) -> tuple[Array, ...]:
+    """Write the groups ``span[0] <= g < span[1]`` of tiles (i, i) of one by one into ``[N, ...]``.
+
+    With ``symmetric`` both sides are the same, and entries ``[T, T]`` come out symmetric to the last
+    bit.
+    """
+
+    def write(vector: Array, tiles: Array, start: Array) -> Array:
+        found = tiles[:, 0, 0]
+        if symmetric and found.ndim == 3:
+            found = 0.5 * (found + jnp.swapaxes(found, 1, 2))
+        return jax.lax.dynamic_update_slice_in_dim(vector, found, start, axis=0)
+
+    def body(group: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
+        i, j = pairs[group, :, 0], pairs[group, :, 1]
+        found = zip(out, compute(i, j), strict=True)
+        return tuple(write(vector, tiles, i[0]) for vector, tiles in found)
+
+    return jax.lax.fori_loop(span[0], span[1], body, out)
 
 
 def _turned(tile: Array) -> Array:

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import blocks, fill
+from ntkrnn.gram import blocks, side_by_side
 from ntkrnn.infinite._diagonal import Pair, Plan, close, open_
 from ntkrnn.infinite._filter_moments import Moments, covariance, turned
 from ntkrnn.infinite._filter_plane import Line, states, sweep
 from ntkrnn.infinite._filter_rows import Member, pack
-from ntkrnn.infinite._gram import Data, Settings, root, time_major
+from ntkrnn.infinite._gram import Data, Settings, filled, root, time_major
 from ntkrnn.infinite._rows import Layout, Rows, across
 
 
@@ -104,9 +104,9 @@ def tiles(
         span: first group and one past the last.
 
     Returns:
-        Two matrices of the padded sizes.
+        Two matrices of the padded sizes, or their diagonals.
 
-    Cost: O(N1 N2 L T1 T2); beside the matrices and both sides, memory for a few rows of one tile, or
+    Cost: O(N1 N2 L T1 T2), O(N L T1 T2) for diagonals; beside the result and both sides, memory for a few rows of one tile, or
     for its plane if it is read out or feeds two directions.
     """
     one, two = both.one, both.two
@@ -121,8 +121,8 @@ def tiles(
         nngp, ntk = _tile(plan, _block(one, i[0]), _block(two, j[0]))
         return nngp[None], ntk[None]
 
-    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
-    return nngp, ntk
+    compute_all = side_by_side(compute) if settings.diagonal else compute
+    return filled(settings, compute_all, pairs, span, shape, dtype)
 
 
 def _block(side: Side, index: Array) -> Side:

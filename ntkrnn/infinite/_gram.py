@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import Tiling, blocks, fill
+from ntkrnn.gram import Compute, Tiling, blocks, fill, fill_diagonal, side_by_side
 from ntkrnn.infinite import _readouts
 from ntkrnn.infinite._diagonal import Plan
 from ntkrnn.infinite._readouts import Side
@@ -39,6 +39,8 @@ class Settings(NamedTuple):
     channels: int
     ragged: bool
     """Whether sequences differ in length."""
+    diagonal: bool
+    """Whether sequence i of one side is wanted with sequence i of the other alone."""
 
 
 def time_major(data: Data) -> tuple[Array, Array]:
@@ -157,9 +159,10 @@ def tiles(
         span: first group and one past the last.
 
     Returns:
-        Two matrices of the padded sizes.
+        Two matrices of the padded sizes, or their diagonals.
 
-    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
+    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise, with N in place of N1 N2 for a diagonal;
+    beside the result, memory for one
     block of pairs and for both sides, O((N1 + N2) T (d + L)).
     """
     dtype, readout = both.one.counts.dtype, settings.form.readout
@@ -170,9 +173,26 @@ def tiles(
     else:
         whole = _readouts.mean if readout == "mean" else _readouts.sequence
         compute = whole(plan, *both[:4], settings.tiling.lanes)
+        compute = side_by_side(compute) if settings.diagonal else compute
     if readout == "sequence":
         shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
-    nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
+    return filled(settings, compute, pairs, span, shape, dtype)
+
+
+def filled(
+    settings: Settings,
+    compute: Compute,
+    pairs: Array,
+    span: tuple[Any, Any],
+    shape: tuple[int, ...],
+    dtype: Any,
+) -> tuple[Array, Array]:
+    """Both kernels of the shape ``(N1, N2, ...)``, or their diagonals ``(N, ...)``."""
+    if settings.diagonal:
+        out = (jnp.zeros(shape[1:], dtype),) * 2
+        nngp, ntk = fill_diagonal(compute, pairs, span, out, settings.triangle)
+    else:
+        nngp, ntk = fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
     return nngp, ntk
 
 
