@@ -207,8 +207,9 @@ def pair(
     same_channels(x1, x2)
     if one_by_one and x1.shape[0] != x2.shape[0]:
         raise ValueError(
-            f"x2: got N={x2.shape[0]} sequences against N={x1.shape[0]} of x1, expected equally many with "
-            "diagonal=True, which takes them in pairs (x1[i], x2[i]); cut one side, or leave diagonal out."
+            f"x2: got N={x2.shape[0]} sequences against N={x1.shape[0]} of x1, expected equally many "
+            "with diagonal=True, which takes them in pairs (x1[i], x2[i]); cut one side, or leave "
+            "diagonal out."
         )
     dtype = float_dtype(x1, x2)
     return x1.astype(dtype), x2.astype(dtype), lengths1, lengths2, False

@@ -251,12 +251,10 @@ def neuron_gram(
 
     def of(some: Neurons) -> list[list[Array]]:
         left = _features(reading, some, one, precision)
-        right = [None] * len(left) if two is None else _features(reading, some, two, precision)
+        right = None if two is None else _features(reading, some, two, precision)
         if diagonal:
-            right = left if two is None else right
-            return [
-                [_in_pairs(reading.time, a, b, precision)] for a, b in zip(left, right, strict=True)
-            ]
+            pairs = zip(left, right or left, strict=True)
+            return [[_in_pairs(reading.time, a, b, precision)] for a, b in pairs]
         return [
             _products(
                 reading.time,
@@ -264,7 +262,7 @@ def neuron_gram(
                 None if b is None else _rows(b, reading.time),
                 precision,
             )
-            for a, b in zip(left, right, strict=True)
+            for a, b in zip(left, right or [None] * len(left), strict=True)
         ]
 
     # What reverse mode would keep of every chunk is computed again instead.

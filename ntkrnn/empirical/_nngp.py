@@ -55,7 +55,7 @@ def empirical_nngp_fn(
     *,
     precision: jax.lax.Precision | str = jax.lax.Precision.HIGHEST,
 ) -> Callable[..., Gram]:
-    r"""Build ``nngp_fn(x1, x2, params, lengths1=None, lengths2=None, *, lengths=None, diagonal=False)``.
+    r"""Build ``nngp_fn(x1, x2, params, lengths1=None, lengths2=None)``.
 
     ``(v_std^2/m) <r(x), r(x')>``: the covariance of the outputs given the recurrent weights, the
     expectation over the readout V taken exactly. For a diagonal network it is ``(1/m) <r(x), r(x')>``,

@@ -158,12 +158,12 @@ def empirical_ntk_fn(
 
     Returns:
         ``ntk_fn(x1, x2, params, lengths1=None, lengths2=None, *, lengths=None, diagonal=False)`` with
-        ``x1`` [N1, T1, d], ``x2`` [N2, T2, d] or None for x1, and ``params`` of ``init_fn``; ``lengths``
-        is another word for ``lengths1`` where there is one side. ``diagonal`` gives the kernel of
-        x1[i] with x2[i] alone, one axis N in place of N1 and N2, which are equal then. By default [N1, N2], and
-        [N1, N2, T1, T2] for readout "sequence" and outputs [N, T, O] (0 at padded steps); every
-        untraced channel axis appends [O, O], a diagonal axis appears once. Exactly symmetric for
-        x2=None.
+        ``x1`` [N1, T1, d], ``x2`` [N2, T2, d] or None for x1, and ``params`` of ``init_fn``;
+        ``lengths`` is another word for ``lengths1`` where there is one side. ``diagonal`` gives the
+        kernel of x1[i] with x2[i] alone, one axis N in place of N1 and N2, which are equal then. By
+        default [N1, N2], and [N1, N2, T1, T2] for readout "sequence" and outputs [N, T, O] (0 at
+        padded steps); every untraced channel axis appends [O, O], a diagonal axis appears once.
+        Exactly symmetric for x2=None.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit each other, naming them.
@@ -174,11 +174,10 @@ def empirical_ntk_fn(
     O((N1 + N2) T m + N1 N2) and a tile of a few MB. ``out_dim`` untraced outputs take as many backward
     passes, readout "sequence" T of them, and O(N1 N2 T^3 m). A diagonal network: O((N1 + N2) T m d)
     and O(N1 N2 m d) for the pairs (times T1 T2 for "sequence"), half of that for x2=None and half again
-    at the start of a symmetric one, and memory for the kernel and some 2^22 numbers. A diagonal takes N in
-    place of N1 N2. For a function
-    with P parameters by "jacobian_contraction": N1 N2 O P multiply-adds and 2 O backward passes for
-    every ``tile`` pairs, O counting steps too; half of it for x2=None; memory O(tile O P) beside the
-    kernel.
+    at the start of a symmetric one, and memory for the kernel and some 2^22 numbers. A
+    diagonal takes N in place of N1 N2. For a function with P parameters by "jacobian_contraction": N1
+    N2 O P multiply-adds and 2 O backward passes for every ``tile`` pairs, O counting steps too; half
+    of it for x2=None; memory O(tile O P) beside the kernel.
 
     Source: the factorisation over time of ``docs/conventions.md``; FFW (arXiv 2206.08720) for
     structured derivatives in general.

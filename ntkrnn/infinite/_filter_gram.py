@@ -106,8 +106,8 @@ def tiles(
     Returns:
         Two matrices of the padded sizes, or their diagonals.
 
-    Cost: O(N1 N2 L T1 T2), O(N L T1 T2) for diagonals; beside the result and both sides, memory for a few rows of one tile, or
-    for its plane if it is read out or feeds two directions.
+    Cost: O(N1 N2 L T1 T2), O(N L T1 T2) for diagonals; beside the result and both sides, memory for a
+    few rows of one tile, or for its plane if it is read out or feeds two directions.
     """
     one, two = both.one, both.two
     shapes = [next(iter(side.valid.values())).shape for side in (one, two)]

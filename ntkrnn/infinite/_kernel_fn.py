@@ -56,7 +56,7 @@ def _warn_if_inaccurate(form: Elman | Leaky, variance: Array) -> None:
 
 
 def dense_kernel_fn(arch: Elman) -> Callable[..., Any]:
-    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, devices, diagonal)``.
+    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, ..)``.
 
     Its documentation is that of :func:`ntkrnn.network`.
     """
