@@ -15,12 +15,11 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn.dual import _hermite
+from ntkrnn.dual._tables import series_of
 
 BOUNDS = (1e-7, 2e-6)
 """Largest errors that thinning may add in float32, of k and of kdot, relative to E phi^2 and E phi'^2.
@@ -92,23 +91,29 @@ def _errors(
 @functools.lru_cache(maxsize=256)
 def thinned(spec: str | Nonlinearity, dtype_name: str) -> Thinned:
     """The shortest thinned series within the bounds."""
-    plan = _hermite.expansion(spec, dtype_name)
+    plan, known = _hermite.expansion(spec, dtype_name), series_of(spec, dtype_name)
+    choice = searched_thinning(spec, dtype_name, plan) if known is None else known.thinning
+    return _candidate(np.arange(*plan.orders), *choice)
+
+
+def searched_thinning(
+    spec: str | Nonlinearity, dtype_name: str, plan: _hermite.Expansion
+) -> tuple[int, float]:
+    """How many orders the shortest series keeps as they are, and the ratio of powers after them."""
     orders = np.arange(*plan.orders)
-    whole = _candidate(orders, len(orders), 1.0)
     if dtype_name != "float32":
-        return whole
+        return len(orders), 1.0
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
-    with jax.ensure_compile_time_eval():
-        variances = jnp.asarray([limit * v for pair in _VARIANCES for v in pair], dtype_name)
-        rows = np.asarray(_hermite.coefficients(spec, 0, variances, plan), np.float64).T
+    variances = limit * np.ravel(_VARIANCES)
+    rows = _hermite.coefficients_on_host(spec, variances, plan, dtype_name).T
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    shortest = whole
+    best, fewest = (len(orders), 1.0), len(orders)
     for ratio in _RATIOS:
         for single in range(_FEWEST, len(orders), 2):
             thin = _candidate(orders, single, ratio)
-            if len(thin.powers) >= len(shortest.powers):
+            if len(thin.powers) >= fewest:
                 continue
             if (_errors(thin, orders, pairs) <= BOUNDS).all():
-                shortest = thin
+                best, fewest = (single, ratio), len(thin.powers)
                 break
-    return shortest
+    return best

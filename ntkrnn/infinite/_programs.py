@@ -224,7 +224,7 @@ def _cut(kernel: Any, x1: Any, x2: Any) -> Array:
 
 
 _FEW_STEPS, _FEW_PAIR_STEPS = 2**14, 2**18
-"""Steps of all sequences up to which a side, and of all pairs up to which the tiles, compile quickly."""
+"""Steps of all sequences, and of all pairs, up to which their program is compiled quickly."""
 
 
 def _quick(settings: Settings, one: Data, two: Data, **_: Any) -> dict[str, Any] | None:
