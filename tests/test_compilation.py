@@ -125,6 +125,33 @@ def test_one_program_serves_two_sides_of_every_size_of_a_bucket():
     assert again[0] == 0
 
 
+@pytest.mark.parametrize("n", marked((15, 103), (15,)))
+def test_folds_of_a_cross_validation_share_their_programs(n):
+    """Of unequal sizes, 5 of them: kernels of those that are kept, and of those left out with them."""
+    x, kernel_fn = sequences(0, n, 12), ntkrnn.network(ARCHS["last"]).kernel_fn
+    counts = []
+    for fold in np.array_split(np.arange(n), 5):
+        kept = np.delete(x, fold, axis=0)
+        with compilations() as count:
+            kernel_fn(kept, None, "nngp")
+            kernel_fn(x[fold], kept, "nngp")
+        counts.append(count[0])
+    assert counts[0] >= 1
+    assert counts[1:] == [0, 0, 0, 0]
+
+
+def test_the_smallest_problems_share_one_program():
+    """Up to 16 sequences of up to 16 steps, where only one diagonal of the plane is run along."""
+    kernel_fn = ntkrnn.network(ntkrnn.Elman(trainable=("w",))).kernel_fn
+    with compilations() as first:
+        kernel_fn(sequences(0, 16, 16))
+    assert first[0] >= 1
+    with compilations() as again:
+        for n, t in ((1, 16), (3, 2), (9, 10), (16, 1)):
+            assert kernel_fn(sequences(0, n, t)).ntk.shape == (n, n)
+    assert again[0] == 0
+
+
 # What XLA miscompiles, or may, for the whole of 512-bit registers: see ntkrnn/_compile.py.
 LIBRARY_CALL = re.compile(
     r" (atan2|tan|exponential(?:-minus-one)?|log(?:-plus-one)?|logistic|sine|cosine|tanh|erf|power|cbrt"

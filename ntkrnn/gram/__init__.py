@@ -3,6 +3,7 @@
 from ntkrnn.gram._tiles import (
     BLOCK_BYTES,
     COARSE_LANES,
+    SMALLEST_TILE,
     Compute,
     Tiling,
     blocks,
@@ -19,6 +20,7 @@ from ntkrnn.gram._tiles import (
 __all__ = [
     "BLOCK_BYTES",
     "COARSE_LANES",
+    "SMALLEST_TILE",
     "Compute",
     "Tiling",
     "blocks",

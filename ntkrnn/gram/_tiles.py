@@ -22,6 +22,8 @@ times on a CPU; enough to fill the machine on a GPU."""
 _LARGEST_TILE = {"cpu": 128, "gpu": 2048, "tpu": 2048}
 COARSE_TILE, COARSE_LANES = 32, 16
 """Up to which tiles, and diagonals that advance together, come in whole octaves."""
+SMALLEST_TILE = 16
+"""Of single diagonals: fewer sequences take no time less, and fewer programs without."""
 
 
 def bucket(size: int, coarse: int = 1) -> int:
@@ -78,14 +80,16 @@ def choose(
     if shifts is not None:  # the diagonals fill the block: small tiles waste less of the triangle
         largest = max(8, int(largest / 4))
 
+    least = SMALLEST_TILE if shifts is None else 1
+
     def side(n: int) -> int:
         if tile is not None:
-            return min(tile, bucket(n, COARSE_TILE))
+            return min(tile, max(least, bucket(n, COARSE_TILE)))
         size = largest
         # Few sequences: smaller tiles, of which a triangle wastes less.
         while size > 32 and n < 4 * size:
             size //= 2
-        return min(size, bucket(n, COARSE_TILE))
+        return min(size, max(least, bucket(n, COARSE_TILE)))
 
     rows, columns = side(n1), side(n2)
     lanes = max(1, pairs // (rows * columns))

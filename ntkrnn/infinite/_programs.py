@@ -21,7 +21,16 @@ from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import COARSE_LANES, Tiling, bucket, choose, in_order, schedule, together
+from ntkrnn.gram import (
+    COARSE_LANES,
+    SMALLEST_TILE,
+    Tiling,
+    bucket,
+    choose,
+    in_order,
+    schedule,
+    together,
+)
 from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._filter_plane import PLANE_BLOCKS, small
 from ntkrnn.infinite._gram import Data, Settings
@@ -95,10 +104,12 @@ class Sizes(NamedTuple):
         coarse = _COARSE_STEPS if last else COARSE_LANES
         steps = (max(t1, t2),) * 2 if last else (t1, t2)
         if not exact:
-            steps = (bucket(steps[0], coarse), bucket(steps[1], coarse))
+            least = SMALLEST_TILE if last else 1  # for small problems to share a program
+            steps = (max(least, bucket(steps[0], coarse)), max(least, bucket(steps[1], coarse)))
         shifts = None if last else t2
         if problem.diagonal:
-            tiling = choose(1, 1, None if form.limit == "filter" else shifts, itemsize, platform)
+            shifts = None if form.limit == "filter" else shifts
+            tiling = choose(1, 1, shifts, itemsize, platform, tile=1)
             numbers = t2 if form.limit == "filter" else tiling.lanes
             if last:  # what is read along the whole diagonal is copied out for each group
                 numbers = steps[0] * (channels + _ROWS_OF_A_STEP * form.depth)
