@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -43,25 +44,16 @@ def wide_registers() -> dict[str, Any] | None:
 
 SMALL = {"xla_backend_optimization_level": 2}
 """Options for programs that are over in a moment, whose loops are still worth optimising."""
-_QUICK = {
+QUICK = {
     "xla_backend_optimization_level": 1,
     "xla_cpu_parallel_codegen_split_count": 1,
     "xla_cpu_use_fusion_emitters": False,
 }
-
-
-@functools.cache
-def quick_to_compile() -> dict[str, Any] | None:
-    """Options by which a program for a CPU is compiled in a third of the time, or None.
-
-    For programs that are over in a moment: loops over a few thousand numbers run as fast as without,
-    longer ones do not. Where an option is unknown, none is used.
-    """
-    try:
-        jax.jit(jnp.negative, compiler_options=_QUICK)(np.float32(1))
-    except Exception:
-        return None
-    return _QUICK
+"""Options by which a program for a CPU is compiled in a third of the time: loops over a few thousand
+numbers run as fast as without, longer ones do not."""
+_UNKNOWN = re.compile(r"No such compile option: '(\w+)'")
+_unknown: set[str] = set()
+"""Options that this version of the compiler turned out not to have."""
 
 
 def available_cores() -> int:
@@ -98,7 +90,18 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value, by a program of its own, or as part of the one that is being traced."""
         program, moving = self._program(args, kwargs)
-        return self._inside(*args, **kwargs) if program is None else program(**moving)
+        if program is None:
+            return self._inside(*args, **kwargs)
+        try:
+            return program(**moving)
+        except jax.errors.JaxRuntimeError as error:
+            option = _UNKNOWN.search(str(error))
+            if option is None or option[1] in _unknown:
+                raise
+        with _lock:
+            _unknown.add(option[1])
+            _kept.clear()
+        return self(*args, **kwargs)
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """The program before it is compiled, as of ``jax.jit(...).lower``."""
@@ -120,10 +123,11 @@ class Compiled:
         with _lock:
             program = _kept.pop(key, None)
             if program is None:
-                options = None if self._options is None else self._options(**named)
+                options = (None if self._options is None else self._options(**named)) or {}
+                options = {k: v for k, v in options.items() if k not in _unknown}
                 bound: Any = functools.partial(self._fn, **fixed)
                 bound.__name__ = self._fn.__name__  # what profiles and dumps call it
-                program = jax.jit(bound, compiler_options=options)
+                program = jax.jit(bound, compiler_options=options or None)
             _kept[key] = program
             while len(_kept) > MOST_PROGRAMS:
                 _kept.popitem(last=False)

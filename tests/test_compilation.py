@@ -11,7 +11,7 @@ from counting import compilations
 from marking import marked
 
 import ntkrnn
-from ntkrnn import dual, gram
+from ntkrnn import _compile, dual, gram
 from ntkrnn.infinite import _programs, squared_scales
 
 # Shapes that no other test uses, so that nothing here is compiled already.
@@ -232,3 +232,15 @@ def test_kernels_of_constants_inside_another_program():
         inside = jax.jit(lambda factor, kernel=kernel: factor * kernel())(2.0)
         # The same program or one of the same operations: a rounding of each step.
         np.testing.assert_allclose(inside, 2 * kernel(), rtol=32 * float(jnp.finfo(x.dtype).eps))
+
+
+def test_options_that_a_compiler_does_not_have_are_left_out(monkeypatch):
+    """The others are kept, and what else goes wrong is not taken for it."""
+    monkeypatch.setattr(_compile, "_unknown", set())
+    options = {"xla_no_such_option": 1, "xla_backend_optimization_level": 1}
+    double = _compile.compiled(options=lambda x: options)(lambda x: 2 * x)
+    assert double(np.float32(3)) == 6
+    assert _compile._unknown == {"xla_no_such_option"}
+    options["xla_backend_optimization_level"] = "no number"
+    with pytest.raises(jax.errors.JaxRuntimeError, match="not a valid int32"):
+        double(np.ones(3, np.float32))

@@ -242,7 +242,7 @@ def _quick(settings: Settings, one: Data, two: Data, **_: Any) -> dict[str, Any]
     """Compiler options: most of what both sides of a small problem take is their compilation."""
     steps = max(math.prod(side.x.shape[:2]) for side in (one, two))
     fits = settings.form.limit != "filter" and steps <= _FEW_STEPS
-    return _compile.quick_to_compile() if fits and jax.default_backend() == "cpu" else None
+    return _compile.QUICK if fits and jax.default_backend() == "cpu" else None
 
 
 _prepared = _compile.compiled("settings", options=_quick)(sides)
