@@ -258,7 +258,8 @@ def test_tables_hold_what_the_search_finds(name):
     assert (known.orders, known.nodes) == (found.orders, found.nodes)
     # What is left out is a sum of squares of coefficients, each known to the rounding of the function.
     assert known.tail == pytest.approx(found.tail, rel=0.1)
-    assert known.thinning == _thinning.searched_thinning(name, DTYPE.name, found)
+    if not X64:  # where nothing is thinned
+        assert known.powers == _thinning.searched_powers(name, DTYPE.name, found)
 
 
 def test_tables_are_for_the_default_variance_alone():
