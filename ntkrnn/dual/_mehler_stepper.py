@@ -123,7 +123,7 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
     """How the recursion passes a smooth nonlinearity.
 
     Cost: one quadrature per sequence and step, and five operations per term and pair (tanh in float32
-    at variances up to 4: some forty terms).
+    at variances up to 4: 28 terms).
     """
 
     def features(q: Array) -> Features:

@@ -11,9 +11,11 @@ where ``a`` is half the part of the variance q that comes through trainable bloc
 part of ``D^h`` that does. A state before the start of a sequence is 0: the distance to it is half the
 variance of the other.
 
-Two things make the compiled step one vectorised loop over the block. ``D`` and ``Theta`` are the real
-and imaginary part of one array, since a loop has one result; and the rows that a step reads are fetched
-one step ahead, since a loop that computes its own offsets into them is not vectorised.
+Three things make the compiled step of a layer one vectorised loop over the block. ``D`` and ``Theta``
+are the real and imaginary part of one array, since a loop has one result; the rows that a step reads
+are fetched one step ahead, since a loop that computes its own offsets into them is not vectorised; and
+what reads a new state, the layer above or a sum, stands behind a barrier: without it, the compiler
+would compute the state once more inside of every loop that reads it.
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ class Block(NamedTuple):
     """What feeds the first layer in place of the inputs."""
 
 
-Visit = Callable[[Any, Array, Any, Array, Array], Any]
-"""``(value, top state, valid steps of both sides, position, whether there is one) -> value``."""
+Visit = Callable[[Any, Array, Any, Array], Any]
+"""``(value, top state, valid steps of both sides, position) -> value``."""
 
 
 def close(pair: Pair) -> Array:
@@ -133,14 +135,8 @@ def _sweep(
     visit: Visit | None,
     value: Any,
 ) -> tuple[Array, Any]:
-    """Some layers in one direction: the final state of the last of them, and the folded value.
-
-    The layers are stages of a pipeline, each one position behind the one below it, and ``visit`` is
-    the last. A stage reads the stage before it as the previous iteration left it: were it to read the
-    state just computed, the compiler would compute that once more inside its own loop.
-    """
-    backward, lag = direction == "backward", len(layers)
-    keys = [(layer, direction) for layer in layers]
+    """Some layers in one direction: the final state of the last of them, and the folded value."""
+    backward, keys = direction == "backward", [(layer, direction) for layer in layers]
     given = stored is not None or block.below is not None
 
     def position(i: Array) -> Array:
@@ -150,42 +146,36 @@ def _sweep(
         return block.left(key, at), block.right(key, at)
 
     def fetch(i: Array) -> Any:
-        """Everything that iteration i reads: each stage is at a position of its own."""
-        at = [position(jnp.maximum(i - stage, 0)) for stage in range(lag + 1)]
-        below = None
+        """Everything that iteration i reads."""
+        at, below = position(i), None
         if stored is not None:
-            below = open_(jax.lax.dynamic_index_in_dim(stored, at[0], keepdims=False))
+            below = open_(jax.lax.dynamic_index_in_dim(stored, at, keepdims=False))
         elif block.below is not None:
-            below = block.below(at[0])
-        valid = rows(VALID, at[lag]) if plan.layout.ragged and visit is not None else None
-        return [rows(key, at[stage]) for stage, key in enumerate(keys)], below, valid
+            below = block.below(at)
+        valid = rows(VALID, at) if plan.layout.ragged and visit is not None else None
+        return [rows(key, at) for key in keys], below, valid
 
-    def body(i: Array, carry: Any, active: int = lag) -> Any:
+    def body(i: Array, carry: Any) -> Any:
         states, (sides, below, valid), value = carry
-        states = [open_(state) for state in states]
-        new = []
-        for stage, (key, state, (left, right)) in enumerate(zip(keys, states, sides, strict=True)):
-            if stage >= active:
-                new.append(close(state))
-                continue
-            if stage > 0:
-                low = _scaled(plan, states[stage - 1])
+        new: list[Array] = []
+        for key, state, (left, right) in zip(keys, states, sides, strict=True):
+            if new:
+                low = _scaled(plan, open_(new[-1]))
             elif given:
                 low = _scaled(plan, below)
             else:
                 low = Below(input_distance(plan.layout, left, right), None)
             one, two = view(plan.layout, key, left, 1), view(plan.layout, key, right, 2)
-            new.append(_advance(plan, low, state, one, two))
-        if visit is not None and active == lag:
-            there = position(jnp.maximum(i - lag, 0))
-            value = visit(value, close(states[-1]), valid, there, i >= lag)
+            state = _advance(plan, low, open_(state), one, two)
+            if visit is not None or key != keys[-1]:
+                state = jax.lax.optimization_barrier(state)
+            new.append(state)
+        if visit is not None:
+            value = visit(value, new[-1], valid, position(i))
         return tuple(new), fetch(i + 1), value
 
-    iterations = block.steps + (lag if visit is not None else lag - 1)
-    carry = ((zero(block),) * lag, fetch(jnp.asarray(0)), value)
-    for i in range(lag - 1):  # the pipeline fills
-        carry = body(jnp.asarray(i), carry, active=i + 1)
-    states, _, value = jax.lax.fori_loop(lag - 1, iterations, body, carry)
+    carry = ((zero(block),) * len(keys), fetch(jnp.asarray(0)), value)
+    states, _, value = jax.lax.fori_loop(0, block.steps, body, carry)
     return states[-1], value
 
 
@@ -195,9 +185,8 @@ def zero(block: Block, *lead: int) -> Array:
     return close(Pair(nothing, nothing))
 
 
-def store(buffer: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+def store(buffer: Array, state: Array, valid: Any, at: Array) -> Array:
     """A :data:`Visit` that keeps every state at its position."""
-    # What is written before the first position there is, is written over at that position.
     return buffer.at[at].set(state)
 
 
@@ -217,8 +206,7 @@ def run_diagonal(
         start: the initial value.
 
     Returns:
-        For each direction, the final state of the top layer (without ``visit``; one position further
-        with it) and the folded value.
+        For each direction, the final state of the top layer and the folded value.
 
     Cost: O(S L) passes over the block for S positions; memory O(block), or O(S block) for depth above
     1 with two directions.

@@ -125,11 +125,11 @@ def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
 def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> Compute:
     """Sums over all pairs of valid steps; ``two.ends`` is cyclic."""
 
-    def add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+    def add(total: Array, state: Array, valid: Any, at: Array) -> Array:
         if valid is None:
-            return total + jnp.where(there, state, 0)
+            return total + state
         inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
-        return total + jnp.where(there & (inside1 * inside2 > 0.5), state, 0)
+        return total + jnp.where(inside1 * inside2 > 0.5, state, 0)
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
         rows1, rows2 = _one_lane(one.ends, i[0]), _one_lane(two.ends, j[0])
