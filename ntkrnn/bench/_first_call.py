@@ -17,7 +17,7 @@ def first_call_rows(quick: bool = False) -> list[Fresh]:
     rows = []
     for nonlinearity, readout, target in KERNELS[:1] if quick else KERNELS:
         options = {"nonlinearity": nonlinearity, "readout": readout, "n": n, "t": t, "d": d}
-        name, title = f"first-call-{nonlinearity}-{readout}", f"{nonlinearity}, {readout}"
+        name, title = f"first-call-{nonlinearity}", f"{nonlinearity}, {readout}"
         rows.append(Fresh(name, title, "kernel", options, target))
         rows.append(Fresh(f"{name}-warm", title, "kernel", options, WARM, warm=True))
     options = {"nonlinearity": "erf", "readout": "last", "n": n, "t": t, "d": d}
