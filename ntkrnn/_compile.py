@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -30,15 +31,29 @@ def wide_registers() -> dict[str, Any] | None:
     """
     x = np.linspace(0.1, 4, 4096, dtype=np.float32)
 
-    def trial(x: Any) -> Any:
-        y = 0.5 * jnp.sqrt(4 * jnp.abs(x - 2))
-        return jnp.where(x > 1, y, 1 / (x + y)) * x + jnp.minimum(x, y)
+    def trial(x: Any, xp: Any = jnp) -> Any:
+        y = 0.5 * xp.sqrt(4 * xp.abs(x - 2))
+        return xp.where(x > 1, y, 1 / (x + y)) * x + xp.minimum(x, y)
 
     try:
         wide = jax.jit(trial, compiler_options=_WIDE)(x)
     except Exception:  # whatever the compiler says of an option that it does not have
         return None
-    return _WIDE if np.allclose(wide, jax.jit(trial)(x), rtol=1e-6, atol=0) else None
+    return _WIDE if np.allclose(wide, trial(x, np), rtol=1e-6, atol=0) else None
+
+
+SMALL = {"xla_backend_optimization_level": 2}
+"""Options for programs that are over in a moment, whose loops are still worth optimising."""
+QUICK = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""Options by which a program for a CPU is compiled in a third of the time: loops over a few thousand
+numbers run as fast as without, longer ones do not."""
+_UNKNOWN = re.compile(r"No such compile option: '(\w+)'")
+_unknown: set[str] = set()
+"""Options that this version of the compiler turned out not to have."""
 
 
 def available_cores() -> int:
@@ -75,7 +90,18 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The value, by a program of its own, or as part of the one that is being traced."""
         program, moving = self._program(args, kwargs)
-        return self._inside(*args, **kwargs) if program is None else program(**moving)
+        if program is None:
+            return self._inside(*args, **kwargs)
+        try:
+            return program(**moving)
+        except jax.errors.JaxRuntimeError as error:
+            option = _UNKNOWN.search(str(error))
+            if option is None or option[1] in _unknown:
+                raise
+        with _lock:
+            _unknown.add(option[1])
+            _kept.clear()
+        return self(*args, **kwargs)
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """The program before it is compiled, as of ``jax.jit(...).lower``."""
@@ -97,10 +123,11 @@ class Compiled:
         with _lock:
             program = _kept.pop(key, None)
             if program is None:
-                options = None if self._options is None else self._options(**fixed)
+                options = (None if self._options is None else self._options(**named)) or {}
+                options = {k: v for k, v in options.items() if k not in _unknown}
                 bound: Any = functools.partial(self._fn, **fixed)
                 bound.__name__ = self._fn.__name__  # what profiles and dumps call it
-                program = jax.jit(bound, compiler_options=options)
+                program = jax.jit(bound, compiler_options=options or None)
             _kept[key] = program
             while len(_kept) > MOST_PROGRAMS:
                 _kept.popitem(last=False)
@@ -112,7 +139,9 @@ def compiled(*static: str, options: Options | None = None) -> Callable[[Callable
 
     Args:
         static: names of the arguments that a program is made for; hashable.
-        options: from the static arguments to options of the compiler; only for programs of our own,
-            since JAX refuses them inside of somebody else's.
+        options: from the arguments, by name, to options of the compiler; of those that are not static
+        it
+            may look at shapes alone. Only for programs of our own, since JAX refuses them inside of
+            somebody else's.
     """
     return lambda fn: Compiled(fn, static, options)

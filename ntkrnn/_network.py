@@ -36,7 +36,7 @@ def network(arch: Architecture) -> Network:
         are the valid leading steps; what stands behind them never matters, NaN included.
 
     ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, tile=None,
-    devices=None)``
+    devices=None, diagonal=False)``
         Kernels of infinitely wide networks, per output: ``get`` is "nngp", "ntk", a tuple of them, or
         None for a NamedTuple of both. ``[N1, N2]`` for "last" and "mean", ``[N1, N2, T1, T2]`` for
         "sequence" (0 at padded steps). With K the covariance and Theta the tangent kernel of the
@@ -56,17 +56,22 @@ def network(arch: Architecture) -> Network:
         sizes and the device, spread over ``devices``, by default all of the kind that x1 is on;
         neither changes the numbers beyond rounding.
 
+        ``diagonal=True`` takes the sequences in pairs and returns ``K(x1[i], x2[i])`` alone, [N] or
+        [N, T1, T2], in time and memory for N of them: what a scaling to unit diagonal and predictive
+        variances need. x1 and x2 must have equally many sequences; ``tile`` is then the number of pairs
+        that are computed together.
+
         The kernels of :class:`ntkrnn.Diagonal` are expectations over one neuron::
 
             nngp_{t,t'} = E h_t h'_t',   ntk_{t,t'} = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
 
         integrated numerically. There ``get=None`` gives a :class:`ntkrnn.SampledKernels` with a
         standard error of every entry, which "nngp_error" and "ntk_error" name, and the keywords are
-        ``samples=2048, replicates=8, tolerance=None, seed=0, method=None``: ``replicates``
-        independently scrambled Sobol sets (``method="qmc"``) of ``samples`` points each, doubled
-        until no error exceeds ``tolerance`` times the largest entry, or for d <= 2 a trapezoidal
-        rule of about as many nodes (``method="quadrature"``). Every entry is a deterministic function
-        of its two sequences, d and ``seed``.
+        ``samples=2048, replicates=8, tolerance=None, seed=0, method=None, diagonal=False``:
+        ``replicates`` independently scrambled Sobol sets (``method="qmc"``) of ``samples`` points
+        each, doubled until no error exceeds ``tolerance`` times the largest entry, or for d <= 2 a
+        trapezoidal rule of about as many nodes (``method="quadrature"``). Every entry is a
+        deterministic function of its two sequences, d and ``seed``.
 
         :class:`ntkrnn.Leaky` has the recursion above, filtered over time. Cells with gates
         (:class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU`, :class:`ntkrnn.MinimalGRU`) have no closed form:
@@ -89,10 +94,10 @@ def network(arch: Architecture) -> Network:
             range of their floats, naming what drove them there.
 
     Cost: apply O(N T L m^2). Kernels: time O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) for "mean" and
-    "sequence", half of it for x2=None; beside the result, memory for the sequences and one block of
-    tiles, whatever N (times T for deep bidirectional networks). Programs are compiled for sizes in
-    steps of a quarter octave in N and T (an octave for small ones), in about a second; the 128 that
-    were used last are kept.
+    "sequence", half of it for x2=None, and N in the place of N1 N2 for ``diagonal``; beside the result,
+    memory for the sequences and one block of tiles, whatever N (times T for deep bidirectional
+    networks). Programs are compiled for sizes in steps of a quarter octave in N and T (an octave for
+    small ones), in about a second; the 128 that were used last are kept.
 
     A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2);
     for sampled kernels see there. A diagonal network: apply O(N T m d), kernels as

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import ntkrnn
 from ntkrnn import bench
 from ntkrnn.bench._finite import forward_backward, plain_network
-from ntkrnn.bench._transcriptions import direct_last, numpy_last, numpy_mean
+from ntkrnn.bench._transcriptions import direct_last, direct_sequence, numpy_last, numpy_mean
 from ntkrnn.cli import app
 
 
@@ -75,6 +75,47 @@ def test_verdicts(result, figure, met):
     assert bench.record([result], {})["rows"][0]["met"] is met
 
 
+def _seconds(seconds, target):
+    ours = bench.Measured("ntkrnn", 9.0, seconds, 1.0, (1.0, 1.0))
+    return bench.Result(_row("seconds", target), (ours,))
+
+
+def test_verdicts_on_seconds():
+    assert _seconds(0.3, 0.4).met and not _seconds(0.5, 0.4).met
+    assert _seconds(0.5, 0.4).figure == 0.5
+    fresh = bench.Fresh("a", "a", "kernel", {}, 1.0)
+    assert bench.FreshResult(fresh, (0.9, 5.0, 0.8), (1.0, 1.0, 1.0)).met
+    assert not bench.FreshResult(fresh, (1.1, 0.5, 1.2), (1.0, 1.0, 1.0)).met
+
+
+def test_a_scan_over_the_plane_is_the_kernel_of_a_sequence():
+    x = jax.random.normal(jax.random.key(0), (1, 7, 3))
+    scales = (1.1, 0.9, 0.8)
+    arch = ntkrnn.Elman(w_std=1.1, u_std=0.9, v_std=0.8, readout="sequence")
+    ours = ntkrnn.network(arch).kernel_fn(x, get="ntk")[0, 0]
+    theirs = direct_sequence("erf")(scales, x[0])
+    # Covariances keep their digits away from rho = 1, on the diagonal here.
+    bound = 7 * float(jnp.finfo(x.dtype).eps) ** 0.5
+    assert np.linalg.norm(ours - theirs) <= bound * np.linalg.norm(ours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_call_in_a_process_of_its_own(warm):
+    options = {"nonlinearity": "relu", "readout": "last", "n": 2, "t": 2, "d": 1}
+    row = bench.Fresh("a", "a", "kernel", options, 1e-9, warm=warm, repeats=2 - warm)
+    result = bench.measure_fresh(row)
+    assert len(result.seconds) == len(result.cpu_seconds) == row.repeats
+    assert result.met is False
+    json.dumps(bench.fresh_record([result]))
+
+
+def test_what_goes_wrong_in_a_process_is_said():
+    row = bench.Fresh("a", "a", "kernel", {"n": 1}, repeats=1)
+    with pytest.raises(RuntimeError, match=r"a: [\s\S]*missing"):
+        bench.measure_fresh(row)
+
+
 def test_programs_that_disagree_are_not_timed():
     row = bench.Row("a", "a", {}, lambda: {"ntkrnn": lambda: np.ones(3), "peer": lambda: np.zeros(3)})
     with pytest.raises(AssertionError, match=r"a: peer differs by 1\.0e\+00"):
@@ -83,7 +124,7 @@ def test_programs_that_disagree_are_not_timed():
 
 def test_rows_have_names_of_their_own():
     for quick in (False, True):
-        names = [row.name for row in bench.rows(quick)]
+        names = [row.name for row in (*bench.rows(quick), *bench.fresh_rows(quick))]
         assert len(set(names)) == len(names)
     assert all(row.repeats >= 5 for row in bench.rows())
 

@@ -11,7 +11,7 @@ from counting import compilations
 from marking import marked
 
 import ntkrnn
-from ntkrnn import dual, gram
+from ntkrnn import _compile, dual, gram
 from ntkrnn.infinite import _programs, squared_scales
 
 # Shapes that no other test uses, so that nothing here is compiled already.
@@ -36,6 +36,12 @@ ARCHS = {
     "expanded": ntkrnn.Elman(width=5, nonlinearity="tanh", w_std=0.9),
 }
 SCALES = {"w_std": 0.7, "u_std": 0.9, "b_std": 0.4, "v_std": 1.2}
+
+
+@pytest.fixture(autouse=True)
+def no_programs_of_other_tests(monkeypatch):
+    """Small problems share programs, and some test before may have had one."""
+    monkeypatch.setattr(_compile, "_kept", type(_compile._kept)())
 
 
 @pytest.fixture(params=list(ARCHS))
@@ -125,6 +131,33 @@ def test_one_program_serves_two_sides_of_every_size_of_a_bucket():
     assert again[0] == 0
 
 
+@pytest.mark.parametrize("n", marked((15, 103), (15,)))
+def test_folds_of_a_cross_validation_share_their_programs(n):
+    """Of unequal sizes, 5 of them: kernels of those that are kept, and of those left out with them."""
+    x, kernel_fn = sequences(0, n, 12), ntkrnn.network(ARCHS["last"]).kernel_fn
+    counts = []
+    for fold in np.array_split(np.arange(n), 5):
+        kept = np.delete(x, fold, axis=0)
+        with compilations() as count:
+            kernel_fn(kept, None, "nngp")
+            kernel_fn(x[fold], kept, "nngp")
+        counts.append(count[0])
+    assert counts[0] >= 1
+    assert counts[1:] == [0, 0, 0, 0]
+
+
+def test_the_smallest_problems_share_one_program():
+    """Up to 16 sequences of up to 16 steps, where only one diagonal of the plane is run along."""
+    kernel_fn = ntkrnn.network(ARCHS["last"]).kernel_fn
+    with compilations() as first:
+        kernel_fn(sequences(0, 16, 16))
+    assert first[0] >= 1
+    with compilations() as again:
+        for n, t in ((1, 16), (3, 2), (9, 10), (16, 1)):
+            assert kernel_fn(sequences(0, n, t)).ntk.shape == (n, n)
+    assert again[0] == 0
+
+
 # What XLA miscompiles, or may, for the whole of 512-bit registers: see ntkrnn/_compile.py.
 LIBRARY_CALL = re.compile(
     r" (atan2|tan|exponential(?:-minus-one)?|log(?:-plus-one)?|logistic|sine|cosine|tanh|erf|power|cbrt"
@@ -205,3 +238,15 @@ def test_kernels_of_constants_inside_another_program():
         inside = jax.jit(lambda factor, kernel=kernel: factor * kernel())(2.0)
         # The same program or one of the same operations: a rounding of each step.
         np.testing.assert_allclose(inside, 2 * kernel(), rtol=32 * float(jnp.finfo(x.dtype).eps))
+
+
+def test_options_that_a_compiler_does_not_have_are_left_out(monkeypatch):
+    """The others are kept, and what else goes wrong is not taken for it."""
+    monkeypatch.setattr(_compile, "_unknown", set())
+    options = {"xla_no_such_option": 1, "xla_backend_optimization_level": 1}
+    double = _compile.compiled(options=lambda x: options)(lambda x: 2 * x)
+    assert double(np.float32(3)) == 6
+    assert _compile._unknown == {"xla_no_such_option"}
+    options["xla_backend_optimization_level"] = "no number"
+    with pytest.raises(jax.errors.JaxRuntimeError, match="not a valid int32"):
+        double(np.ones(3, np.float32))

@@ -13,6 +13,7 @@ from marking import marked
 
 from ntkrnn import dual
 from ntkrnn.dual import _hermite, _thinning
+from ntkrnn.dual._tables import series_of
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.zeros(()).dtype
@@ -245,6 +246,26 @@ def test_gradients_of_second_moments(name):
     want = jax.jit(jax.grad(lambda q: jnp.sum(pair(q, jnp.zeros_like(q), q, q).k)))(q)
     assert bool(jnp.isfinite(got).all())
     np.testing.assert_allclose(got, want, rtol=64 * EPS, atol=64 * EPS)
+
+
+# Series
+
+
+@pytest.mark.parametrize("name", marked(SERIES, ("softplus",)))
+def test_tables_hold_what_the_search_finds(name):
+    known = series_of(name, DTYPE.name)
+    found = _hermite.searched_expansion(name, DTYPE.name)
+    assert (known.orders, known.nodes) == (found.orders, found.nodes)
+    # What is left out is a sum of squares of coefficients, each known to the rounding of the function.
+    assert known.tail == pytest.approx(found.tail, rel=0.1)
+    if not X64:  # where nothing is thinned
+        assert known.powers == _thinning.searched_powers(name, DTYPE.name, found)
+
+
+def test_tables_are_for_the_default_variance_alone():
+    assert series_of(dual.nonlinearity("tanh"), "float32") == series_of("tanh", "float32")
+    assert series_of(dual.nonlinearity("tanh", max_variance=2.0), "float32") is None
+    assert series_of(dual.nonlinearity(jnp.tanh), "float32") is None
 
 
 # Thinned series

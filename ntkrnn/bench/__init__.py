@@ -2,8 +2,13 @@
 
 from ntkrnn.bench._ceilings import ceilings
 from ntkrnn.bench._diagonal import diagonal_rows
+from ntkrnn.bench._diagonals import kernel_diagonal_rows
 from ntkrnn.bench._finite import finite_rows
+from ntkrnn.bench._first_call import first_call_rows
+from ntkrnn.bench._fresh import Fresh, FreshResult, fresh_record, fresh_table, measure_fresh
 from ntkrnn.bench._gated import gated_rows
+from ntkrnn.bench._gated_first_call import gated_first_call_rows
+from ntkrnn.bench._gradients import gradient_rows
 from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
@@ -18,10 +23,18 @@ def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """Every row of the benchmark."""
     kinds = (finite_rows, gated_rows, diagonal_rows)
     finite = [row for of_kind in kinds for row in of_kind(quick, all_peers)]
-    return [*infinite_rows(quick), *finite, *training_rows(quick)]
+    infinite = [*infinite_rows(quick), *kernel_diagonal_rows(quick), *gradient_rows(quick)]
+    return [*infinite, *finite, *training_rows(quick)]
+
+
+def fresh_rows(quick: bool = False) -> list[Fresh]:
+    """Every row that is measured in processes of its own."""
+    return [*first_call_rows(quick), *gated_first_call_rows(quick)]
 
 
 __all__ = [
+    "Fresh",
+    "FreshResult",
     "Measured",
     "Result",
     "Row",
@@ -29,7 +42,11 @@ __all__ = [
     "Scaling",
     "ceilings",
     "costs_figure",
+    "fresh_record",
+    "fresh_rows",
+    "fresh_table",
     "measure",
+    "measure_fresh",
     "memory",
     "record",
     "rows",

@@ -87,7 +87,7 @@ def infinite_rows(quick: bool = False) -> list[Row]:
             sizes,
             {"nonlinearity": "tanh", "u_std": 0.5},
             ("erf", {"u_std": 0.5}),
-            6.0,
+            4.0,
             "at most",
         ),
         _against("linear-in-T", "erf, last, T", sizes, {"T": 2 * t}, ("half T", {}), 2.0, "near"),

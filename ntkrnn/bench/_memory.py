@@ -11,6 +11,7 @@ import jax
 
 from ntkrnn import Elman, empirical_ntk_fn
 from ntkrnn.bench._finite import arguments, plain_network
+from ntkrnn.bench._gradients import gradient_temporaries
 from ntkrnn.bench._peers import peer_kernel
 
 _PROBE = """
@@ -49,8 +50,9 @@ def finite_temporaries(n: int, t: int, m: int) -> dict[str, int]:
 
 
 def memory(quick: bool = False) -> dict[str, Any]:
-    """Both, with their targets: below 200 MB, and a tenth of the leanest peer."""
+    """All with their targets: below 200 MB and below 50, and a tenth of the leanest peer."""
     size, finite = ((48, 16), (4, 4, 64)) if quick else ((512, 100), (8, 10, 4096))
+    gradient = (24, 16) if quick else (400, 80)
     temporaries = finite_temporaries(*finite)
     ours = temporaries["ntkrnn"]
     peer = min(value for name, value in temporaries.items() if name != "ntkrnn")
@@ -60,6 +62,12 @@ def memory(quick: bool = False) -> dict[str, Any]:
             "T": size[1],
             "megabytes_above_import": mean_readout_megabytes(*size),
             "target": 200.0,
+        },
+        "gradient_temporaries": {
+            "N": gradient[0],
+            "T": gradient[1],
+            "megabytes": gradient_temporaries(*gradient) / 1e6,
+            "target": 50.0,
         },
         "finite_temporaries": {
             "N": finite[0],

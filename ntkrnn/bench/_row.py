@@ -22,7 +22,7 @@ class Row:
         target: wanted ratio, see ``wanted``; None if the row only informs.
         wanted: "at least": the fastest peer takes ``target`` times as long as we do. "at most": we take
             at most ``target`` times as long as the peer. "near": ours over the peer's is within 10% of
-            ``target``.
+            ``target``. "seconds": we take at most so many.
         tolerance: largest relative difference of the results, checked before anything is timed;
             None if the programs compute different things (two sizes of the same kernel).
         repeats: timed runs of each program, at least 5.

@@ -52,6 +52,8 @@ class Result:
     @property
     def figure(self) -> float:
         """The number that the target speaks of."""
+        if self.row.wanted == "seconds":
+            return self.ours.median
         ratio = self.best_peer.ratio
         return ratio if self.row.wanted == "at least" else 1 / ratio
 
@@ -63,7 +65,7 @@ class Result:
             return None
         if self.row.wanted == "at least":
             return self.figure >= target
-        if self.row.wanted == "at most":
+        if self.row.wanted in ("at most", "seconds"):
             return self.figure <= target
         return abs(self.figure / target - 1) <= 0.1
 
@@ -141,7 +143,8 @@ def _verdict(result: Result) -> str:
     row = result.row
     if row.target is None:
         return ""
-    bound = {"at least": ">=", "at most": "1/ratio <=", "near": "1/ratio ="}[row.wanted]
+    signs = {"at least": ">=", "at most": "1/ratio <=", "near": "1/ratio =", "seconds": "seconds <="}
+    bound = signs[row.wanted]
     return f"{bound} {row.target:g}: {'met' if result.met else 'missed'}"
 
 

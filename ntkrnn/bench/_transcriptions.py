@@ -73,6 +73,33 @@ def numpy_last(nonlinearity: str) -> Callable[[np.ndarray], tuple[np.ndarray, np
     return kernels
 
 
+def direct_sequence(nonlinearity: str) -> Callable[[Any, Any], Any]:
+    """``(scales, x [T, d]) -> ntk [T, T]`` of one sequence, by a scan over the rows of the plane."""
+    dual = _dual(jnp, nonlinearity)
+
+    def kernel(scales: Any, x: Any) -> Any:
+        w, u, v = (scale**2 for scale in scales)
+
+        def own(variance: Any, x_t: Any) -> tuple[Any, Any]:
+            q = w * variance + u * jnp.mean(x_t**2)
+            return dual(q, q, q)[0], q
+
+        q = jax.lax.scan(own, jnp.zeros((), x.dtype), x)[1]
+
+        def row(state: Any, given: Any) -> tuple[Any, Any]:
+            x_t, q_t = given
+            k, theta = (jnp.concatenate([jnp.zeros(1, x.dtype), a[:-1]]) for a in state)
+            h = w * k + u * (x @ x_t) / x.shape[1]
+            k, kdot = dual(h, q_t, q)
+            theta = kdot * (h + w * theta)
+            return (k, theta), v * (k + theta)
+
+        zero = jnp.zeros(len(x), x.dtype)
+        return jax.lax.scan(row, (zero, zero), (x, q))[1]
+
+    return kernel
+
+
 def numpy_mean(nonlinearity: str) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Readout "mean" in NumPy, with the kernels of all pairs of steps kept, [N, N, T, T]."""
     dual = _dual(np, nonlinearity)

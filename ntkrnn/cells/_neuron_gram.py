@@ -169,6 +169,17 @@ def _products(time: str | None, one: Array, two: Array | None, precision: Any) -
     return [product(one, one)] if one.ndim == 3 else upper(one)
 
 
+def _in_pairs(time: str | None, one: Array, two: Array, precision: Any) -> Array:
+    """``[N, (T1, T2 or T,) K, K]``: sequence i of one side with sequence i of the other alone."""
+    letters = {
+        None: "knf,lnf->nkl",
+        "traced": "tknf,tlnf->nkl",
+        "diagonal": "tknf,tlnf->ntkl",
+        "kept": "tknf,slnf->ntskl",
+    }
+    return jnp.einsum(letters[time], one, two, precision=precision)
+
+
 def _whole(products: list[Array], rows: int) -> Array:
     """``[(T,) rows, rows]`` from what there is of a side with itself, symmetric to the last bit."""
     parts = iter(products)
@@ -204,7 +215,12 @@ def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Side, 
 
 
 def neuron_gram(
-    reading: Reading, neurons: Neurons, one: Side, two: Side | None, precision: Any
+    reading: Reading,
+    neurons: Neurons,
+    one: Side,
+    two: Side | None,
+    precision: Any,
+    diagonal: bool = False,
 ) -> list[Array]:
     """Kernels of a set of neurons.
 
@@ -214,15 +230,16 @@ def neuron_gram(
         one: the first side.
         two: the second side, None for the first.
         precision: of the matrix products.
+        diagonal: whether sequence i of one side is wanted with sequence i of the other alone.
 
     Returns:
         For each group ``[N1, N2, K, K]``, or ``[N1, N2, T1, T2, K, K]`` for time "kept" and
-        ``[N1, N2, T, K, K]`` for "diagonal"; 0 at padded steps; symmetric to the last bit if ``two``
-        is None.
+        ``[N1, N2, T, K, K]`` for "diagonal", with one axis N in place of both for a diagonal of the
+        kernel; 0 at padded steps; symmetric to the last bit if ``two`` is None.
 
     Cost: O((N1 + N2) T M d) for the features, and for the sums O(N1 N2 M d), times T for time
-    "diagonal" and "traced" and T1 T2 for "kept", about half of it if ``two`` is None; memory
-    that of the kernels and of the features of a few neurons.
+    "diagonal" and "traced" and T1 T2 for "kept", about half of it if ``two`` is None; N in place of
+    N1 N2 for a diagonal; memory that of the kernels and of the features of a few neurons.
     """
     sides = (one, one if two is None else two)
     outputs, d = neurons.c.shape[0], neurons.u.shape[1]
@@ -234,7 +251,10 @@ def neuron_gram(
 
     def of(some: Neurons) -> list[list[Array]]:
         left = _features(reading, some, one, precision)
-        right = [None] * len(left) if two is None else _features(reading, some, two, precision)
+        right = None if two is None else _features(reading, some, two, precision)
+        if diagonal:
+            pairs = zip(left, right or left, strict=True)
+            return [[_in_pairs(reading.time, a, b, precision)] for a, b in pairs]
         return [
             _products(
                 reading.time,
@@ -242,7 +262,7 @@ def neuron_gram(
                 None if b is None else _rows(b, reading.time),
                 precision,
             )
-            for a, b in zip(left, right, strict=True)
+            for a, b in zip(left, right or [None] * len(left), strict=True)
         ]
 
     # What reverse mode would keep of every chunk is computed again instead.
@@ -254,6 +274,11 @@ def neuron_gram(
     first = jax.tree.map(lambda a: a[0], chunks)
     start = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(of, first))
     total, _ = jax.lax.scan(add, start, chunks)
+    if diagonal:
+        found = [part[0] for part in total]
+        if two is None and reading.time == "kept":
+            found = [0.5 * (a + jnp.transpose(a, (0, 2, 1, 4, 3))) for a in found]
+        return found
     if two is None:
         rows = one.x.shape[0] * outputs * (one.x.shape[1] if reading.time == "kept" else 1)
         kernels = [_whole(part, rows) for part in total]

@@ -31,22 +31,32 @@ def bench_command(
     ] = "out/bench",
 ) -> None:
     """Measure the kernels and their peers in one run, and say which targets are met."""
-    rows = bench.rows(quick, all_peers)
+    rows, fresh = bench.rows(quick, all_peers), bench.fresh_rows(quick)
     parts = only.split(",")
-    chosen = [row for row in rows if any(part in row.name for part in parts)]
+
+    def wanted(row: Any) -> bool:
+        return any(part in row.name for part in parts)
+
+    chosen, chosen_fresh = list(filter(wanted, rows)), list(filter(wanted, fresh))
     with user_errors(ValueError, OSError):
         for part in parts:
-            if part != "sampling" and not any(part in row.name for row in rows):
-                names = ", ".join([*(row.name for row in rows), "sampling"])
+            named = [*(row.name for row in rows), *(row.name for row in fresh), "sampling"]
+            if not any(part in name for name in named):
+                names = ", ".join(named)
                 raise ValueError(f"--only: got {part!r}, expected part of one of {names}.")
         folder = out_folder(out_dir)
-    results, extra, sampling = [], {}, None
+    results, started, extra, sampling = [], [], {}, None
     sampled = not only or "sampling" in parts
     with progress_bar("rows") as bar:
-        task = bar.add_task("", total=len(chosen) + sampled + (0 if only else 3))
+        total = len(chosen) + len(chosen_fresh) + sampled + (0 if only else 3)
+        task = bar.add_task("", total=total)
         for row in chosen:
             bar.update(task, description=f"{row.name}")
             results.append(bench.measure(row))
+            bar.advance(task)
+        for row in chosen_fresh:
+            bar.update(task, description=f"{row.name}")
+            started.append(bench.measure_fresh(row))
             bar.advance(task)
         curves = []
         if sampled:
@@ -70,6 +80,9 @@ def bench_command(
         console.width = max(console.width, 170)
     if results:
         console.print(bench.table(results))
+    if started:
+        console.print(bench.fresh_table(started))
+        extra["fresh"] = bench.fresh_record(started)
     for line in [] if sampling is None else sampling.lines():
         console.print(line, highlight=False, soft_wrap=True)
     _say(extra, console)
@@ -89,11 +102,16 @@ def bench_command(
 def _say(extra: dict[str, Any], console: Any) -> None:
     """Memory and ceilings, a line each."""
     if "memory" in extra:
-        mean, finite = extra["memory"]["mean_readout"], extra["memory"]["finite_temporaries"]
+        mean, finite, gradient = (
+            extra["memory"][name]
+            for name in ("mean_readout", "finite_temporaries", "gradient_temporaries")
+        )
         console.print(
             f"Memory: readout mean at N={mean['N']} T={mean['T']} "
             f"{mean['megabytes_above_import']:.0f} MB above the import (target: below "
-            f"{mean['target']:.0f}); finite NTK at N={finite['N']} T={finite['T']} m={finite['m']}: "
+            f"{mean['target']:.0f}); temporaries of a gradient at N={gradient['N']} T={gradient['T']} "
+            f"{gradient['megabytes']:.0f} MB (target: below {gradient['target']:.0f}); finite NTK at "
+            f"N={finite['N']} T={finite['T']} m={finite['m']}: "
             f"the leanest peer keeps {finite['leanest_peer_over_ours']:.0f} times our temporaries "
             f"(target: {finite['target']:.0f}).",
             highlight=False,

@@ -17,6 +17,7 @@ import numpy as np
 
 from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
 from ntkrnn._types import Array
+from ntkrnn.dual._tables import series_of
 
 RANGE = 13.0
 _FEWEST_NODES = 1025
@@ -116,7 +117,17 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
 
     Raises:
         ValueError: if the function is not smooth enough to be expanded.
+
+    Cost: a second or two of search, nothing for what is in :data:`~ntkrnn.dual._tables.SERIES`.
     """
+    known = series_of(spec, dtype_name)
+    if known is not None:
+        return Expansion(known.orders, known.nodes, known.tail)
+    return searched_expansion(spec, dtype_name)
+
+
+def searched_expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
+    """The same by search."""
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else Nonlinearity(spec).max_variance
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     dtype = jnp.dtype(dtype_name)
@@ -180,6 +191,15 @@ def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion
     Derivatives alternate in parity, so that for an odd or even function the terms kept shift by
     one with each derivative; ``k`` runs over ``range(*shifted_orders(plan, order))``.
     """
+    z, kept = _kept(plan, order, float(jnp.finfo(q.dtype).eps))
+    root, z = jnp.sqrt(jnp.maximum(q, 0))[..., None], jnp.asarray(z, q.dtype)
+    values = derivative(spec, order)(root * z.reshape((1,) * q.ndim + z.shape))
+    weights = jnp.asarray(kept, q.dtype)
+    return jnp.einsum("...j,jk->k...", values, weights, precision=jax.lax.Precision.HIGHEST)
+
+
+def _kept(plan: Expansion, order: int, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """The nodes that are needed and, for the terms that are kept, their weights ``[nodes, terms]``."""
     start, stop, step = shifted_orders(plan, order)
     z, matrix = _quadrature(plan.nodes, stop)
     kept = matrix[:, start:stop:step]
@@ -187,12 +207,18 @@ def coefficients(spec: str | Nonlinearity, order: int, q: Array, plan: Expansion
         z, kept = z[plan.nodes // 2 :], 2 * kept[plan.nodes // 2 :]
         kept[0] *= 0.5
     reach = abs(kept).max(axis=1)
-    seen = reach > 1e-2 * float(jnp.finfo(q.dtype).eps) * reach.max()  # the rest adds nothing
-    z, kept = z[seen], kept[seen]
-    root, z = jnp.sqrt(jnp.maximum(q, 0))[..., None], jnp.asarray(z, q.dtype)
-    values = derivative(spec, order)(root * z.reshape((1,) * q.ndim + z.shape))
-    weights = jnp.asarray(kept, q.dtype)
-    return jnp.einsum("...j,jk->k...", values, weights, precision=jax.lax.Precision.HIGHEST)
+    seen = reach > 1e-2 * eps * reach.max()  # the rest adds nothing
+    return z[seen], kept[seen]
+
+
+def coefficients_on_host(
+    spec: str | Nonlinearity, variances: np.ndarray, plan: Expansion, dtype_name: str
+) -> np.ndarray:
+    """``c_k`` at some variances, ``[terms, variances]`` in float64, of the function in a dtype."""
+    z, kept = _kept(plan, 0, float(np.finfo(dtype_name).eps))
+    with jax.ensure_compile_time_eval():
+        values = scalar_function(spec)(jnp.asarray(np.sqrt(variances)[:, None] * z, dtype_name))
+    return (np.asarray(values, np.float64) @ kept).T
 
 
 def shifted_orders(plan: Expansion, order: int) -> tuple[int, int, int]:

@@ -6,8 +6,8 @@ neighbours of k in a sparse set of powers, linearly: this keeps ``sum t_k`` and 
 k and kdot stay exact at rho = 1, and the thinned series is again the kernel of a function, so that
 Gram matrices stay positive semidefinite. Gaps are powers of two, which Horner's rule takes easily.
 
-How much of the series is kept as it is follows from the errors of k and kdot, evaluated over rho and
-pairs of variances up to the largest wanted, against the stated bounds.
+Which powers are left follows from the errors of k and kdot, evaluated over rho and pairs of variances
+up to the largest wanted, against the stated bounds.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn.dual import _hermite
+from ntkrnn.dual._tables import series_of
 
 BOUNDS = (1e-7, 2e-6)
 """Largest errors that thinning may add in float32, of k and of kdot, relative to E phi^2 and E phi'^2.
 In float64 nothing is thinned."""
-_RATIOS = (1.08, 1.12, 1.17, 1.25, 1.35)
+_SEARCHED = 0.8
+"""Share of the bounds that the search keeps to; the rest is for variances that it does not look at."""
 _VARIANCES = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.2), (0.5, 0.5), (0.3, 0.1))
 _FEWEST = 8
 
@@ -44,25 +44,21 @@ class Thinned(NamedTuple):
     """``[orders - single, powers - single]``: how the energies of the others are shared."""
 
 
-def _candidate(orders: np.ndarray, single: int, ratio: float) -> Thinned:
-    """Keep ``single`` orders, and of the rest powers that grow by about ``ratio``."""
+def _shared(orders: np.ndarray, powers: np.ndarray) -> Thinned:
+    """The series with these powers alone: the lowest orders without a gap stand for themselves."""
     step = int(orders[1] - orders[0])
-    powers, gaps = list(orders[:single]), [1] * (single - 1)
-    while powers[-1] < orders[-1]:
-        wish = max(1.0, (ratio - 1) * powers[-1] / step)
-        gap = 1 << int(np.log2(wish))
-        powers.append(powers[-1] + gap * step)
-        gaps.append(gap)
-    rest, sparse = orders[single:], np.array(powers[single:])
+    gaps = np.diff(powers) // step
+    single = int(np.argmax(gaps > 1)) if (gaps > 1).any() else len(powers)
+    rest, sparse = orders[single:], powers[single:]
     weights = np.zeros((len(rest), len(sparse)))
     for row, order in enumerate(rest):
         right = int(np.searchsorted(sparse, order))
-        if right == 0 or sparse[right] == order:
-            weights[row, right] = 1  # orders next to the single ones keep their own power
+        if sparse[right] == order:
+            weights[row, right] = 1
             continue
         share = (order - sparse[right - 1]) / (sparse[right] - sparse[right - 1])
         weights[row, right - 1], weights[row, right] = 1 - share, share
-    return Thinned(tuple(int(p) for p in powers), step, tuple(gaps), single, weights)
+    return Thinned(tuple(map(int, powers)), step, tuple(map(int, gaps)), single, weights)
 
 
 def _errors(
@@ -91,24 +87,41 @@ def _errors(
 
 @functools.lru_cache(maxsize=256)
 def thinned(spec: str | Nonlinearity, dtype_name: str) -> Thinned:
-    """The shortest thinned series within the bounds."""
-    plan = _hermite.expansion(spec, dtype_name)
+    """A series of few powers within the bounds; in float64 the whole series."""
+    plan, known = _hermite.expansion(spec, dtype_name), series_of(spec, dtype_name)
     orders = np.arange(*plan.orders)
-    whole = _candidate(orders, len(orders), 1.0)
     if dtype_name != "float32":
-        return whole
+        return _shared(orders, orders)
+    powers = searched_powers(spec, dtype_name, plan) if known is None else known.powers
+    return _shared(orders, np.array(powers))
+
+
+def searched_powers(
+    spec: str | Nonlinearity, dtype_name: str, plan: _hermite.Expansion
+) -> tuple[int, ...]:
+    """Powers taken out one by one, those first whose neighbours make the best of their energy.
+
+    Only between two equal gaps, which join to the next power of two; the lowest stay.
+    """
+    orders = np.arange(*plan.orders)
     limit = spec.max_variance if isinstance(spec, Nonlinearity) else DEFAULT_MAX_VARIANCE
-    with jax.ensure_compile_time_eval():
-        variances = jnp.asarray([limit * v for pair in _VARIANCES for v in pair], dtype_name)
-        rows = np.asarray(_hermite.coefficients(spec, 0, variances, plan), np.float64).T
+    variances = limit * np.ravel(_VARIANCES)
+    rows = _hermite.coefficients_on_host(spec, variances, plan, dtype_name).T
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    shortest = whole
-    for ratio in _RATIOS:
-        for single in range(_FEWEST, len(orders), 2):
-            thin = _candidate(orders, single, ratio)
-            if len(thin.powers) >= len(shortest.powers):
-                continue
-            if (_errors(thin, orders, pairs) <= BOUNDS).all():
-                shortest = thin
-                break
-    return shortest
+    largest = rows[int(np.argmax(variances))] ** 2
+    powers, needed = orders, set()
+    while True:
+        thin, gaps = _shared(orders, powers), np.diff(powers)
+        energy = np.concatenate([largest[: thin.single], largest[thin.single :] @ thin.weights])
+        inner = np.arange(1, len(powers) - 1)
+        free = (gaps[:-1] == gaps[1:]) & (inner > _FEWEST) & ~np.isin(powers[1:-1], list(needed))
+        if not free.any():
+            return tuple(map(int, powers))
+        # Between neighbours a power of rho is off by about the square of the relative gap.
+        cost = energy[1:-1] * gaps[1:] ** 2 / np.maximum(powers[1:-1], 1)
+        least = 1 + int(np.argmin(np.where(free, cost, np.inf)))
+        fewer = np.delete(powers, least)
+        if (_errors(_shared(orders, fewer), orders, pairs) <= _SEARCHED * np.array(BOUNDS)).all():
+            powers = fewer
+        else:
+            needed.add(int(powers[least]))

@@ -40,6 +40,7 @@ class _Plan(NamedTuple):
     precision: str
     tiling: Tiling
     symmetric: bool
+    diagonal: bool
 
 
 def any_network_ntk_fn(
@@ -76,8 +77,11 @@ def any_network_ntk_fn(
         lengths2: Any = None,
         *,
         lengths: Any = None,
+        diagonal: bool = False,
     ) -> Gram:
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        diagonal = _checks.boolean("diagonal", diagonal)
+        pair = _checks.pair(x1, x2, lengths1, lengths2, lengths, diagonal)
+        x1, x2, lengths1, lengths2, symmetric = pair
         params = _checked_params(params)
         for argument, given in (("lengths1", lengths1), ("lengths2", lengths2)):
             if given is not None and not takes_lengths:
@@ -96,18 +100,21 @@ def any_network_ntk_fn(
                 f"{roles.time} time axis needs equally many. Pad the shorter one and pass lengths."
             )
         tiling = _tiling(x1.shape[0], x2.shape[0], tile, params, y1)
-        plan = _Plan(roles, implementation, name, tiling, symmetric)
+        plan = _Plan(roles, implementation, name, tiling, symmetric, diagonal)
         one = _padded(x1, lengths1, tiling.rows)
         two = one if symmetric else _padded(x2, lengths2, tiling.columns)
+        entries = len(one[0]) * (1 if diagonal else len(two[0]))
         require(
             "x1",
-            2 * x1.dtype.itemsize * len(one[0]) * len(two[0]) * math.prod(y1.shape[1:]) ** 2,
+            2 * x1.dtype.itemsize * entries * math.prod(y1.shape[1:]) ** 2,
             f"the kernel of N1={x1.shape[0]}, N2={x2.shape[0]} and outputs of shape {y1.shape}",
             "compute it in blocks of rows (x2 of some sequences at a time), or take fewer sequences.",
             x1,
         )
         kernel = _compiled(apply_fn, plan, params, *one, *two)
         _checks.finite_outputs(kernel, x1.shape[1])
+        if diagonal:
+            return kernel[: x1.shape[0]]
         size = (x1.shape[0], x2.shape[0])
         return kernel if kernel.shape[:2] == size else kernel[: size[0], : size[1]]
 
@@ -228,6 +235,8 @@ def _compiled(
     with jax.default_matmul_precision(plan.precision):
         kernel_of_tile = _tile_kernel(apply_fn, plan, params, lengths1 is not None)
         rows, columns, _ = plan.tiling
+        if plan.diagonal:
+            return _diagonal(kernel_of_tile, plan, (x1, lengths1), (x2, lengths2))
         if plan.symmetric and x1.shape[0] == rows:  # one Jacobian does for both sides
             kernel = kernel_of_tile(x1, None, lengths1, None)
             return 0.5 * (kernel + turned(kernel, plan.roles))
@@ -250,6 +259,21 @@ def _compiled(
         turn = functools.partial(turned, roles=plan.roles)
         span = (0, groups)
         return fill(compute, jnp.asarray(pairs), span, (out,), plan.symmetric, turn)[0]
+
+
+def _diagonal(kernel_of_tile: Callable[..., Array], plan: _Plan, one: Any, two: Any) -> Gram:
+    """Sequence i of one side with sequence i of the other, as many at a time as a tile has rows."""
+
+    def of_a_pair(pair: Any) -> Array:
+        (x1, length1), (x2, length2) = jax.tree.map(lambda a: a[None], pair)
+        if plan.symmetric:
+            kernel = kernel_of_tile(x1, None, length1, None)
+            return (0.5 * (kernel + turned(kernel, plan.roles)))[0, 0]
+        return kernel_of_tile(x1, x2, length1, length2)[0, 0]
+
+    groups = jax.tree.map(lambda a: _cut(a, plan.tiling.rows), (one, two))
+    kernel = jax.lax.map(jax.vmap(of_a_pair), groups)
+    return kernel.reshape(-1, *kernel.shape[2:])
 
 
 def _cut(a: Array | None, size: int) -> Array | None:

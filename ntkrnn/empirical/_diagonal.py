@@ -17,7 +17,7 @@ from ntkrnn.empirical._axes import KEPT, TRACED, Roles
 from ntkrnn.empirical._features import Sides
 
 
-@compiled("form", "roles", "symmetric", "precision", "mirrored")
+@compiled("form", "roles", "symmetric", "diagonal", "precision", "mirrored")
 def _compiled(
     form: Diagonal,
     roles: Roles,
@@ -27,6 +27,7 @@ def _compiled(
     lengths1: Any,
     lengths2: Any,
     symmetric: bool,
+    diagonal: bool,
     precision: jax.lax.Precision,
     mirrored: bool,
 ) -> Gram:
@@ -41,8 +42,8 @@ def _compiled(
     one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
 
     def gram(c: Array) -> Array:
-        """``[N1, N2, ..., K, K]`` for the outputs with signs c ``[K, m]``."""
-        return scale * neuron_gram(reading, Neurons(w, u, c), one, two, precision)[0]
+        """``[N1, N2, ..., K, K]``, or ``[N, ..., K, K]``, for the outputs with signs c ``[K, m]``."""
+        return scale * neuron_gram(reading, Neurons(w, u, c), one, two, precision, diagonal)[0]
 
     if roles.channel == KEPT:
         return gram(c)
@@ -80,7 +81,7 @@ def diagonal_ntk(
         arch: the architecture.
         roles: of the output axes.
         params: of the network.
-        sides: ``(x1, x2, lengths1, lengths2, symmetric)``.
+        sides: ``(x1, x2, lengths1, lengths2, symmetric, diagonal)``.
         precision: of the matrix products.
     """
     return _compiled(arch.form, roles, params, *sides, precision, _is_mirrored(arch, params))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from ntkrnn import _checks
@@ -23,6 +25,8 @@ class Sides(NamedTuple):
     lengths1: Array | None
     lengths2: Array | None
     symmetric: bool
+    diagonal: bool
+    """Whether sequence i of one side is wanted with sequence i of the other alone."""
 
 
 def fitting_sides(
@@ -34,9 +38,12 @@ def fitting_sides(
     lengths1: Any,
     lengths2: Any,
     lengths: Any = None,
+    diagonal: bool = False,
 ) -> tuple[Params, Sides]:
     """Parameters and both sides; raise unless they fit each other and the axes."""
-    x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+    diagonal = _checks.boolean("diagonal", diagonal)
+    pair = _checks.pair(x1, x2, lengths1, lengths2, lengths, diagonal)
+    x1, x2, lengths1, lengths2, symmetric = pair
     params, channels = checked_params(arch, params)
     x1 = fitting_input(params, channels, "x1", x1)
     x2 = x1 if symmetric else fitting_input(params, channels, "x2", x2)
@@ -45,7 +52,7 @@ def fitting_sides(
             f"x2: got T={x2.shape[1]} steps against T={x1.shape[1]} of x1; a {roles.time} time axis "
             "needs equally many. Pad the shorter one and pass lengths."
         )
-    return params, Sides(x1, x2, lengths1, lengths2, symmetric)
+    return params, Sides(x1, x2, lengths1, lengths2, symmetric, diagonal)
 
 
 def check_memory(arch: Architecture, roles: Roles, sides: Sides, tangent: bool) -> None:
@@ -61,7 +68,8 @@ def check_memory(arch: Architecture, roles: Roles, sides: Sides, tangent: bool) 
     if tangent and isinstance(arch, Dense):  # one backward pass for every output
         passes = max(each) if roles.time in (None, KEPT) else t1 * outputs
         states *= 1 + passes * len(arch.cell.gates)
-    needed = sides.x1.dtype.itemsize * (2 * n1 * n2 * each[0] * each[1] + states)
+    entries = n1 if sides.diagonal else n1 * n2
+    needed = sides.x1.dtype.itemsize * (2 * entries * each[0] * each[1] + states)
     require(
         "x1",
         needed,
@@ -100,6 +108,21 @@ def feature_gram(arch: Architecture, roles: Roles, r1: Array, r2: Array, precisi
         if roles.channel == KEPT
         else (gram[..., None] * jnp.ones(arch.out_dim, gram.dtype))
     )
+
+
+def one_by_one(kernel_of: Callable[[Any, Any], Gram], left: Any, right: Any) -> Gram:
+    """The diagonal of a kernel, a sequence at a time.
+
+    Args:
+        kernel_of: the kernel of two sides, whose leaves have the sequences first.
+        left: the first side.
+        right: the second side.
+    """
+
+    def one(pair: tuple[Any, Any]) -> Array:
+        return kernel_of(*jax.tree.map(lambda a: a[None], pair))[0, 0]
+
+    return jax.lax.map(one, (left, right))
 
 
 def symmetrised(kernel: Gram, roles: Roles) -> Gram:

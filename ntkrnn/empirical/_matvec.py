@@ -195,7 +195,7 @@ def empirical_ntk_matvec(
         lengths: Any = None,
     ) -> Callable[[Any], Array]:
         params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
-        x1, x2, lengths1, lengths2, _ = sides
+        x1, x2 = sides.x1, sides.x2
         space = space_of(arch, roles, x2)
         sizes = (_block_of(arch, x1, batch_size), _block_of(arch, x2, batch_size))
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ntkrnn._compile import compiled
-from ntkrnn._types import Gram
+from ntkrnn._types import Array, Gram
 from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import run
 from ntkrnn.empirical._axes import Roles, roles_of
@@ -17,12 +17,13 @@ from ntkrnn.empirical._features import (
     checked_kernel,
     feature_gram,
     fitting_sides,
+    one_by_one,
     symmetrised,
 )
 from ntkrnn.empirical._precision import precision_of
 
 
-@compiled("form", "roles", "symmetric", "precision")
+@compiled("form", "roles", "symmetric", "diagonal", "precision")
 def _compiled(
     form: Architecture,
     scales: AnyScales,
@@ -33,13 +34,18 @@ def _compiled(
     lengths1: Any,
     lengths2: Any,
     symmetric: bool,
+    diagonal: bool,
     precision: jax.lax.Precision,
 ) -> Gram:
     arch = form.with_scales(scales)
     left = run(arch, params, x1, lengths1, precision=precision).features
     right = left if symmetric else run(arch, params, x2, lengths2, precision=precision).features
-    kernel = feature_gram(arch, roles, left, right, precision)
-    return symmetrised(kernel, roles) if symmetric else kernel
+
+    def kernel_of(left: Array, right: Array) -> Gram:
+        kernel = feature_gram(arch, roles, left, right, precision)
+        return symmetrised(kernel, roles) if symmetric else kernel
+
+    return one_by_one(kernel_of, left, right) if diagonal else kernel_of(left, right)
 
 
 def empirical_nngp_fn(
@@ -71,7 +77,8 @@ def empirical_nngp_fn(
     Raises:
         TypeError, ValueError: for arguments that do not fit each other, naming them.
 
-    Cost: one forward pass, O(N T m^2), and O(N1 N2 m) (times T1 T2 for "sequence").
+    Cost: one forward pass, O(N T m^2), and O(N1 N2 m) (times T1 T2 for "sequence"); O(N m) for a
+    diagonal.
 
     Example:
         >>> import jax, ntkrnn
@@ -92,8 +99,10 @@ def empirical_nngp_fn(
         lengths2: Any = None,
         *,
         lengths: Any = None,
+        diagonal: bool = False,
     ) -> Gram:
-        params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
+        given = (x1, x2, lengths1, lengths2, lengths, diagonal)
+        params, sides = fitting_sides(arch, roles, params, *given)
         check_memory(arch, roles, sides, tangent=False)
         kernel = _compiled(arch.form, arch.scales, roles, params, *sides, precision)
         return checked_kernel(kernel, sides)

@@ -14,13 +14,14 @@ from ntkrnn.architectures import AnyScales, Architecture, Dense
 from ntkrnn.empirical._any_network import any_network_ntk_fn
 from ntkrnn.empirical._axes import TRACED, Roles, arrange, roles_of
 from ntkrnn.empirical._diagonal import diagonal_ntk
-from ntkrnn.empirical._factors import GateFactors, factors
+from ntkrnn.empirical._factors import Factors, GateFactors, factors
 from ntkrnn.empirical._features import (
     Sides,
     check_memory,
     checked_kernel,
     feature_gram,
     fitting_sides,
+    one_by_one,
     symmetrised,
 )
 from ntkrnn.empirical._precision import precision_of
@@ -57,7 +58,7 @@ def _cheapest(
     return min(found, key=lambda one: one[0])[1]
 
 
-@compiled("form", "roles", "symmetric", "precision", "route")
+@compiled("form", "roles", "symmetric", "diagonal", "precision", "route")
 def _compiled(
     form: Dense,
     scales: AnyScales,
@@ -68,6 +69,7 @@ def _compiled(
     lengths1: Any,
     lengths2: Any,
     symmetric: bool,
+    diagonal: bool,
     precision: jax.lax.Precision,
     route: str | None,
 ) -> Gram:
@@ -82,16 +84,19 @@ def _compiled(
     elif roles.time is not None:
         time1, time2 = x1.shape[1], x2.shape[1]
 
-    n1, n2 = x1.shape[0], x2.shape[0]
-    kernel = jnp.zeros((n1, n2, time1 * channels, time2 * channels), x1.dtype)
-    for groupings1, groupings2 in zip(left.layers, right.layers, strict=True):
-        for cheapest, group1, group2 in _cheapest(groupings1, groupings2, symmetric):
-            compute = ROUTES[route or cheapest]
-            kernel = kernel + traced * compute(group1, group2, symmetric, precision)
-    kernel = arrange(kernel, roles, (time1, time2, channels, channels))
-    if "v" in arch.trainable:
-        kernel = kernel + feature_gram(arch, roles, left.features, right.features, precision)
-    return symmetrised(kernel, roles) if symmetric else kernel
+    def kernel_of(left: Factors, right: Factors) -> Gram:
+        n1, n2 = len(left.features), len(right.features)
+        kernel = jnp.zeros((n1, n2, time1 * channels, time2 * channels), x1.dtype)
+        for groupings1, groupings2 in zip(left.layers, right.layers, strict=True):
+            for cheapest, group1, group2 in _cheapest(groupings1, groupings2, symmetric):
+                compute = ROUTES[route or cheapest]
+                kernel = kernel + traced * compute(group1, group2, symmetric, precision)
+        kernel = arrange(kernel, roles, (time1, time2, channels, channels))
+        if "v" in arch.trainable:
+            kernel = kernel + feature_gram(arch, roles, left.features, right.features, precision)
+        return symmetrised(kernel, roles) if symmetric else kernel
+
+    return one_by_one(kernel_of, left, right) if diagonal else kernel_of(left, right)
 
 
 def _dense_ntk(
@@ -152,11 +157,13 @@ def empirical_ntk_fn(
             rounding.
 
     Returns:
-        ``ntk_fn(x1, x2, params, lengths1=None, lengths2=None)`` with ``x1`` [N1, T1, d], ``x2``
-        [N2, T2, d] or None for x1, and ``params`` of ``init_fn``. By default [N1, N2], and
-        [N1, N2, T1, T2] for readout "sequence" and outputs [N, T, O] (0 at padded steps); every
-        untraced channel axis appends [O, O], a diagonal axis appears once. Exactly symmetric for
-        x2=None.
+        ``ntk_fn(x1, x2, params, lengths1=None, lengths2=None, *, lengths=None, diagonal=False)`` with
+        ``x1`` [N1, T1, d], ``x2`` [N2, T2, d] or None for x1, and ``params`` of ``init_fn``;
+        ``lengths`` is another word for ``lengths1`` where there is one side. ``diagonal`` gives the
+        kernel of x1[i] with x2[i] alone, one axis N in place of N1 and N2, which are equal then. By
+        default [N1, N2], and [N1, N2, T1, T2] for readout "sequence" and outputs [N, T, O] (0 at
+        padded steps); every untraced channel axis appends [O, O], a diagonal axis appears once.
+        Exactly symmetric for x2=None.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit each other, naming them.
@@ -167,10 +174,10 @@ def empirical_ntk_fn(
     O((N1 + N2) T m + N1 N2) and a tile of a few MB. ``out_dim`` untraced outputs take as many backward
     passes, readout "sequence" T of them, and O(N1 N2 T^3 m). A diagonal network: O((N1 + N2) T m d)
     and O(N1 N2 m d) for the pairs (times T1 T2 for "sequence"), half of that for x2=None and half again
-    at the start of a symmetric one, and memory for the kernel and some 2^22 numbers. For a function
-    with P parameters by "jacobian_contraction": N1 N2 O P multiply-adds and 2 O backward passes for
-    every ``tile`` pairs, O counting steps too; half of it for x2=None; memory O(tile O P) beside the
-    kernel.
+    at the start of a symmetric one, and memory for the kernel and some 2^22 numbers. A
+    diagonal takes N in place of N1 N2. For a function with P parameters by "jacobian_contraction": N1
+    N2 O P multiply-adds and 2 O backward passes for every ``tile`` pairs, O counting steps too; half
+    of it for x2=None; memory O(tile O P) beside the kernel.
 
     Source: the factorisation over time of ``docs/conventions.md``; FFW (arXiv 2206.08720) for
     structured derivatives in general.
@@ -209,8 +216,10 @@ def empirical_ntk_fn(
         lengths2: Any = None,
         *,
         lengths: Any = None,
+        diagonal: bool = False,
     ) -> Gram:
-        params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
+        given = (x1, x2, lengths1, lengths2, lengths, diagonal)
+        params, sides = fitting_sides(arch, roles, params, *given)
         check_memory(arch, roles, sides, tangent=True)
         kernel = FAMILIES[arch.family](arch, roles, params, sides, precision, **options)
         return checked_kernel(kernel, sides)

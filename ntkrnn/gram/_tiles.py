@@ -22,6 +22,8 @@ times on a CPU; enough to fill the machine on a GPU."""
 _LARGEST_TILE = {"cpu": 128, "gpu": 2048, "tpu": 2048}
 COARSE_TILE, COARSE_LANES = 32, 16
 """Up to which tiles, and diagonals that advance together, come in whole octaves."""
+SMALLEST_TILE = 16
+"""Of single diagonals: fewer sequences take no time less, and fewer programs without."""
 
 
 def bucket(size: int, coarse: int = 1) -> int:
@@ -78,14 +80,16 @@ def choose(
     if shifts is not None:  # the diagonals fill the block: small tiles waste less of the triangle
         largest = max(8, int(largest / 4))
 
+    least = SMALLEST_TILE if shifts is None else 1
+
     def side(n: int) -> int:
         if tile is not None:
-            return min(tile, bucket(n, COARSE_TILE))
+            return min(tile, max(least, bucket(n, COARSE_TILE)))
         size = largest
         # Few sequences: smaller tiles, of which a triangle wastes less.
         while size > 32 and n < 4 * size:
             size //= 2
-        return min(size, bucket(n, COARSE_TILE))
+        return min(size, max(least, bucket(n, COARSE_TILE)))
 
     rows, columns = side(n1), side(n2)
     lanes = max(1, pairs // (rows * columns))
@@ -120,6 +124,17 @@ def schedule(n1: int, n2: int, tiling: Tiling, lanes: int, triangle: bool) -> tu
     return pairs.reshape(-1, lanes, 2).astype(np.int32), groups
 
 
+def in_order(n: int, size: int) -> tuple[np.ndarray, int]:
+    """The pairs (i, i) of a diagonal in groups, and how many groups hold data.
+
+    Returns:
+        ``[groups, size, 2]``, the number of groups padded to a bucket by pairs that are not there.
+    """
+    groups = -(-n // size)
+    index = np.arange(bucket(groups) * size, dtype=np.int32).reshape(-1, size)
+    return np.stack([index, index], axis=-1), groups
+
+
 def blocks(rows: dict[Any, Array], size: int) -> dict[Any, Array]:
     """``[T, R, N]`` to ``[T, N/size, R, size]``."""
 
@@ -130,8 +145,45 @@ def blocks(rows: dict[Any, Array], size: int) -> dict[Any, Array]:
     return {key: cut(a) for key, a in rows.items()}
 
 
+def together(n: int, numbers: int, itemsize: int, platform: str, tile: int | None = None) -> int:
+    """How many pairs of a diagonal advance together, each a tile of one by one.
+
+    Args:
+        n: sequences of either side.
+        numbers: real numbers of one array that a pair takes at a time.
+        itemsize: bytes of a number.
+        platform: "cpu", "gpu" or "tpu".
+        tile: as many, None to choose.
+    """
+    block = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
+    return min(tile or max(1, block // numbers), bucket(n, COARSE_TILE))
+
+
 Compute = Callable[[Array, Array], tuple[Array, ...]]
 """``(i, j)`` of each lane to tiles ``[lanes, rows, columns, ...]``."""
+
+
+def fill_diagonal(
+    compute: Compute, pairs: Array, span: tuple[Any, Any], out: tuple[Array, ...], symmetric: bool
+) -> tuple[Array, ...]:
+    """Write the groups ``span[0] <= g < span[1]`` of tiles (i, i) of one by one into ``[N, ...]``.
+
+    With ``symmetric`` both sides are the same, and entries ``[T, T]`` come out symmetric to the last
+    bit.
+    """
+
+    def write(vector: Array, tiles: Array, start: Array) -> Array:
+        found = tiles[:, 0, 0]
+        if symmetric and found.ndim == 3:
+            found = 0.5 * (found + jnp.swapaxes(found, 1, 2))
+        return jax.lax.dynamic_update_slice_in_dim(vector, found, start, axis=0)
+
+    def body(group: Array, out: tuple[Array, ...]) -> tuple[Array, ...]:
+        i, j = pairs[group, :, 0], pairs[group, :, 1]
+        found = zip(out, compute(i, j), strict=True)
+        return tuple(write(vector, tiles, i[0]) for vector, tiles in found)
+
+    return jax.lax.fori_loop(span[0], span[1], body, out)
 
 
 def _turned(tile: Array) -> Array:
@@ -224,5 +276,29 @@ def drain(
             return tuple(jnp.where(fresh, read(matrix, i, j), 0) for matrix in cotangents)
 
         return visit(state, i, j, jax.lax.map(lane, (i, j, fresh)))
+
+    return jax.lax.fori_loop(span[0], span[1], body, state)
+
+
+def drain_diagonal(
+    visit: Callable[[Any, Array, Array, tuple[Array, ...]], Any],
+    pairs: Array,
+    span: tuple[Any, Any],
+    cotangents: tuple[Array, ...],
+    symmetric: bool,
+    state: Any,
+) -> Any:
+    """The transpose of :func:`fill_diagonal`, see :func:`drain`."""
+
+    def body(group: Array, state: Any) -> Any:
+        i, j = pairs[group, :, 0], pairs[group, :, 1]
+
+        def read(vector: Array) -> Array:
+            part = jax.lax.dynamic_slice_in_dim(vector, i[0], len(i))
+            if symmetric and part.ndim == 3:
+                part = 0.5 * (part + jnp.swapaxes(part, 1, 2))
+            return part[:, None, None]
+
+        return visit(state, i, j, tuple(read(vector) for vector in cotangents))
 
     return jax.lax.fori_loop(span[0], span[1], body, state)

@@ -9,8 +9,11 @@ With a tilde for derivatives of the number that is differentiated, and the lette
     (w_std^2)~ += D^h~ D_before + Psi~ Theta_before,   a~ += Psi~,   q~ += dD/dq D~ + dkdot/dq kdot~
 
 Nothing is kept of the way forward but the states at the start of every :data:`CHUNK` iterations; a
-chunk is run once more before it is retraced, and leaves D, kdot and Theta of its steps in the cache,
-so that no root and no quotient is taken a third time.
+chunk is run once more before it is retraced, and leaves D, kdot and Psi of its steps in the cache, so
+that no root and no quotient is taken a third time.
+
+The layers are stages of a pipeline here, each one position behind the one below it, and ``visit`` is the
+last: on the way back a stage then reads what the stage above it left in the iteration before.
 """
 
 from __future__ import annotations
@@ -64,6 +67,24 @@ def transposably(sweep: Sweep, value: Any) -> tuple[Array, Any]:
     return run((sweep.plan.scale, rows1, rows2, block.first, block.steps, sweep.stored, value))
 
 
+def _lag(sweep: Sweep) -> int:
+    """Iterations by which the visit is behind the first stage."""
+    return len(sweep.layers)
+
+
+def _iterations(sweep: Sweep) -> Any:
+    return sweep.block.steps + _lag(sweep) - (sweep.visit is None)
+
+
+def _fetch(sweep: Sweep, i: Array) -> Any:
+    return sweep.fetch(i, tuple(range(_lag(sweep) + 1)))
+
+
+def _low(sweep: Sweep, stage: int, states: list[Pair], read: Any) -> Below:
+    """What feeds a stage, from the states before an iteration."""
+    return sweep.low(stage, states[stage - 1] if stage > 0 else None, read)
+
+
 def _masked(i: Array, stage: int, state: Array) -> Array:
     """A stage has nothing before the iteration of its number."""
     return state if stage == 0 else jnp.where(i >= stage, state, 0)
@@ -71,34 +92,34 @@ def _masked(i: Array, stage: int, state: Array) -> Array:
 
 def _chunks(sweep: Sweep) -> tuple[Any, int]:
     """How many chunks there are, and how many there may be."""
-    most = sweep.block.capacity + sweep.lag
-    return -(-sweep.iterations // CHUNK), -(-most // CHUNK)
+    most = sweep.block.capacity + _lag(sweep)
+    return -(-_iterations(sweep) // CHUNK), -(-most // CHUNK)
 
 
 def _forward(sweep: Sweep, value: Any) -> tuple[tuple[Array, Any], Array]:
     """The results, and the states ``[chunks, stages, lanes, B1, B2]`` before every chunk."""
-    lag, visit = sweep.lag, sweep.visit
+    lag, visit = _lag(sweep), sweep.visit
 
     def body(i: Array, carry: Any) -> Any:
         states, read, value = carry
         opened = [open_(state) for state in states]
         new = []
         for stage in range(lag):
-            low, (one, two) = sweep.low(stage, opened, read), sweep.views(stage, read)
+            low, (one, two) = _low(sweep, stage, opened, read), sweep.views(stage, read)
             new.append(_masked(i, stage, advance(sweep.plan, low, opened[stage], one, two)))
         if visit is not None:
             there = sweep.position(jnp.maximum(i - lag, 0))
-            value = visit.fold(value, states[-1], read[2], there, i >= lag)
-        return tuple(new), sweep.fetch(i + 1), value
+            value = visit.fold(value, states[-1], read[2], there)
+        return tuple(new), _fetch(sweep, i + 1), value
 
     def chunk(k: Array, carry: Any) -> Any:
         checkpoints, (states, read, value) = carry
         checkpoints = tuple(c.at[k].set(s) for c, s in zip(checkpoints, states, strict=True))
-        stop = jnp.minimum((k + 1) * CHUNK, sweep.iterations)
+        stop = jnp.minimum((k + 1) * CHUNK, _iterations(sweep))
         return checkpoints, jax.lax.fori_loop(k * CHUNK, stop, body, (states, read, value))
 
     count, most = _chunks(sweep)
-    start = ((sweep.zero(),) * lag, sweep.fetch(jnp.asarray(0)), value)
+    start = ((sweep.zero(),) * lag, _fetch(sweep, jnp.asarray(0)), value)
     checkpoints = (sweep.zero(most),) * lag
     checkpoints, (states, _, value) = jax.lax.fori_loop(0, count, chunk, (checkpoints, start))
     return (states[-1], value), checkpoints
@@ -137,7 +158,7 @@ def _entry(tape: _Tape, j: Array) -> _Tape:
 
 def _blank(sweep: Sweep) -> _Tape:
     lead = (CHUNK + 1, *sweep.block.shape)
-    return (_Step(sweep.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * sweep.lag
+    return (_Step(sweep.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * _lag(sweep)
 
 
 def _recorded(sweep: Sweep, tape: _Tape, start: tuple[Array, ...], first: Array, stop: Array) -> _Tape:
@@ -155,13 +176,13 @@ def _recorded(sweep: Sweep, tape: _Tape, start: tuple[Array, ...], first: Array,
         states, new = [step.state for step in steps], []
         for stage, state in enumerate(states):
             one, two = sweep.views(stage, read)
-            met = meet(plan, sweep.low(stage, states, read), state, one, two)
+            met = meet(plan, _low(sweep, stage, states, read), state, one, two)
             both = close(Pair(*plan.stepper.advance(met.distance, one.features, two.features)))
             new.append(_Step(_masked(i, stage, both), met.covariance))
         # What was carried is written down, not what has just been computed: that would be done twice.
-        return kept(tape, i - first, steps), tuple(new), sweep.fetch(i + 1)
+        return kept(tape, i - first, steps), tuple(new), _fetch(sweep, i + 1)
 
-    carry = (tape, steps, sweep.fetch(first))
+    carry = (tape, steps, _fetch(sweep, first))
     tape, steps, _ = jax.lax.fori_loop(first, stop, body, carry)
     return kept(tape, stop - first, steps)
 
@@ -196,7 +217,7 @@ def _backward(
     that is carried from one iteration to the next is in memory, while all that is derived from a number
     within one iteration would have it computed again.
     """
-    layout, lag = sweep.plan.layout, sweep.lag
+    layout, lag = sweep.plan.layout, _lag(sweep)
     kinds = 3 if layout.restarts else 2
     steeper = _with_slope_features(sweep)
 
@@ -210,7 +231,7 @@ def _backward(
     totals = _Totals(nothing, nothing, empty(sweep.block.rows1), empty(sweep.block.rows2), stored)
     pending = _Pending((sweep.zero(),) * lag, (sweep.zero(),) * lag)
     count, _ = _chunks(sweep)
-    end = sweep.iterations
+    end = _iterations(sweep)
 
     def chunk(k: Array, carry: Any) -> Any:
         first = (count - 1 - k) * CHUNK
@@ -230,11 +251,11 @@ def _backward(
             cotangents, totals = _settled(steeper, i + 1, after, later, pending, value, totals)
             cotangents = (*cotangents[:-1], cotangents[-1] + jnp.where(i == end - 1, state, 0))
             pending = _retraced(steeper, i, before, steps, read, cotangents)
-            return pending, totals, read, steeper.fetch(i - 1)
+            return pending, totals, read, _fetch(steeper, i - 1)
 
         return *jax.lax.fori_loop(0, stop - first, back, tuple(carry)), tape
 
-    carry = (pending, totals, steeper.fetch(end), steeper.fetch(end - 1), _blank(sweep))
+    carry = (pending, totals, _fetch(steeper, end), _fetch(steeper, end - 1), _blank(sweep))
     pending, totals, read, *_ = jax.lax.fori_loop(0, count, chunk, carry)
     start = [open_(sweep.zero())] * lag
     _, totals = _settled(steeper, jnp.asarray(0), start, read, pending, value, totals)
@@ -269,7 +290,7 @@ def _retraced(
     apart, variances = [], []
     for stage, (state, step) in enumerate(zip(states, steps, strict=True)):
         one, two = sweep.views(stage, read)
-        met = meet(sweep.plan, sweep.low(stage, states, read), state, one, two)
+        met = meet(sweep.plan, _low(sweep, stage, states, read), state, one, two)
         _, kdot = _parts(step.distance_kdot)
         slopes = sweep.plan.stepper.slopes(met.distance, kdot, one.features, two.features)
         of_distance, of_ntk = _parts(_masked(i, stage, cotangents[stage]))
@@ -293,15 +314,16 @@ def _settled(
     totals: _Totals,
 ) -> tuple[tuple[Array, ...], _Totals]:
     """From what iteration i left to the cotangents of the states before it, and to the totals."""
-    plan, visit, lag = sweep.plan, sweep.visit, sweep.lag
+    plan, visit, lag = sweep.plan, sweep.visit, _lag(sweep)
     w, u, stored = totals.w, totals.u, totals.stored
     sums1, sums2 = dict(totals.one), dict(totals.two)
     cotangents: list[Any] = [0] * lag
     if visit is not None:
         there = sweep.position(jnp.maximum(i - lag, 0))
-        cotangents[-1] = visit.pull(value, read[2], there, (i >= lag) & (i < sweep.iterations))
+        inside = (i >= lag) & (i < _iterations(sweep))
+        cotangents[-1] = jnp.where(inside, visit.pull(value, read[2], there), 0)
     for stage, key in enumerate(sweep.keys):
-        low, (one, two) = sweep.low(stage, states, read), sweep.views(stage, read)
+        low, (one, two) = _low(sweep, stage, states, read), sweep.views(stage, read)
         met = meet(plan, low, states[stage], one, two)
         apart, psi = _parts(pending.pre_activation[stage])
         recurrent = apart - psi if "w" in plan.form.trainable else apart
@@ -325,7 +347,7 @@ def _settled(
             if stage > 0:
                 cotangents[stage - 1] = cotangents[stage - 1] + given
             else:
-                at = sweep.position(jnp.minimum(i, sweep.iterations - 1))
+                at = sweep.position(jnp.minimum(i, _iterations(sweep) - 1))
                 stored = stored.at[at].add(given)
         at = sweep.position(jnp.maximum(i - stage, 0))
         both = _added(sweep.block, sums1[key], sums2[key], at, _sums(rows), channels)

@@ -12,12 +12,12 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import blocks
-from ntkrnn.infinite._step import Pair, Plan, close, open_
 from ntkrnn.infinite._filter_moments import Moments, covariance, turned
 from ntkrnn.infinite._filter_plane import Line, states, sweep
 from ntkrnn.infinite._filter_rows import Member, pack
 from ntkrnn.infinite._gram import Data, Settings, root, time_major
 from ntkrnn.infinite._rows import Layout, Rows, across
+from ntkrnn.infinite._step import Pair, Plan, close, open_
 
 
 class Side(NamedTuple):
@@ -96,6 +96,12 @@ def extent(settings: Settings, both: FilterSides) -> tuple[int, ...]:
     shapes = [next(iter(side.valid.values())).shape for side in both[:2]]
     shape = tuple(math.prod(s[1:]) for s in shapes)
     return (*shape, *(s[0] for s in shapes)) if settings.form.readout == "sequence" else shape
+
+
+def together(settings: Settings) -> bool:
+    """Whether :func:`tile` takes several blocks at a time."""
+    del settings
+    return False
 
 
 def tile(

@@ -23,13 +23,14 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.gram import BLOCK_BYTES, Tiling, bucket
-from ntkrnn.infinite._step import Below, Pair, Plan, advance, close, open_, scaled
 from ntkrnn.infinite._filter_moments import distance
 from ntkrnn.infinite._filter_rows import Member, view
 from ntkrnn.infinite._rows import Key, Rows, input_distance
+from ntkrnn.infinite._step import Below, Pair, Plan, advance, close, open_, scaled
 
 _SMALLEST_TILE = 8
-_PLANE_BLOCKS = 64
+PLANE_BLOCKS = 64
+"""Blocks that a plane of all pairs of steps may take, where it is kept."""
 
 
 def small(
@@ -37,12 +38,12 @@ def small(
 ) -> Tiling:
     """Tiles, one at a time, so small that a row ``[T2, rows, columns]`` is one block.
 
-    Where the whole plane is kept, it is no larger than :data:`_PLANE_BLOCKS` blocks.
+    Where the whole plane is kept, it is no larger than :data:`PLANE_BLOCKS` blocks.
     """
     block = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
     pairs, size = block // bucket(t2), _SMALLEST_TILE
     if form.readout == "sequence" or (form.bidirectional and form.depth > 1):
-        pairs, size = min(pairs, _PLANE_BLOCKS * block // (bucket(t1) * bucket(t2))), 1
+        pairs, size = min(pairs, PLANE_BLOCKS * block // (bucket(t1) * bucket(t2))), 1
     while (2 * size) ** 2 <= pairs:
         size *= 2
     return Tiling(min(tiling.rows, size), min(tiling.columns, size), 1)

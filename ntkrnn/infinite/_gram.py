@@ -41,6 +41,8 @@ class Settings(NamedTuple):
     channels: int
     ragged: bool
     """Whether sequences differ in length."""
+    diagonal: bool
+    """Whether sequence i of one side is wanted with sequence i of the other alone."""
 
 
 def time_major(data: Data) -> tuple[Array, Array]:
@@ -148,6 +150,11 @@ def extent(settings: Settings, both: Sides) -> tuple[int, ...]:
     if settings.form.readout == "sequence":
         shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
     return shape
+
+
+def together(settings: Settings) -> bool:
+    """Whether :func:`tile` takes several blocks at a time."""
+    return settings.form.readout == "last"
 
 
 def tile(

@@ -56,7 +56,7 @@ def _warn_if_inaccurate(form: Elman | Leaky, variance: Array) -> None:
 
 
 def dense_kernel_fn(arch: Elman) -> Callable[..., Any]:
-    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, devices)``.
+    """Build ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, tile, ..)``.
 
     Its documentation is that of :func:`ntkrnn.network`.
     """
@@ -84,13 +84,17 @@ def exact_kernel_fn(arch: Elman | Leaky, scale: AnyScale) -> Callable[..., Any]:
         lengths: Any = None,
         tile: int | None = None,
         devices: Sequence[Any] | None = None,
+        diagonal: bool = False,
     ) -> Any:
         wanted = GETS if get is None else canonical_get(get, GETS)
         tile = None if tile is None else _checks.positive_integer("tile", tile)
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        diagonal = _checks.boolean("diagonal", diagonal)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(
+            x1, x2, lengths1, lengths2, lengths, diagonal
+        )
         check_scales(arch, x1.dtype)
         given = [a for a in (x1, x2, lengths1, lengths2, *scale) if a is not None]
-        problem = Problem(form, symmetric, tile)
+        problem = Problem(form, symmetric, tile, diagonal)
         if any(_checks.concrete_values(a) is None for a in given):
             values = traced(problem, scale, x1, x2, lengths1, lengths2)
             chosen = {g: values[GETS.index(g)] for g in wanted}

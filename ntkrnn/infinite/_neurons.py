@@ -42,11 +42,12 @@ MOST_SAMPLES = 2**18
 """Points of a replicate at which a tolerance is given up."""
 
 
-@compiled("form", "groups", "symmetric")
+@compiled("form", "groups", "symmetric", "diagonal")
 def _expectations(
     form: Diagonal,
     groups: tuple[tuple[str, ...], ...],
     symmetric: bool,
+    diagonal: bool,
     alpha: Any,
     points: Array,
     weights: Array,
@@ -55,7 +56,8 @@ def _expectations(
     lengths1: Any,
     lengths2: Any,
 ) -> tuple[Array, ...]:
-    """``sum_s weight_s/2 sum_{w = +-alpha} <features, features'>``: ``[N1, N2]`` (, T1, T2)."""
+    """``sum_s weight_s/2 sum_{w = +-alpha} <features, features'>``: ``[N1, N2]`` (, T1, T2), or its
+    diagonal."""
     w = jnp.full(points.shape[0], alpha, points.dtype)
     half = jnp.sqrt(0.5 * weights)
     neurons = Neurons(
@@ -66,7 +68,7 @@ def _expectations(
     time = "kept" if form.readout == "sequence" else None
     reading = Reading(form.nonlinearity, form.readout, groups, time)
     one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
-    found = neuron_gram(reading, neurons, one, two, jax.lax.Precision.HIGHEST)
+    found = neuron_gram(reading, neurons, one, two, jax.lax.Precision.HIGHEST, diagonal)
     return tuple(kernel[..., 0, 0] for kernel in found)
 
 
@@ -111,7 +113,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
     r"""Build the ``kernel_fn`` of a diagonal network.
 
     ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, samples=2048,
-    replicates=8, tolerance=None, seed=0, method=None)``::
+    replicates=8, tolerance=None, seed=0, method=None, diagonal=False)``::
 
         nngp_{t,t'} = E h_t h'_t'
         ntk_{t,t'}  = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
@@ -138,6 +140,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         - ``tolerance``: double the points until no standard error of a wanted kernel exceeds this
           times the largest entry of the kernel. How many points there are then depends on all
           sequences, and so the last digits.
+        - ``diagonal``: whether ``K(x1[i], x2[i])`` is wanted alone, as for :func:`ntkrnn.network`.
         - ``seed``: a whole number of at least 0. The points depend on it, on d and on their number
           alone: every entry of the kernel depends on its own two sequences, and is a smooth function
           of them and of alpha, which JAX can differentiate.
@@ -150,7 +153,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         AccuracyWarning: if the tolerance is not met with 2^18 points in a replicate.
 
     Cost: with S = 2 samples replicates neurons that of :func:`ntkrnn.empirical_ntk_fn` at width S;
-    memory for a few kernels.
+    memory for a few kernels, or for a few diagonals.
 
     Source: CE24 (arXiv 2402.12241); ``docs/conventions.md``, diagonal networks.
 
@@ -178,18 +181,23 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         tolerance: float | None = None,
         seed: int = 0,
         method: str | None = None,
+        diagonal: bool = False,
     ) -> Any:
         wanted = GETS if get is None else canonical_get(get, GETS)
-        x1, x2, lengths1, lengths2, symmetric = _checks.pair(x1, x2, lengths1, lengths2, lengths)
+        diagonal = _checks.boolean("diagonal", diagonal)
+        x1, x2, lengths1, lengths2, symmetric = _checks.pair(
+            x1, x2, lengths1, lengths2, lengths, diagonal
+        )
         check_scales(arch, x1.dtype)
-        _check_memory(arch, x1, x2, len(wanted))
+        _check_memory(arch, x1, x2, len(wanted), diagonal)
         plan = _plan(method, x1.shape[2], samples, replicates, seed)
         kinds = [kind for kind in ("nngp", "ntk") if any(g.startswith(kind) for g in wanted)]
         groups = tuple(("h",) if kind == "nngp" else arch.trainable for kind in kinds)
         sides = (x1, x2, lengths1, lengths2)
 
         def compute(points: Array, weights: Array) -> tuple[Array, ...]:
-            return _expectations(one_form, groups, symmetric, arch.alpha, points, weights, *sides)
+            kind = (one_form, groups, symmetric, diagonal)
+            return _expectations(*kind, arch.alpha, points, weights, *sides)
 
         given = [a for a in (*sides, arch.alpha) if a is not None]
         tracing = _checks.inside_a_trace() or any(_checks.concrete_values(a) is None for a in given)
@@ -224,10 +232,10 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
     return kernel_fn
 
 
-def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int) -> None:
+def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int, diagonal: bool) -> None:
     """The kernels, the sums that their errors come from, and those of one replicate."""
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
-    entries = n1 * n2 * (t1 * t2 if arch.readout == "sequence" else 1)
+    entries = n1 * (1 if diagonal else n2) * (t1 * t2 if arch.readout == "sequence" else 1)
     require(
         "x1",
         3 * kernels * entries * x1.dtype.itemsize,

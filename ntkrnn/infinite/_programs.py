@@ -7,6 +7,7 @@ what they hold is the matrix: every entry comes from one device, so that their n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,8 +21,17 @@ from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import COARSE_LANES, Tiling, bucket, choose, schedule
-from ntkrnn.infinite._filter_plane import small
+from ntkrnn.gram import (
+    COARSE_LANES,
+    SMALLEST_TILE,
+    Tiling,
+    bucket,
+    choose,
+    in_order,
+    schedule,
+    together,
+)
+from ntkrnn.infinite._filter_plane import PLANE_BLOCKS, small
 from ntkrnn.infinite._gram import Data, Settings
 from ntkrnn.infinite._tiles import differentiable_tiles, sides, tiles
 
@@ -35,6 +45,16 @@ class Problem(NamedTuple):
     symmetric: bool
     tile: int | None
     """Sequences per side of a tile, None to choose."""
+    diagonal: bool = False
+    """Whether sequence i of one side is wanted with sequence i of the other alone."""
+
+    @property
+    def keeps_plane(self) -> bool:
+        """Whether a block of pairs is held at every pair of steps."""
+        form = self.form
+        return form.readout == "sequence" or (
+            form.limit == "filter" and form.bidirectional and form.depth > 1
+        )
 
     @property
     def one_diagonal(self) -> bool:
@@ -65,35 +85,54 @@ class Sizes(NamedTuple):
     """Sequences of both sides."""
     steps: tuple[int, int]
     """Steps of both sides."""
+    group: int
+    """Tiles that advance together, apart from the diagonals that do."""
 
     @classmethod
     def of(cls, problem: Problem, x1: Any, x2: Any, platform: str, exact: bool = False) -> Sizes:
         """Choose tiles for a platform; ``exact`` pads to whole tiles only, and not to buckets."""
         form, last = problem.form, problem.one_diagonal
-        (n1, t1, _), (n2, t2, _), itemsize = x1.shape, x2.shape, x1.dtype.itemsize
-        shifts = None if last else t2
-        tiling = choose(
-            n1, n2, shifts, itemsize * (4 if exact else 1), platform, problem.symmetric, problem.tile
-        )
-        if form.limit == "filter" and problem.tile is None:
-            tiling = small(tiling, form, t1, t2, itemsize, platform)
+        (n1, t1, channels), (n2, t2, _), itemsize = x1.shape, x2.shape, x1.dtype.itemsize
+        # A derivative keeps four times as many arrays of a block.
+        room = itemsize * (4 if exact else 1)
         # "last" runs along one diagonal of both sides, as far as there are steps and no further.
         coarse = _COARSE_STEPS if last else COARSE_LANES
         steps = (max(t1, t2),) * 2 if last else (t1, t2)
+        if not exact:
+            least = SMALLEST_TILE if last else 1  # for small problems to share a program
+            steps = (max(least, bucket(steps[0], coarse)), max(least, bucket(steps[1], coarse)))
+        shifts = None if last else t2
+        if problem.diagonal:
+            shifts = None if form.limit == "filter" else shifts
+            tiling = choose(1, 1, shifts, room, platform, tile=1)
+            numbers = t2 if form.limit == "filter" else tiling.lanes
+            if last:  # what is read along the whole diagonal is copied out for each group
+                numbers = steps[0] * (channels + _ROWS_OF_A_STEP * form.depth)
+            if problem.keeps_plane:
+                numbers = max(numbers, t1 * t2 // PLANE_BLOCKS)
+            group = together(n1, numbers, room, platform, problem.tile)
+            rows = bucket(-(-n1 // group)) * group
+            return cls(tiling, (rows, rows), steps, group)
+        tiling = choose(n1, n2, shifts, room, platform, problem.symmetric, problem.tile)
+        if form.limit == "filter" and problem.tile is None:
+            tiling = small(tiling, form, t1, t2, room, platform)
         tiles_of = (-(-n1 // tiling.rows), -(-n2 // tiling.columns))
         if not exact:
-            steps = (bucket(steps[0], coarse), bucket(steps[1], coarse))
             tiles_of = (bucket(tiles_of[0]), bucket(tiles_of[1]))
-        return cls(tiling, (tiles_of[0] * tiling.rows, tiles_of[1] * tiling.columns), steps)
+        rows = (tiles_of[0] * tiling.rows, tiles_of[1] * tiling.columns)
+        return cls(tiling, rows, steps, tiling.lanes if last else 1)
 
     def bytes(self, problem: Problem, channels: int, itemsize: int) -> int:
         """Memory for the kernels, a copy of them without the padding, both sides, and one block."""
         (n1, n2), (t1, t2), (rows, columns, _) = self.rows, self.steps, self.tiling
-        form, sequence = problem.form, problem.form.readout == "sequence"
-        kernels = 2 * n1 * n2 * (t1 * t2 if sequence else 1)
+        form = problem.form
+        entries = n1 if problem.diagonal else n1 * n2
+        kernels = 2 * entries * (t1 * t2 if form.readout == "sequence" else 1)
         kept = 1 if form.limit != "filter" else t2  # rows of the plane, or all of it
-        if sequence or (form.limit == "filter" and form.bidirectional and form.depth > 1):
+        if problem.keeps_plane:
             kept = t1 * t2
+        if problem.diagonal:
+            kept *= self.group
         sides = (n1 * t1 + n2 * t2) * (2 * channels + _ROWS_OF_A_STEP * form.depth)
         block = _ARRAYS_OF_A_TILE * rows * columns * kept
         return itemsize * (2 * kernels + sides + block)
@@ -115,7 +154,9 @@ def check_memory(problem: Problem, x1: Any, x2: Any, device: Any) -> None:
     sizes = Sizes.of(problem, x1, x2, device.platform)
     needed = sizes.bytes(problem, x1.shape[2], x1.dtype.itemsize)
     axes = f"N={x1.shape[0]}, T={x1.shape[1]}"
-    if not problem.symmetric:
+    if problem.diagonal:
+        axes = f"N={x1.shape[0]}, T1={x1.shape[1]}, T2={x2.shape[1]}"
+    elif not problem.symmetric:
         axes = f"N1={x1.shape[0]}, N2={x2.shape[0]}, T1={x1.shape[1]}, T2={x2.shape[1]}"
     remedy = "compute it in blocks of rows (x2 of some sequences at a time), or take fewer of them."
     if problem.form.readout == "sequence":
@@ -140,8 +181,11 @@ def prepare(
     """
     last = problem.one_diagonal
     sizes = Sizes.of(problem, x1, x2, platform, exact)
-    lanes = sizes.tiling.lanes if last else 1
-    pairs, groups = schedule(x1.shape[0], x2.shape[0], sizes.tiling, lanes, problem.symmetric)
+    n1, n2 = x1.shape[0], x2.shape[0]
+    if problem.diagonal:
+        pairs, groups = in_order(n1, sizes.group)
+    else:
+        pairs, groups = schedule(n1, n2, sizes.tiling, sizes.group, problem.symmetric)
     ragged = lengths1 is not None or lengths2 is not None or (last and x1.shape[1] != x2.shape[1])
     sides = [
         Data(*_pad(x, lengths, n, t), x.shape[1] if exact else np.int32(x.shape[1]))
@@ -149,7 +193,8 @@ def prepare(
             (x1, x2), (lengths1, lengths2), sizes.rows, sizes.steps, strict=True
         )
     ]
-    settings = Settings(problem.form, sizes.tiling, problem.symmetric, x1.shape[2], ragged)
+    kind = (problem.form, sizes.tiling, problem.symmetric)
+    settings = Settings(*kind, x1.shape[2], ragged, problem.diagonal)
     return Prepared(settings, sides[0], sides[1], pairs, groups)
 
 
@@ -175,7 +220,9 @@ def traced(problem: Problem, scale: AnyScale, x1: Any, x2: Any, *lengths: Any) -
 
 
 def _size(kernel: Any, x1: Any, x2: Any) -> tuple[int, ...]:
-    return (x1.shape[0], x2.shape[0], x1.shape[1], x2.shape[1])[: kernel.ndim]
+    (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
+    sequences = (n1,) if kernel.ndim % 2 else (n1, n2)  # [N] and [N, T1, T2] are diagonals
+    return (*sequences, t1, t2)[: kernel.ndim]
 
 
 def _cut(kernel: Any, x1: Any, x2: Any) -> Array:
@@ -184,13 +231,33 @@ def _cut(kernel: Any, x1: Any, x2: Any) -> Array:
     return kernel if kernel.shape == size else kernel[tuple(slice(s) for s in size)]
 
 
-_prepared = _compile.compiled("settings")(sides)
+_FEW_STEPS, _FEW_PAIR_STEPS = 2**14, 2**18
+"""Steps of all sequences, and of all pairs, up to which their program is compiled quickly."""
 
 
-def _wide(settings: Settings, devices: tuple[Any, ...]) -> dict[str, Any] | None:
-    """Compiler options: wide registers where nothing but arithmetic is in the program."""
-    fits = devices[0].platform == "cpu" and stepper(settings.form.nonlinearity).arithmetic
-    return _compile.wide_registers() if fits else None
+def _quick(settings: Settings, one: Data, two: Data, **_: Any) -> dict[str, Any] | None:
+    """Compiler options: most of what both sides of a small problem take is their compilation."""
+    steps = max(math.prod(side.x.shape[:2]) for side in (one, two))
+    fits = settings.form.limit != "filter" and steps <= _FEW_STEPS
+    return _compile.QUICK if fits and jax.default_backend() == "cpu" else None
+
+
+_prepared = _compile.compiled("settings", options=_quick)(sides)
+
+
+def _wide(
+    settings: Settings, devices: tuple[Any, ...], both: Any, pairs: Any, **_: Any
+) -> dict[str, Any] | None:
+    """Compiler options: wide registers where nothing but arithmetic is in the program.
+
+    Few of all pairs' steps are compiled in six tenths of the time, and run up to a twentieth longer.
+    """
+    if devices[0].platform != "cpu":
+        return None
+    wide = _compile.wide_registers() if stepper(settings.form.nonlinearity).arithmetic else None
+    steps = max(rows.shape[0] for rows in jax.tree.leaves(both.one) if rows.ndim == 4)
+    work = math.prod(pairs.shape[:2]) * settings.tiling.rows * settings.tiling.columns * steps
+    return {**(wide or {}), **_compile.SMALL} if work <= _FEW_PAIR_STEPS else wide
 
 
 @_compile.compiled("settings", "devices", options=_wide)

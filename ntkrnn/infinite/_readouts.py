@@ -85,22 +85,22 @@ def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
     return {key: repeat(a) for key, a in rows.items()}
 
 
-def _inside(valid: Any, there: Array) -> Array:
-    """Where a sum takes a pair of steps in."""
+def _inside(valid: Any, value: Array) -> Array:
+    """The part of an array that belongs to pairs of valid steps."""
     if valid is None:
-        return there
+        return value
     inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
-    return there & (inside1 * inside2 > 0.5)
+    return jnp.where(inside1 * inside2 > 0.5, value, 0)
 
 
-def _add(total: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
+def _add(total: Array, state: Array, valid: Any, at: Array) -> Array:
     del at
-    return total + jnp.where(_inside(valid, there), state, 0)
+    return total + _inside(valid, state)
 
 
-def _share(cotangent: Array, valid: Any, at: Array, there: Array) -> Array:
+def _share(cotangent: Array, valid: Any, at: Array) -> Array:
     del at
-    return jnp.where(_inside(valid, there), cotangent, 0)
+    return _inside(valid, cotangent)
 
 
 _TOTAL = Visit(_add, _share)

@@ -10,6 +10,7 @@ the distance is a plain sum of squares. If lengths are unequal, one more array h
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ class Layout:
     @classmethod
     def of(cls, stepper: Stepper, dtype: Any, channels: int, restarts: bool, ragged: bool) -> Layout:
         """The layout for a nonlinearity."""
-        features = len(jax.eval_shape(stepper.features, jax.ShapeDtypeStruct((), dtype)))
+        features = _feature_count(stepper, jnp.dtype(dtype))
         if channels > INLINE_CHANNELS:
             channels += -channels % _CHUNK
         return cls(channels, features, restarts, ragged)
@@ -54,6 +55,12 @@ class Layout:
     def first(self, key: Key) -> int:
         """How many rows of input channels come before the others."""
         return self.channels if key[0] == 0 else 0
+
+
+@functools.lru_cache(maxsize=256)
+def _feature_count(stepper: Stepper, dtype: Any) -> int:
+    """Looked up, since tracing the features of a series takes a while."""
+    return len(jax.eval_shape(stepper.features, jax.ShapeDtypeStruct((), dtype)))
 
 
 class LayerRows(NamedTuple):

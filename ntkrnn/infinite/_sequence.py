@@ -10,10 +10,10 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import choose
-from ntkrnn.infinite._step import Pair, Plan
-from ntkrnn.infinite._sweep import plainly
 from ntkrnn.infinite._readouts import cyclic, whole
 from ntkrnn.infinite._rows import Layout, pack
+from ntkrnn.infinite._step import Pair, Plan
+from ntkrnn.infinite._sweep import plainly
 from ntkrnn.infinite._variances import Track
 
 

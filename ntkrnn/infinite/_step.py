@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     stepper: Stepper
     layout: Layout
     sweep: Callable[..., Any] | None = None
-    """How layers advance along a diagonal, see :mod:`ntkrnn.infinite._sweep`; None in another engine."""
+    """How layers advance along a diagonal, see :mod:`ntkrnn.infinite._sweep`; None elsewhere."""
 
 
 class Met(NamedTuple):

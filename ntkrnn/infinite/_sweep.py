@@ -1,16 +1,17 @@
 r"""The recursion along diagonals of the time-time plane, for a block of pairs at once.
 
 The state at (t, t') depends on the state at (t-1, t'-1), so that every diagonal is a scan of its own.
-All layers of one direction advance together, as stages of a pipeline.
 
-Two things make the compiled step one vectorised loop over the block. ``D`` and ``Theta`` are the real
-and imaginary part of one array, since a loop has one result; and the rows that a step reads are fetched
-one step ahead, since a loop that computes its own offsets into them is not vectorised.
+Three things make the compiled step of a layer one vectorised loop over the block. ``D`` and ``Theta``
+are the real and imaginary part of one array, since a loop has one result; the rows that a step reads
+are fetched one step ahead, since a loop that computes its own offsets into them is not vectorised; and
+what reads a new state, the layer above or a sum, stands behind a barrier: without it, the compiler
+would compute the state once more inside of every loop that reads it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,8 +26,8 @@ class Block(NamedTuple):
     """A block of pairs along diagonals that advance together, the lanes."""
 
     rows1: Rows
-    """First side: ``[T1, lanes, R, B1]`` where every lane is a tile, ``[T1, R, B1]`` where every lane is
-    another diagonal of one tile."""
+    """First side: ``[T1, lanes, R, B1]`` where every lane is a tile, ``[T1, R, B1]`` where every lane
+    is another diagonal of one tile."""
     rows2: Rows
     """Second side: ``[T2, lanes, R, B2]``, or cyclic ``[.., R, B2]``."""
     first: Array | None
@@ -65,19 +66,14 @@ class Block(NamedTuple):
 class Visit(NamedTuple):
     """What is done with the top state at every position, a function linear in the state."""
 
-    fold: Callable[[Any, Array, Any, Array, Array], Any]
-    """``(value, top state, valid steps of both sides, position, whether there is one) -> value``"""
-    pull: Callable[[Any, Any, Array, Array], Array]
-    """``(cotangent of value, valid steps, position, whether there is one) -> cotangent of state``"""
+    fold: Callable[[Any, Array, Any, Array], Any]
+    """``(value, top state, valid steps of both sides, position) -> value``"""
+    pull: Callable[[Any, Any, Array], Array]
+    """``(cotangent of value, valid steps, position) -> cotangent of state``"""
 
 
 class Sweep(NamedTuple):
-    """Some layers in one direction along the diagonals of a block.
-
-    The layers are stages of a pipeline, each one position behind the one below it, and ``visit`` is
-    the last. A stage reads the stage before it as the previous iteration left it: were it to read the
-    state just computed, the compiler would compute that once more inside its own loop.
-    """
+    """Some layers in one direction along the diagonals of a block."""
 
     plan: Plan
     layers: range
@@ -91,42 +87,37 @@ class Sweep(NamedTuple):
     def keys(self) -> list[Key]:
         return [(layer, self.direction) for layer in self.layers]
 
-    @property
-    def lag(self) -> int:
-        """Iterations by which the visit is behind the first stage."""
-        return len(self.layers)
-
-    @property
-    def iterations(self) -> Any:
-        return self.block.steps + (self.lag if self.visit is not None else self.lag - 1)
-
     def position(self, i: Array) -> Array:
-        """Where the first stage is at iteration i."""
+        """Where iteration i is."""
         return self.block.steps - 1 - i if self.direction == "backward" else i
 
-    def fetch(self, i: Array) -> Any:
-        """Everything that iteration i reads: each stage is at a position of its own."""
-        at = [self.position(jnp.maximum(i - stage, 0)) for stage in range(self.lag + 1)]
+    def fetch(self, i: Array, lags: Sequence[int] = ()) -> Any:
+        """Everything that iteration i reads.
+
+        ``lags`` are the iterations by which each layer, and at last the visit, are behind the first.
+        """
+        lags = lags or (0,) * (len(self.layers) + 1)
+        at = [self.position(jnp.maximum(i - lag, 0) if lag else i) for lag in lags]
         below = None
         if self.stored is not None:
             below = open_(jax.lax.dynamic_index_in_dim(self.stored, at[0], keepdims=False))
         elif self.block.below is not None:
             below = self.block.below(at[0])
         ragged = self.plan.layout.ragged and self.visit is not None
-        valid = self.block.at(VALID, at[self.lag]) if ragged else None
-        return [self.block.at(key, at[stage]) for stage, key in enumerate(self.keys)], below, valid
+        valid = self.block.at(VALID, at[-1]) if ragged else None
+        return [self.block.at(key, at[k]) for k, key in enumerate(self.keys)], below, valid
 
-    def low(self, stage: int, states: list[Pair], read: Any) -> Below:
-        """What feeds a stage."""
+    def low(self, stage: int, under: Pair | None, read: Any) -> Below:
+        """What feeds a layer; ``under`` is the state of the layer below, if that is one of these."""
         sides, below, _ = read
-        if stage > 0:
-            return scaled(self.plan, states[stage - 1])
+        if under is not None:
+            return scaled(self.plan, under)
         if below is not None:
             return scaled(self.plan, below)
-        return Below(input_distance(self.plan.layout, *sides[0]), None)
+        return Below(input_distance(self.plan.layout, *sides[stage]), None)
 
     def views(self, stage: int, read: Any) -> tuple[Any, Any]:
-        """The rows of both sides that a stage reads, by name."""
+        """The rows of both sides that a layer reads, by name."""
         key, layout = self.keys[stage], self.plan.layout
         left, right = read[0][stage]
         return view(layout, key, left, 1), view(layout, key, right, 2)
@@ -147,36 +138,34 @@ def plainly(sweep: Sweep, value: Any) -> tuple[Array, Any]:
 
     Cost: O(S L) passes over the block for S positions; memory O(block).
     """
-    lag, visit = sweep.lag, sweep.visit
+    visit, last = sweep.visit, len(sweep.layers) - 1
 
-    def body(i: Array, carry: Any, active: int = lag) -> Any:
+    def body(i: Array, carry: Any) -> Any:
         states, read, value = carry
-        opened = [open_(state) for state in states]
-        new = list(states)
-        for stage in range(active):
-            low = sweep.low(stage, opened, read)
-            new[stage] = advance(sweep.plan, low, opened[stage], *sweep.views(stage, read))
-        if visit is not None and active == lag:
-            there = sweep.position(jnp.maximum(i - lag, 0))
-            value = visit.fold(value, states[-1], read[2], there, i >= lag)
+        new: list[Array] = []
+        for stage, state in enumerate(states):
+            low = sweep.low(stage, open_(new[-1]) if new else None, read)
+            state = advance(sweep.plan, low, open_(state), *sweep.views(stage, read))
+            if visit is not None or stage < last:
+                state = jax.lax.optimization_barrier(state)
+            new.append(state)
+        if visit is not None:
+            value = visit.fold(value, new[-1], read[2], sweep.position(i))
         return tuple(new), sweep.fetch(i + 1), value
 
-    carry = ((sweep.zero(),) * lag, sweep.fetch(jnp.asarray(0)), value)
-    for i in range(lag - 1):  # the pipeline fills
-        carry = body(jnp.asarray(i), carry, active=i + 1)
-    states, _, value = jax.lax.fori_loop(lag - 1, sweep.iterations, body, carry)
+    carry = ((sweep.zero(),) * len(sweep.layers), sweep.fetch(jnp.asarray(0)), value)
+    states, _, value = jax.lax.fori_loop(0, sweep.block.steps, body, carry)
     return states[-1], value
 
 
-def _set(buffer: Array, state: Array, valid: Any, at: Array, there: Array) -> Array:
-    # What is written before the first position there is, is written over at that position.
-    del valid, there
+def _set(buffer: Array, state: Array, valid: Any, at: Array) -> Array:
+    del valid
     return buffer.at[at].set(state)
 
 
-def _get(cotangent: Array, valid: Any, at: Array, there: Array) -> Array:
+def _get(cotangent: Array, valid: Any, at: Array) -> Array:
     del valid
-    return jnp.where(there, jax.lax.dynamic_index_in_dim(cotangent, at, keepdims=False), 0)
+    return jax.lax.dynamic_index_in_dim(cotangent, at, keepdims=False)
 
 
 store = Visit(_set, _get)

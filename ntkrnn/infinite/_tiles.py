@@ -6,7 +6,7 @@ group and adds what comes out to the cotangents of their blocks.
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from ntkrnn._derivatives import transposable
 from ntkrnn._types import Array
-from ntkrnn.gram import drain, fill
+from ntkrnn.gram import drain, drain_diagonal, fill, fill_diagonal
 from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._gram import Data, Settings
 
@@ -55,6 +55,28 @@ def _added(total: Any, index: Array, part: Any) -> Any:
     return jax.tree.map(add, total, part)
 
 
+def _compute(settings: Settings, steps: tuple[Any, Any], pulled: bool) -> Callable[..., Any]:
+    """``(scale, blocks of one side, the blocks that they face)`` to tiles ``[blocks, B1, B2, ...]``."""
+    engine = _engine(settings)
+
+    def together(scale: Any, one: Any, two: Any) -> tuple[Array, ...]:
+        return engine.tile(settings, steps, scale, one, two, pulled=pulled)
+
+    if not settings.diagonal or engine.together(settings):
+        return together
+
+    def apart(scale: Any, one: Any, two: Any) -> tuple[Array, ...]:
+        axes = jax.tree.map(_axis, (one, two))
+
+        def single(one: Any, two: Any) -> tuple[Array, ...]:
+            blocks = jax.tree.map(jnp.expand_dims, (one, two), axes)
+            return tuple(tile[0] for tile in together(scale, *blocks))
+
+        return jax.vmap(single, in_axes=axes)(one, two)
+
+    return apart
+
+
 def tiles(
     settings: Settings,
     steps: tuple[Any, Any],
@@ -74,19 +96,21 @@ def tiles(
         span: first group and one past the last.
 
     Returns:
-        Two matrices of the padded sizes.
+        Two matrices of the padded sizes, or their diagonals.
 
-    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise; beside the matrices, memory for one
-    block of pairs and for both sides, O((N1 + N2) T (d + L)).
+    Cost: O(N1 N2 L T) for "last", O(N1 N2 L T1 T2) otherwise, with N in place of N1 N2 for a diagonal;
+    beside the result, memory for one block of pairs and for both sides, O((N1 + N2) T (d + L)).
     """
-    engine = _engine(settings)
+    run = _compute(settings, steps, pulled=False)
 
     def compute(i: Array, j: Array) -> tuple[Array, ...]:
-        one, two = _some(both.one, i), _some(both.two, j)
-        return engine.tile(settings, steps, scale, one, two, pulled=False)
+        return run(scale, _some(both.one, i), _some(both.two, j))
 
-    out = (jnp.zeros(engine.extent(settings, both), both.largest.dtype),) * 2
-    return fill(compute, pairs, span, out, settings.triangle)
+    shape, dtype = _engine(settings).extent(settings, both), both.largest.dtype
+    if settings.diagonal:
+        out = (jnp.zeros(shape[1:], dtype),) * 2
+        return fill_diagonal(compute, pairs, span, out, settings.triangle)
+    return fill(compute, pairs, span, (jnp.zeros(shape, dtype),) * 2, settings.triangle)
 
 
 def _value(static: Any, scale: Any, both: Any, pairs: Array) -> tuple[Array, ...]:
@@ -98,10 +122,9 @@ def _pullback(static: Any, args: Any, cotangents: tuple[Array, ...]) -> Any:
     """Cotangents of scales and sides, from those of both kernels."""
     settings, steps, groups = static
     scale, both, pairs = args
-    engine = _engine(settings)
+    compute = _compute(settings, steps, pulled=True)
 
     def visit(state: Any, i: Array, j: Array, given: tuple[Array, ...]) -> Any:
-        compute = functools.partial(engine.tile, settings, steps, pulled=True)
         _, back = jax.vjp(compute, scale, _some(both.one, i), _some(both.two, j))
         of_scale, of_one, of_two = back(given)
         total, one, two = state
@@ -109,8 +132,11 @@ def _pullback(static: Any, args: Any, cotangents: tuple[Array, ...]) -> Any:
         return total, _added(one, i, of_one), _added(two, j, of_two)
 
     start = jax.tree.map(jnp.zeros_like, (scale, both.one, both.two))
-    size = settings.tiling[:2]
-    of_scale, one, two = drain(visit, pairs, (0, groups), cotangents, size, settings.triangle, start)
+    rest = (pairs, (0, groups), cotangents)
+    if settings.diagonal:
+        of_scale, one, two = drain_diagonal(visit, *rest, settings.triangle, start)
+    else:
+        of_scale, one, two = drain(visit, *rest, settings.tiling[:2], settings.triangle, start)
     return of_scale, both._replace(one=one, two=two, largest=jnp.zeros_like(both.largest)), pairs
 
 

@@ -151,6 +151,9 @@ def check_identities(fn, given, result):
     x1, x2 = np.asarray(given["x1"]), given.get("x2")
     kernels = [np.asarray(k, np.float64) for k in _without_errors(result)]
     n2 = len(x1) if x2 is None else len(np.asarray(x2))
+    if given.get("diagonal"):
+        _check_diagonal(fn, given, kernels)
+        return
     for k in kernels:
         if k.shape[:2] != (len(x1), n2):
             raise Wrong(f"shape {k.shape} for {len(x1)} and {n2} sequences")
@@ -176,6 +179,18 @@ def check_identities(fn, given, result):
         for k, p in zip(kernels, _without_errors(more), strict=True):
             if not _same(fn, given, k, np.asarray(p, np.float64)):
                 raise Wrong("depends on the padding")
+
+
+def _check_diagonal(fn, given, kernels):
+    """That of the whole kernel."""
+    whole, error = call(fn, given | {"diagonal": False})
+    if error is not None:
+        raise Wrong(f"refused where the diagonal was not: {error}")
+    for own, k in zip(kernels, jax.tree.leaves(whole), strict=True):
+        want = np.asarray(k, np.float64)[np.arange(len(k)), np.arange(len(k))]
+        # The variances of both sides bound the diagonal, and round it.
+        if own.shape != want.shape or np.abs(own - want).max() > 1e-4 * np.abs(k).max():
+            raise Wrong("not the diagonal of the whole kernel")
 
 
 def _check_own(k):

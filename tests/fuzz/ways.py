@@ -79,7 +79,13 @@ def _kernel_fn(rng, name):
         options["tile"] = int(pick(rng, (2, 64)))
     if rng.random() < 0.3:
         options["get"] = pick(rng, ("nngp", "ntk", ("nngp", "ntk")))
-    return network(name).kernel_fn, both_sides(rng) | options
+    given = both_sides(rng)
+    if rng.random() < 0.2 and name not in ("lstm", "gru"):
+        options["diagonal"] = True
+        if "x2" in given:  # equally many
+            given["x2"] = sequences(rng)[:1].repeat(len(given["x1"]), axis=0)
+            given.pop("lengths2", None)
+    return network(name).kernel_fn, given | options
 
 
 def _features(rng):
@@ -116,6 +122,7 @@ def _apply(rng, name):
 
 def _empirical(rng, name, build):
     given = both_sides(rng)
+    given |= {"diagonal": "x2" not in given and bool(rng.random() < 0.3)}
     return build(ARCHS[name]), {"x2": None, **given, "params": parameters(name)}
 
 
