@@ -1,15 +1,13 @@
 """Functions with derivatives of their own, under every composition of JAX's transformations.
 
-:func:`opaque` is for derivatives in forward mode. ``jax.custom_jvp`` is dropped where a program is split
-for reverse mode within a loop: what is computed once and kept is, from then on, differentiated as it
-stands, and forward over reverse mode (``jax.hessian``) is silently wrong. A primitive is kept.
+:func:`opaque` is for derivatives in forward mode. ``jax.custom_jvp`` is dropped where a program is
+split for reverse mode within a loop: what is computed once and kept is, from then on, differentiated
+as it stands, and forward over reverse mode (``jax.hessian``) is silently wrong. A primitive is kept.
 
-:func:`transposable` is for functions whose derivative is JAX's own in forward mode and written by hand in
-reverse mode.
-``jax.custom_vjp`` takes forward mode away, and with it Hessians. Here the derivative along a tangent is
-a linear operation of its own: JAX's forward mode evaluates it, and its transpose, which reverse mode
-asks for, is a function that is handed in. Both are programs like any other under ``jax.jit``,
-``jax.vmap`` and a further derivative.
+:func:`transposable` is for functions whose derivative is JAX's own in forward mode and written by hand
+in reverse mode. ``jax.custom_vjp`` takes forward mode away, and with it Hessians. Here the derivative
+along a tangent is a linear operation of its own: JAX's forward mode evaluates it, and its transpose,
+which reverse mode asks for, is a function that is handed in.
 """
 
 from __future__ import annotations
@@ -155,8 +153,9 @@ def transposable(value: Value, pullback: Pullback) -> Callable[..., tuple[jax.Ar
 
     Example:
         >>> import jax
-        >>> cube = transposable(lambda n, x: (x**n,), lambda n, args, ct: (n * args[0]**(n - 1) * ct[0],))
-        >>> float(jax.grad(lambda x: cube(3, x)[0])(2.0)), float(jax.hessian(lambda x: cube(3, x)[0])(2.0))
+        >>> power = transposable(lambda n, x: (x**n,), lambda n, x, ct: (n * x[0] ** (n - 1) * ct[0],))
+        >>> cube = lambda x: power(3, x)[0]
+        >>> float(jax.grad(cube)(2.0)), float(jax.hessian(cube)(2.0))
         (12.0, 12.0)
     """
 
@@ -176,8 +175,8 @@ class _Opaque:
     slope: Callable[..., Any]
     structure: Any
 
-    def evaluate(self, *leaves: Any) -> list[jax.Array]:
-        return jax.tree.leaves(self.value(*jax.tree.unflatten(self.structure, leaves)))
+    def evaluate(self, *leaves: Any) -> tuple[jax.Array, ...]:
+        return tuple(jax.tree.leaves(self.value(*jax.tree.unflatten(self.structure, leaves))))
 
     def push(self, leaves: Any, tangents: Any) -> list[jax.Array]:
         at, along = (jax.tree.unflatten(self.structure, a) for a in (leaves, tangents))
@@ -209,10 +208,9 @@ def opaque(value: Callable[..., Any], slope: Callable[..., Any] | None = None) -
         >>> float(jax.grad(square)(3.0)), float(jax.hessian(square)(3.0))
         (6.0, 2.0)
     """
-    if slope is None:
 
-        def slope(args: Any, tangents: Any) -> Any:
-            return jax.jvp(value, args, tangents)[1]
+    def own(args: Any, tangents: Any) -> Any:
+        return jax.jvp(value, args, tangents)[1]
 
     @functools.lru_cache(maxsize=64)
     def shape_of(structure: Any, shapes: Any) -> Any:
@@ -223,7 +221,7 @@ def opaque(value: Callable[..., Any], slope: Callable[..., Any] | None = None) -
     def f(*args: Any) -> Any:
         leaves, structure = jax.tree.flatten(args)
         leaves = [jnp.asarray(leaf) for leaf in leaves]
-        call = _Opaque(value, slope, structure)
+        call = _Opaque(value, slope or own, structure)
         return jax.tree.unflatten(shape_of(structure, _kinds(leaves)), _opaque.bind(*leaves, call=call))
 
     return f

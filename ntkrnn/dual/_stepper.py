@@ -42,7 +42,7 @@ class Slopes(NamedTuple):
 
 
 SlopesOf = Callable[[Array, Array, Features, Features], Slopes]
-"""``(D, kdot, slope features of one side, of the other) -> Slopes``, elementwise, finite everywhere."""
+"""``(D, kdot, slope features of one side, of the other) -> Slopes``, finite everywhere."""
 
 
 class Stepper(NamedTuple):
@@ -63,7 +63,7 @@ class Stepper(NamedTuple):
 
 
 def by_pair(pair: PairFunction) -> tuple[Callable[[Features], Array], Advance, SlopesOf]:
-    """Second moment, step and slopes by a function of covariance and distance that JAX differentiates."""
+    """Second moment, step and slopes by a function of covariances that JAX differentiates."""
 
     def second_moment(features: Features) -> Array:
         (q, *_) = features
@@ -84,8 +84,8 @@ def by_pair(pair: PairFunction) -> tuple[Callable[[Features], Array], Advance, S
             tuple(jnp.full_like(a, float(i == k)) for i, a in enumerate(point))
             for k in range(len(point))
         ]
-        by = [along(*unit) for unit in units]
-        return Slopes(*zip(*by, strict=True), kdot)  # pyright: ignore[reportArgumentType]
+        distances, kdots = zip(*(along(*unit) for unit in units), strict=True)
+        return Slopes(distances, kdots, kdot)
 
     return second_moment, advance, opaque(slopes)
 

@@ -262,7 +262,7 @@ def drain(
         own = cut(i, j, tile)
         if not triangle:
             return own
-        both = own + turned(cut(j, i, tile[::-1]))
+        both = own + turned(cut(j, i, (tile[1], tile[0])))
         return jnp.where(i == j, 0.5 * both, both)
 
     def body(group: Array, state: Any) -> Any:

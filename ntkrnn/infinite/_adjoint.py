@@ -11,9 +11,6 @@ With a tilde for derivatives of the number that is differentiated, and the lette
 Nothing is kept of the way forward but the states at the start of every :data:`CHUNK` iterations; a
 chunk is run once more before it is retraced, and leaves D, kdot and Psi of its steps in the cache, so
 that no root and no quotient is taken a third time.
-
-The layers are stages of a pipeline here, each one position behind the one below it, and ``visit`` is the
-last: on the way back a stage then reads what the stage above it left in the iteration before.
 """
 
 from __future__ import annotations
@@ -24,11 +21,24 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite._rows import Key, Rows, input_distance_cotangents
-from ntkrnn.infinite._step import Below, Pair, advance, close, meet, open_
+from ntkrnn.infinite._rows import Key, LayerRows, Rows, input_distance_cotangents
+from ntkrnn.infinite._step import Pair, close, meet, open_
 from ntkrnn.infinite._sweep import Block, Sweep
-
-CHUNK = 10
+from ntkrnn.infinite._tape import (
+    CHUNK,
+    Tape,
+    blank,
+    checkpointed,
+    chunk_count,
+    entry,
+    feed,
+    fetched,
+    iterations,
+    masked,
+    parts,
+    recorded,
+    stage_count,
+)
 
 
 def transposably(sweep: Sweep, value: Any) -> tuple[Array, Any]:
@@ -49,10 +59,10 @@ def transposably(sweep: Sweep, value: Any) -> tuple[Array, Any]:
 
     @jax.custom_vjp
     def run(data: Any) -> tuple[Array, Any]:
-        return _forward(bound(data), data[-1])[0]
+        return checkpointed(bound(data), data[-1])[0]
 
     def forward(data: Any) -> tuple[tuple[Array, Any], Any]:
-        results, checkpoints = _forward(bound(data), data[-1])
+        results, checkpoints = checkpointed(bound(data), data[-1])
         return results, (data, checkpoints)
 
     def backward(kept: Any, cotangents: tuple[Array, Any]) -> tuple[Any]:
@@ -65,126 +75,6 @@ def transposably(sweep: Sweep, value: Any) -> tuple[Array, Any]:
 
     run.defvjp(forward, backward)
     return run((sweep.plan.scale, rows1, rows2, block.first, block.steps, sweep.stored, value))
-
-
-def _lag(sweep: Sweep) -> int:
-    """Iterations by which the visit is behind the first stage."""
-    return len(sweep.layers)
-
-
-def _iterations(sweep: Sweep) -> Any:
-    return sweep.block.steps + _lag(sweep) - (sweep.visit is None)
-
-
-def _fetch(sweep: Sweep, i: Array) -> Any:
-    return sweep.fetch(i, tuple(range(_lag(sweep) + 1)))
-
-
-def _low(sweep: Sweep, stage: int, states: list[Pair], read: Any) -> Below:
-    """What feeds a stage, from the states before an iteration."""
-    return sweep.low(stage, states[stage - 1] if stage > 0 else None, read)
-
-
-def _masked(i: Array, stage: int, state: Array) -> Array:
-    """A stage has nothing before the iteration of its number."""
-    return state if stage == 0 else jnp.where(i >= stage, state, 0)
-
-
-def _chunks(sweep: Sweep) -> tuple[Any, int]:
-    """How many chunks there are, and how many there may be."""
-    most = sweep.block.capacity + _lag(sweep)
-    return -(-_iterations(sweep) // CHUNK), -(-most // CHUNK)
-
-
-def _forward(sweep: Sweep, value: Any) -> tuple[tuple[Array, Any], Array]:
-    """The results, and the states ``[chunks, stages, lanes, B1, B2]`` before every chunk."""
-    lag, visit = _lag(sweep), sweep.visit
-
-    def body(i: Array, carry: Any) -> Any:
-        states, read, value = carry
-        opened = [open_(state) for state in states]
-        new = []
-        for stage in range(lag):
-            low, (one, two) = _low(sweep, stage, opened, read), sweep.views(stage, read)
-            new.append(_masked(i, stage, advance(sweep.plan, low, opened[stage], one, two)))
-        if visit is not None:
-            there = sweep.position(jnp.maximum(i - lag, 0))
-            value = visit.fold(value, states[-1], read[2], there)
-        return tuple(new), _fetch(sweep, i + 1), value
-
-    def chunk(k: Array, carry: Any) -> Any:
-        checkpoints, (states, read, value) = carry
-        checkpoints = tuple(c.at[k].set(s) for c, s in zip(checkpoints, states, strict=True))
-        stop = jnp.minimum((k + 1) * CHUNK, _iterations(sweep))
-        return checkpoints, jax.lax.fori_loop(k * CHUNK, stop, body, (states, read, value))
-
-    count, most = _chunks(sweep)
-    start = ((sweep.zero(),) * lag, _fetch(sweep, jnp.asarray(0)), value)
-    checkpoints = (sweep.zero(most),) * lag
-    checkpoints, (states, _, value) = jax.lax.fori_loop(0, count, chunk, (checkpoints, start))
-    return (states[-1], value), checkpoints
-
-
-def _parts(array: Array) -> tuple[Array, Array]:
-    """Real and imaginary part, each so that both are read.
-
-    A loop that reads every other number of an array is not vectorised, and takes twice as long.
-    """
-    return array.real + 0 * array.imag, array.imag + 0 * array.real
-
-
-class _Step(NamedTuple):
-    """What a step of one stage has led to."""
-
-    distance_kdot: Array
-    """D and, as imaginary part, kdot."""
-    covariance: Array
-    """Psi: Theta is left as the product that it is, so that each array is one loop over the block."""
-
-    @property
-    def state(self) -> Pair:
-        distance, kdot = _parts(self.distance_kdot)
-        return Pair(distance, kdot * self.covariance)
-
-
-_Tape = tuple[_Step, ...]
-"""By stage, arrays ``[CHUNK + 1, lanes, B1, B2]``: entry j is what iteration j - 1 of a chunk led to, entry
-0 the state before the chunk, as if a step with kdot 1 had led to it."""
-
-
-def _entry(tape: _Tape, j: Array) -> _Tape:
-    return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False), tape)
-
-
-def _blank(sweep: Sweep) -> _Tape:
-    lead = (CHUNK + 1, *sweep.block.shape)
-    return (_Step(sweep.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * _lag(sweep)
-
-
-def _recorded(sweep: Sweep, tape: _Tape, start: tuple[Array, ...], first: Array, stop: Array) -> _Tape:
-    """Run a chunk once more and write it down."""
-    plan = sweep.plan
-    steps = tuple(
-        _Step(close(Pair(d, jnp.ones_like(d))), n) for d, n in (open_(state) for state in start)
-    )
-
-    def kept(tape: _Tape, j: Array, steps: _Tape) -> _Tape:
-        return jax.tree.map(lambda whole, entry: whole.at[j].set(entry), tape, steps)
-
-    def body(i: Array, carry: Any) -> Any:
-        tape, steps, read = carry
-        states, new = [step.state for step in steps], []
-        for stage, state in enumerate(states):
-            one, two = sweep.views(stage, read)
-            met = meet(plan, _low(sweep, stage, states, read), state, one, two)
-            both = close(Pair(*plan.stepper.advance(met.distance, one.features, two.features)))
-            new.append(_Step(_masked(i, stage, both), met.covariance))
-        # What was carried is written down, not what has just been computed: that would be done twice.
-        return kept(tape, i - first, steps), tuple(new), _fetch(sweep, i + 1)
-
-    carry = (tape, steps, _fetch(sweep, first))
-    tape, steps, _ = jax.lax.fori_loop(first, stop, body, carry)
-    return kept(tape, stop - first, steps)
 
 
 class _Pending(NamedTuple):
@@ -217,7 +107,7 @@ def _backward(
     that is carried from one iteration to the next is in memory, while all that is derived from a number
     within one iteration would have it computed again.
     """
-    layout, lag = sweep.plan.layout, _lag(sweep)
+    layout, lag = sweep.plan.layout, stage_count(sweep)
     kinds = 3 if layout.restarts else 2
     steeper = _with_slope_features(sweep)
 
@@ -230,8 +120,8 @@ def _backward(
     stored = None if sweep.stored is None else jnp.zeros_like(sweep.stored)
     totals = _Totals(nothing, nothing, empty(sweep.block.rows1), empty(sweep.block.rows2), stored)
     pending = _Pending((sweep.zero(),) * lag, (sweep.zero(),) * lag)
-    count, _ = _chunks(sweep)
-    end = _iterations(sweep)
+    count, _ = chunk_count(sweep)
+    end = iterations(sweep)
 
     def chunk(k: Array, carry: Any) -> Any:
         first = (count - 1 - k) * CHUNK
@@ -240,22 +130,22 @@ def _backward(
             jax.lax.dynamic_index_in_dim(c, count - 1 - k, keepdims=False) for c in checkpoints
         )
         *carry, tape = carry
-        tape = _recorded(sweep, tape, start, first, stop)
+        tape = recorded(sweep, tape, start, first, stop)
 
         def back(k: Array, carry: Any) -> Any:
             i = stop - 1 - k
             pending, totals, later, read = carry
-            steps = _entry(tape, i - first + 1)
+            steps = entry(tape, i - first + 1)
             after = [step.state for step in steps]
-            before = [step.state for step in _entry(tape, i - first)]
+            before = [step.state for step in entry(tape, i - first)]
             cotangents, totals = _settled(steeper, i + 1, after, later, pending, value, totals)
             cotangents = (*cotangents[:-1], cotangents[-1] + jnp.where(i == end - 1, state, 0))
             pending = _retraced(steeper, i, before, steps, read, cotangents)
-            return pending, totals, read, _fetch(steeper, i - 1)
+            return pending, totals, read, fetched(steeper, i - 1)
 
         return *jax.lax.fori_loop(0, stop - first, back, tuple(carry)), tape
 
-    carry = (pending, totals, _fetch(steeper, end), _fetch(steeper, end - 1), _blank(sweep))
+    carry = (pending, totals, fetched(steeper, end), fetched(steeper, end - 1), blank(sweep))
     pending, totals, read, *_ = jax.lax.fori_loop(0, count, chunk, carry)
     start = [open_(sweep.zero())] * lag
     _, totals = _settled(steeper, jnp.asarray(0), start, read, pending, value, totals)
@@ -284,16 +174,16 @@ def _with_slope_features(sweep: Sweep) -> Sweep:
 
 
 def _retraced(
-    sweep: Sweep, i: Array, states: list[Pair], steps: _Tape, read: Any, cotangents: Any
+    sweep: Sweep, i: Array, states: list[Pair], steps: Tape, read: Any, cotangents: Any
 ) -> _Pending:
     """Iteration i backwards, from the states before it and the cotangents of those after it."""
     apart, variances = [], []
     for stage, (state, step) in enumerate(zip(states, steps, strict=True)):
         one, two = sweep.views(stage, read)
-        met = meet(sweep.plan, _low(sweep, stage, states, read), state, one, two)
-        _, kdot = _parts(step.distance_kdot)
+        met = meet(sweep.plan, feed(sweep, stage, states, read), state, one, two)
+        _, kdot = parts(step.distance_kdot)
         slopes = sweep.plan.stepper.slopes(met.distance, kdot, one.features, two.features)
-        of_distance, of_ntk = _parts(_masked(i, stage, cotangents[stage]))
+        of_distance, of_ntk = parts(masked(i, stage, cotangents[stage]))
         of_kdot = step.covariance * of_ntk
         along = [
             a * of_distance + b * of_kdot for a, b in zip(slopes.distance, slopes.kdot, strict=True)
@@ -314,32 +204,28 @@ def _settled(
     totals: _Totals,
 ) -> tuple[tuple[Array, ...], _Totals]:
     """From what iteration i left to the cotangents of the states before it, and to the totals."""
-    plan, visit, lag = sweep.plan, sweep.visit, _lag(sweep)
-    w, u, stored = totals.w, totals.u, totals.stored
+    plan, visit, lag = sweep.plan, sweep.visit, stage_count(sweep)
+    w, u = totals.w, totals.u
+    stored: Any = totals.stored
     sums1, sums2 = dict(totals.one), dict(totals.two)
     cotangents: list[Any] = [0] * lag
     if visit is not None:
         there = sweep.position(jnp.maximum(i - lag, 0))
-        inside = (i >= lag) & (i < _iterations(sweep))
+        inside = (i >= lag) & (i < iterations(sweep))
         cotangents[-1] = jnp.where(inside, visit.pull(value, read[2], there), 0)
     for stage, key in enumerate(sweep.keys):
-        low, (one, two) = _low(sweep, stage, states, read), sweep.views(stage, read)
+        low, (one, two) = feed(sweep, stage, states, read), sweep.views(stage, read)
         met = meet(plan, low, states[stage], one, two)
-        apart, psi = _parts(pending.pre_activation[stage])
+        apart, psi = parts(pending.pre_activation[stage])
         recurrent = apart - psi if "w" in plan.form.trainable else apart
         fed = apart - psi if "u" in plan.form.trainable else apart
         w = w + (recurrent * met.before.distance + psi * met.before.ntk)
-        before = Pair(plan.scale.w * recurrent, plan.scale.w * psi)
-        rows = [(psi, psi)]
-        if one.alive is not None:
-            on = one.alive * two.alive
-            rows.append(((1 - on) * before.distance,) * 2)
-            before = Pair(on * before.distance, on * before.ntk)
-        rows.append(_parts(pending.variances[stage]))
+        before, start = _restarted(plan.scale.w * recurrent, plan.scale.w * psi, one, two)
         cotangents[stage] = cotangents[stage] + close(before)
         channels = None
         if low.ntk is None:
-            channels = input_distance_cotangents(plan.layout, *read[0][stage], fed)
+            left, right = read[0][stage]
+            channels = input_distance_cotangents(plan.layout, left, right, fed)
         else:
             source = states[stage - 1] if stage > 0 else read[1]
             u = u + (fed * source.distance + psi * source.ntk)
@@ -347,16 +233,26 @@ def _settled(
             if stage > 0:
                 cotangents[stage - 1] = cotangents[stage - 1] + given
             else:
-                at = sweep.position(jnp.minimum(i, _iterations(sweep) - 1))
-                stored = stored.at[at].add(given)
+                stored = stored.at[sweep.position(jnp.minimum(i, iterations(sweep) - 1))].add(given)
         at = sweep.position(jnp.maximum(i - stage, 0))
-        both = _added(sweep.block, sums1[key], sums2[key], at, _sums(rows), channels)
-        sums1[key], sums2[key] = both
+        rows = _sums([(psi, psi), *start, parts(pending.variances[stage])])
+        sums1[key], sums2[key] = _added(sweep.block, sums1[key], sums2[key], at, rows, channels)
     return tuple(cotangents), _Totals(w, u, sums1, sums2, stored)
 
 
+def _restarted(
+    distance: Array, ntk: Array, one: LayerRows, two: LayerRows
+) -> tuple[Pair, list[tuple[Array, Array]]]:
+    """Cotangents of the state before a step, and of the start of sequences that start with it."""
+    if one.alive is None or two.alive is None:
+        return Pair(distance, ntk), []
+    on = one.alive * two.alive
+    start = (1 - on) * distance
+    return Pair(on * distance, on * ntk), [(start, start)]
+
+
 def _sums(arrays: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Each first array summed over the second side, each second over the first: ``[lanes, rows, B]``."""
+    """Each first array summed over the second side, each second over the first."""
     left = jnp.stack([jnp.sum(a, axis=-1) for a, _ in arrays], axis=1)
     right = jnp.stack([jnp.sum(b, axis=-2) for _, b in arrays], axis=1)
     return left, right
@@ -366,9 +262,9 @@ def _added(
     block: Block, one: Array, two: Array, t: Array, rows: tuple[Array, Array], channels: Any
 ) -> tuple[Array, Array]:
     """Totals of both sides with those of one position."""
-    if channels is not None:
-        rows = tuple(jnp.concatenate(both, axis=1) for both in zip(channels, rows, strict=True))
     left, right = rows
+    if channels is not None:
+        left, right = (jnp.concatenate(both, axis=1) for both in zip(channels, rows, strict=True))
     if block.first is None:
         return one.at[t].add(left), two.at[t].add(right)
     start = (t + block.first, *(jnp.zeros((), t.dtype),) * (two.ndim - 1))
