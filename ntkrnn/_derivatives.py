@@ -39,9 +39,14 @@ class _Call:
     """Of the arguments."""
     moving: tuple[bool, ...] = ()
     """Which of the arrays have a tangent."""
+    batches: tuple[Any, ...] = ()
+    """Axes of the arrays for each ``jax.vmap`` that the call is under, the innermost first."""
 
     def evaluate(self, *leaves: Any) -> tuple[jax.Array, ...]:
-        return tuple(self.value(self.static, *jax.tree.unflatten(self.structure, leaves)))
+        def single(*leaves: Any) -> tuple[jax.Array, ...]:
+            return tuple(self.value(self.static, *jax.tree.unflatten(self.structure, leaves)))
+
+        return _over(single, self.batches)(*leaves)
 
     def push(self, *leaves: Any) -> tuple[jax.Array, ...]:
         """Tangents of the results; the arrays come first, then the tangents of those that move."""
@@ -58,10 +63,34 @@ class _Call:
 
     def pull(self, *leaves: Any) -> tuple[jax.Array, ...]:
         """Cotangents of the arrays that move; the arrays come first, then those of the results."""
-        at, cotangents = leaves[: len(self.moving)], leaves[len(self.moving) :]
-        args = jax.tree.unflatten(self.structure, at)
-        back = self.structure.flatten_up_to(self.pullback(self.static, args, cotangents))
-        return tuple(g for g, moves in zip(back, self.moving, strict=True) if moves)
+
+        def single(at: Any, cotangents: Any) -> list[Any]:
+            args = jax.tree.unflatten(self.structure, at)
+            back = self.structure.flatten_up_to(self.pullback(self.static, args, cotangents))
+            return [g for g, moves in zip(back, self.moving, strict=True) if moves]
+
+        run = single
+        for axes in self.batches:
+            run = _summed(jax.vmap(run, in_axes=(list(axes), 0)), axes, self.moving)
+        count = len(self.moving)
+        return tuple(run(list(leaves[:count]), tuple(leaves[count:])))
+
+
+def _over(run: Callable[..., Any], batches: tuple[Any, ...]) -> Callable[..., Any]:
+    for axes in batches:
+        run = jax.vmap(run, in_axes=axes)
+    return run
+
+
+def _summed(run: Callable[..., Any], axes: Any, moving: tuple[bool, ...]) -> Callable[..., Any]:
+    """Cotangents of a batch: summed for what all members share, and along its axis otherwise."""
+    kept = [axis for axis, moves in zip(axes, moving, strict=True) if moves]
+
+    def f(at: Any, cotangents: Any) -> list[Any]:
+        back = zip(run(at, cotangents), kept, strict=True)
+        return [jnp.sum(g, axis=0) if axis is None else jnp.moveaxis(g, 0, axis) for g, axis in back]
+
+    return f
 
 
 def _primitive(name: str, run: Callable[..., tuple[jax.Array, ...]]) -> Primitive:
@@ -96,7 +125,19 @@ def _kinds(leaves: Any) -> tuple[Any, ...]:
     return tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
+def _batched(primitive: Primitive) -> None:
+    """Under ``jax.vmap`` a call stays one call, with the derivative that it has."""
+
+    def batched(leaves: Any, axes: Any, call: Any) -> tuple[Any, Any]:
+        call = dataclasses.replace(call, batches=(*call.batches, tuple(axes)))
+        out = primitive.bind(*leaves, call=call)
+        return out, (0,) * len(out)
+
+    batching.primitive_batchers[primitive] = batched
+
+
 _value = _primitive("value", _Call.evaluate)
+_batched(_value)
 _push = _primitive("pushforward", _Call.push)
 _pull = _primitive("pullback", _Call.pull)
 
@@ -172,45 +213,54 @@ class _Opaque:
     """A function of leaves, but for the arrays."""
 
     value: Callable[..., Any]
-    slope: Callable[..., Any]
+    rule: Callable[..., Any]
     structure: Any
+    batches: tuple[Any, ...] = ()
 
     def evaluate(self, *leaves: Any) -> tuple[jax.Array, ...]:
-        return tuple(jax.tree.leaves(self.value(*jax.tree.unflatten(self.structure, leaves))))
+        def single(*leaves: Any) -> tuple[jax.Array, ...]:
+            return tuple(jax.tree.leaves(self.value(*jax.tree.unflatten(self.structure, leaves))))
 
-    def push(self, leaves: Any, tangents: Any) -> list[jax.Array]:
-        at, along = (jax.tree.unflatten(self.structure, a) for a in (leaves, tangents))
-        return jax.tree.leaves(self.slope(at, along))
+        return _over(single, self.batches)(*leaves)
+
+    def push(self, leaves: Any, tangents: Any) -> list[list[jax.Array]]:
+        def single(leaves: Any, tangents: Any) -> list[list[jax.Array]]:
+            at, along = (jax.tree.unflatten(self.structure, a) for a in (leaves, tangents))
+            return [jax.tree.leaves(part) for part in self.rule(at, along)]
+
+        twice = tuple((list(axes), list(axes)) for axes in self.batches)
+        return _over(single, twice)(list(leaves), list(tangents))
 
 
 _opaque = _primitive("opaque", _Opaque.evaluate)
+_batched(_opaque)
 
 
 def _opaque_jvp(leaves: Any, tangents: Any, call: _Opaque) -> tuple[Any, Any]:
-    along = [ad.instantiate_zeros(t) for t in tangents]
-    return _opaque.bind(*leaves, call=call), call.push(leaves, along)
+    value, along = call.push(leaves, [ad.instantiate_zeros(t) for t in tangents])
+    return value, along
 
 
 ad.primitive_jvps[_opaque] = _opaque_jvp
 
 
-def opaque(value: Callable[..., Any], slope: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def opaque(value: Callable[..., Any], rule: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """``value`` with a derivative of its own.
 
     Args:
         value: ``(*args) -> pytree of arrays``.
-        slope: ``(args, tangents) -> tangents of the result``, linear in the tangents; None for JAX's
-            derivative of ``value``, with the rules of ``jax.custom_jvp`` within it heeded.
+        rule: ``(args, tangents) -> (result, tangents of the result)``, as of ``jax.custom_jvp``; None
+            for JAX's derivative of ``value``, with the rules of ``jax.custom_jvp`` within it heeded.
 
     Example:
         >>> import jax
-        >>> square = opaque(lambda x: x * x, lambda args, tangents: 2 * args[0] * tangents[0])
+        >>> square = opaque(lambda x: x * x, lambda x, along: (square(*x), 2 * x[0] * along[0]))
         >>> float(jax.grad(square)(3.0)), float(jax.hessian(square)(3.0))
         (6.0, 2.0)
     """
 
     def own(args: Any, tangents: Any) -> Any:
-        return jax.jvp(value, args, tangents)[1]
+        return f(*args), jax.jvp(value, args, tangents)[1]
 
     @functools.lru_cache(maxsize=64)
     def shape_of(structure: Any, shapes: Any) -> Any:
@@ -221,7 +271,7 @@ def opaque(value: Callable[..., Any], slope: Callable[..., Any] | None = None) -
     def f(*args: Any) -> Any:
         leaves, structure = jax.tree.flatten(args)
         leaves = [jnp.asarray(leaf) for leaf in leaves]
-        call = _Opaque(value, slope or own, structure)
+        call = _Opaque(value, rule or own, structure)
         return jax.tree.unflatten(shape_of(structure, _kinds(leaves)), _opaque.bind(*leaves, call=call))
 
     return f

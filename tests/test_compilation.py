@@ -173,7 +173,9 @@ def library_calls(arch, lengths=None):
     scale = squared_scales(arch)
     both = jax.eval_shape(lambda: _programs.sides(work.settings, scale, work.one, work.two))
     devices = (jax.devices("cpu")[0],)
-    lowered = _programs.program.lower(work.settings, devices, scale, both, work.pairs, np.int32(0))
+    lowered = _programs.program.lower(
+        work.settings, devices, scale, work.steps, both, work.pairs, np.int32(0)
+    )
     texts = [lowered.as_text("hlo"), lowered.compile().as_text()]
     assert all(" multiply(" in text for text in texts)  # this is how opcodes look
     return {call for text in texts for call in LIBRARY_CALL.findall(text)}

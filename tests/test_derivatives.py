@@ -1,4 +1,4 @@
-"""Derivatives of the exact limits: the two modes of differentiation against each other and differences."""
+"""Derivatives of the exact limits: both modes of differentiation, against each other and differences."""
 
 import dataclasses
 import math
@@ -83,7 +83,7 @@ def test_both_modes_give_the_same_derivative(name):
 
 @pytest.mark.parametrize("name", ["erf", "relu"])
 def test_gradient_matches_differences_of_the_reference(name):
-    """Of the recursion in covariances in float64, written independently; duplicates and zeros included."""
+    """Of the recursion in covariances, written independently; duplicates and zeros included."""
     x, direction = sequences(4, 6), 0.3 * np.random.default_rng(2).standard_normal((4, 6, 2))
     direction[1] = direction[0]  # they stay duplicates: at a coincidence relu has a kink
     direction[2] = 0
@@ -205,9 +205,11 @@ def test_a_transposable_function_under_every_composition():
 
 def test_an_opaque_function_keeps_its_derivative_within_a_loop():
     """The case in which ``jax.custom_jvp`` is dropped: its value alone would be differentiated."""
-    tied = opaque(
-        lambda own: jnp.arctan(own[1]), lambda args, along: along[0][0] / (1 + args[0][0] ** 2)
-    )
+
+    def rule(args, along):
+        return tied(*args), along[0][0] / (1 + args[0][0] ** 2)
+
+    tied = opaque(lambda own: jnp.arctan(own[1]), rule)
 
     def f(x):
         def step(total, _):

@@ -222,10 +222,18 @@ DIFFERENTIATED = marked(NAMES, QUICK_TO_DIFFERENTIATE)
 @pytest.mark.parametrize("name", DIFFERENTIATED)
 def test_gradients_are_those_of_the_independent_forms_and_finite(name):
     (_, got), (_, want) = derivatives(name)
+    # At a kink 1/sin(theta) has the relative error of sin(theta)^2. At angles 0 and pi, up to their
+    # rounding, there is no derivative: the stepper has Price's theorem, the forms what a clip has.
+    rho, _ = angle_error()
+    sine = np.sin(THETA)
+    between = (sine > 1e-6) | ~POSITIVE if name in KINKED else np.full(len(THETA), True)
+    error = 64 * EPS + (4 * rho / np.maximum(sine, 1e-6) ** 2 if name in KINKED else 0)
     for one, other in zip(got, want, strict=True):
         assert bool(jnp.isfinite(one).all())
         assert bool(np.any(one)) or name == "identity"
-        np.testing.assert_allclose(one, other, rtol=64 * EPS, atol=64 * EPS * np.abs(other).max())
+        off, size = np.abs(np.asarray(one - other)), np.abs(np.asarray(other))
+        tolerance = error * size + 64 * EPS * size[between].max()
+        assert (off <= tolerance)[between].all(), (off, tolerance)
 
 
 @pytest.mark.parametrize("name", DIFFERENTIATED)
@@ -239,11 +247,12 @@ def test_slopes_at_zero_variance_are_the_independent_ones_where_it_is_differenti
 
 @pytest.mark.parametrize("name", ("relu", "erf", "tanh", "sigmoid"))
 def test_gradients_of_second_moments(name):
-    """dV/dq, finite at zero."""
+    """dV/dq, finite at zero. relu has ``V = q/2``; the pair takes the mean over directions at zero."""
     stepper, pair = dual.stepper(name), dual.pair_function(name)
     q = jnp.asarray([0.0, 0.01, 1.0, 4.0], DTYPE)
     got = jax.jit(jax.grad(lambda q: jnp.sum(stepper.second_moment(stepper.features(q)))))(q)
     want = jax.jit(jax.grad(lambda q: jnp.sum(pair(q, jnp.zeros_like(q), q, q).k)))(q)
+    want = jnp.full_like(q, 0.5) if name == "relu" else want
     assert bool(jnp.isfinite(got).all())
     np.testing.assert_allclose(got, want, rtol=64 * EPS, atol=64 * EPS)
 

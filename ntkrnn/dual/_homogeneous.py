@@ -113,7 +113,8 @@ def stepper(left: float, right: float) -> Stepper:
         v = jnp.where(some, (distance - 0.5 * spread * spread) * inverse, 0.5)
         m = jnp.maximum(jnp.minimum(v, 1 - v), 0)
         middle = m * (1 - m)  # (sin theta)^2/4
-        inner = middle > 0
+        # What the rounding of v leaves where two sequences are multiples of each other is no angle.
+        inner = middle > 4 * jnp.finfo(m.dtype).eps * jnp.where(v > 0.5, 1, spread * spread * inverse)
         over = jnp.where(inner, 0.5 * jax.lax.rsqrt(jnp.where(inner, 0.25 * middle, 1)), 0)
         sine = 2 * middle * over
         rest = m * sine * _polynomials.sagitta_factor(m)

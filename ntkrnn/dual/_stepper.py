@@ -120,20 +120,18 @@ def fast(
     the slopes, functions of D, kdot and the variances, are finite there.
     """
 
-    def along_moment(args: Any, tangents: Any) -> Array:
+    def along_moment(args: Any, tangents: Any) -> tuple[Array, Array]:
         ((own,), (d_own,)) = args, tangents
-        return moment_slope(own) * d_own[0]
+        return fast_moment(own), moment_slope(own) * d_own[0]
 
-    def along_step(args: Any, tangents: Any) -> tuple[Array, Array]:
+    def along_step(args: Any, tangents: Any) -> Any:
         distance, one, two = args
         d_distance, d_one, d_two = tangents
-        _, kdot = fast_advance(distance, one, two)
+        value, kdot = fast_advance(distance, one, two)
         by = slopes(distance, kdot, slope_features(one), slope_features(two))
         along = (d_distance, d_one[0], d_two[0])
         apart, bend = (add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
-        return apart, bend
+        return (value, by.passed), (apart, bend)
 
-    fast_advance = opaque(advance, along_step)
-    return Stepper(
-        features, opaque(second_moment, along_moment), fast_advance, slope_features, slopes, True
-    )
+    fast_moment, fast_advance = opaque(second_moment, along_moment), opaque(advance, along_step)
+    return Stepper(features, fast_moment, fast_advance, slope_features, slopes, True)
