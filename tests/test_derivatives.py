@@ -1,4 +1,4 @@
-"""Derivatives of the exact limits: both modes of differentiation, against each other and differences."""
+"""Derivatives of the exact limits: both modes of differentiation, and differences of a reference."""
 
 import dataclasses
 import math

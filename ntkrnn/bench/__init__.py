@@ -7,7 +7,6 @@ from ntkrnn.bench._finite import finite_rows
 from ntkrnn.bench._first_call import first_call_rows
 from ntkrnn.bench._fresh import Fresh, FreshResult, fresh_record, fresh_table, measure_fresh
 from ntkrnn.bench._gated import gated_rows
-from ntkrnn.bench._gated_first_call import gated_first_call_rows
 from ntkrnn.bench._gradients import gradient_rows
 from ntkrnn.bench._infinite import infinite_rows
 from ntkrnn.bench._memory import memory
@@ -29,7 +28,7 @@ def rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
 
 def fresh_rows(quick: bool = False) -> list[Fresh]:
     """Every row that is measured in processes of its own."""
-    return [*first_call_rows(quick), *gated_first_call_rows(quick)]
+    return first_call_rows(quick)
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntkrnn import LSTM, Elman, network
+from ntkrnn import Elman, network
 from ntkrnn.bench._gradients import weighted_kernel
 
 
@@ -27,8 +27,3 @@ def gradient(nonlinearity: str, readout: str, n: int, t: int, d: int) -> Any:
     arch = Elman(nonlinearity=nonlinearity, readout=readout)
     loss, given = weighted_kernel(arch, jax.numpy.asarray(_sequences(n, t, d)))
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(*given)
-
-
-def lstm(n: int, t: int, d: int, tolerance: float | None = None) -> Any:
-    """All four of the sampled kernels of infinitely wide LSTMs."""
-    return tuple(network(LSTM()).kernel_fn(_sequences(n, t, d), tolerance=tolerance))
