@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
 LAYERS = [
     {"_version", "_types"},
     {"_compat"},
-    {"_checks", "_compile", "_memory"},
+    {"_checks", "_compile", "_derivatives", "_memory"},
     {"_cache", "_nonlinearities"},
     {"architectures", "dual"},
     {"cells", "gram"},
