@@ -93,8 +93,6 @@ class Sizes(NamedTuple):
         """Choose tiles for a platform; ``exact`` pads to whole tiles only, and not to buckets."""
         form, last = problem.form, problem.one_diagonal
         (n1, t1, channels), (n2, t2, _), itemsize = x1.shape, x2.shape, x1.dtype.itemsize
-        # A derivative keeps four times as many arrays of a block.
-        room = itemsize * (4 if exact else 1)
         # "last" runs along one diagonal of both sides, as far as there are steps and no further.
         coarse = _COARSE_STEPS if last else COARSE_LANES
         steps = (max(t1, t2),) * 2 if last else (t1, t2)
@@ -104,18 +102,18 @@ class Sizes(NamedTuple):
         shifts = None if last else t2
         if problem.diagonal:
             shifts = None if form.limit == "filter" else shifts
-            tiling = choose(1, 1, shifts, room, platform, tile=1)
+            tiling = choose(1, 1, shifts, itemsize, platform, tile=1)
             numbers = t2 if form.limit == "filter" else tiling.lanes
             if last:  # what is read along the whole diagonal is copied out for each group
                 numbers = steps[0] * (channels + _ROWS_OF_A_STEP * form.depth)
             if problem.keeps_plane:
                 numbers = max(numbers, t1 * t2 // PLANE_BLOCKS)
-            group = together(n1, numbers, room, platform, problem.tile)
+            group = together(n1, numbers, itemsize, platform, problem.tile)
             rows = bucket(-(-n1 // group)) * group
             return cls(tiling, (rows, rows), steps, group)
-        tiling = choose(n1, n2, shifts, room, platform, problem.symmetric, problem.tile)
+        tiling = choose(n1, n2, shifts, itemsize, platform, problem.symmetric, problem.tile)
         if form.limit == "filter" and problem.tile is None:
-            tiling = small(tiling, form, t1, t2, room, platform)
+            tiling = small(tiling, form, t1, t2, itemsize, platform)
         tiles_of = (-(-n1 // tiling.rows), -(-n2 // tiling.columns))
         if not exact:
             tiles_of = (bucket(tiles_of[0]), bucket(tiles_of[1]))
