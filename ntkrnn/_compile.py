@@ -139,9 +139,8 @@ def compiled(*static: str, options: Options | None = None) -> Callable[[Callable
 
     Args:
         static: names of the arguments that a program is made for; hashable.
-        options: from the arguments, by name, to options of the compiler; of those that are not static
-        it
-            may look at shapes alone. Only for programs of our own, since JAX refuses them inside of
-            somebody else's.
+        options: from the arguments, by name, to options of the compiler; of those that are not
+            static it may look at shapes alone. Only for programs of our own, since JAX refuses them
+            inside of somebody else's.
     """
     return lambda fn: Compiled(fn, static, options)

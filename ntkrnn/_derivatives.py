@@ -93,8 +93,11 @@ def _summed(run: Callable[..., Any], axes: Any, moving: tuple[bool, ...]) -> Cal
     return f
 
 
-def _primitive(name: str, run: Callable[..., tuple[jax.Array, ...]]) -> Primitive:
-    """``run(call, *leaves)`` as a primitive with the parameter ``call``."""
+def _primitive(name: str, run: Callable[..., tuple[jax.Array, ...]], whole: bool = False) -> Primitive:
+    """``run(call, *leaves)`` as a primitive with the parameter ``call``.
+
+    If it is ``whole``, a call stays one call under ``jax.vmap``, with the derivative that it has.
+    """
     primitive = Primitive(name)
     primitive.multiple_results = True
 
@@ -111,7 +114,11 @@ def _primitive(name: str, run: Callable[..., tuple[jax.Array, ...]]) -> Primitiv
         return jax.jit(functools.partial(evaluate, call=call))
 
     def batched(leaves: Any, axes: Any, call: Any) -> tuple[Any, Any]:
-        out = jax.vmap(functools.partial(evaluate, call=call), in_axes=tuple(axes))(*leaves)
+        if whole:
+            call = dataclasses.replace(call, batches=(*call.batches, tuple(axes)))
+            out = primitive.bind(*leaves, call=call)
+        else:
+            out = jax.vmap(functools.partial(evaluate, call=call), in_axes=tuple(axes))(*leaves)
         return out, (0,) * len(out)
 
     primitive.def_impl(lambda *leaves, call: compiled(call)(*leaves))
@@ -125,19 +132,7 @@ def _kinds(leaves: Any) -> tuple[Any, ...]:
     return tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
-def _batched(primitive: Primitive) -> None:
-    """Under ``jax.vmap`` a call stays one call, with the derivative that it has."""
-
-    def batched(leaves: Any, axes: Any, call: Any) -> tuple[Any, Any]:
-        call = dataclasses.replace(call, batches=(*call.batches, tuple(axes)))
-        out = primitive.bind(*leaves, call=call)
-        return out, (0,) * len(out)
-
-    batching.primitive_batchers[primitive] = batched
-
-
-_value = _primitive("value", _Call.evaluate)
-_batched(_value)
+_value = _primitive("value", _Call.evaluate, whole=True)
 _push = _primitive("pushforward", _Call.push)
 _pull = _primitive("pullback", _Call.pull)
 
@@ -232,8 +227,7 @@ class _Opaque:
         return _over(single, twice)(list(leaves), list(tangents))
 
 
-_opaque = _primitive("opaque", _Opaque.evaluate)
-_batched(_opaque)
+_opaque = _primitive("opaque", _Opaque.evaluate, whole=True)
 
 
 def _opaque_jvp(leaves: Any, tangents: Any, call: _Opaque) -> tuple[Any, Any]:

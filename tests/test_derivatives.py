@@ -87,29 +87,32 @@ def test_gradient_matches_differences_of_the_reference(name):
     x, direction = sequences(4, 6), 0.3 * np.random.default_rng(2).standard_normal((4, 6, 2))
     direction[1] = direction[0]  # they stay duplicates: at a coincidence relu has a kink
     direction[2] = 0
-    arch = ntkrnn.Elman(nonlinearity=name)
+    arch, along = ntkrnn.Elman(nonlinearity=name), np.array([0.3, -0.5, 0.7, 0.2])
 
-    def number(step):
-        w, u, b, v = SCALES + step * np.array([0.3, -0.5, 0.7, 0.2])
+    def terms(step):
+        w, u, b, v = SCALES + step * along
         scaled = dataclasses.replace(arch, w_std=w, u_std=u, b_std=b, v_std=v)
         moved = x + step * direction
-        at, total = 0, 0.0
+        found, at = [], 0
         for one in moved:
             for two in moved:
                 nngp, ntk = (float(k) for k in reference.output_kernels(scaled, one, two))
-                total += np.cos(at) * nngp + np.sin(1 + at) * ntk
+                found += [np.cos(at) * nngp, np.sin(1 + at) * ntk]
                 at += 1
-        return total
+        return found
 
     h = 1e-4
-    # Fourth order: the error of truncation is of the order of h^4, that of rounding of 1e-16/h.
-    want = (8 * (number(h) - number(-h)) - (number(2 * h) - number(-2 * h))) / (12 * h)
+    ahead, behind, far_ahead, far_behind = (math.fsum(terms(k * h)) for k in (1, -1, 2, -2))
+    want = (8 * (ahead - behind) - (far_ahead - far_behind)) / (12 * h)  # but for some h^4
     at = (jnp.asarray(SCALES, DTYPE), jnp.asarray(x, DTYPE))
-    of_scales, of_x = jax.jit(jax.grad(objective(arch), (0, 1)))(*at)
-    along = np.array([0.3, -0.5, 0.7, 0.2])
-    got = float(np.asarray(of_scales, np.float64) @ along + np.sum(np.asarray(of_x) * direction))
-    size = np.abs(np.asarray(of_scales) * along).sum() + np.abs(np.asarray(of_x) * direction).sum()
-    assert abs(got - want) <= (1e-8 if X64 else 1e-5) * size
+    slopes = [np.asarray(g, np.float64) for g in jax.jit(jax.grad(objective(arch), (0, 1)))(*at)]
+    products = [g * a for g, a in zip(slopes, (along, direction), strict=True)]
+    got = sum(math.fsum(p.ravel()) for p in products)
+    size = sum(np.abs(p).sum() for p in products)
+    # Arguments and terms of the reference are rounded to float64; what that changes is divided by h.
+    moved = sum(np.abs(g * a).sum() for g, a in zip(slopes, (SCALES, x), strict=True))
+    rounding = 1.5 * np.finfo(np.float64).eps * (moved + 2 * np.abs(terms(0)).sum()) / h
+    assert abs(got - want) <= rounding + 10 * h**4 * size + 100 * EPS * size
 
 
 def marginal_likelihood(arch, x):
@@ -159,29 +162,27 @@ def test_memory_of_a_gradient_does_not_grow_with_the_pairs():
     assert many - few <= kernels + few
 
 
-@pytest.mark.parametrize("name", [n for n in dual.names() if n != "identity"])
-def test_slopes_of_a_step_are_its_derivatives(name):
-    """Against differences in each argument, at pairs that are neither equal nor opposite."""
-    step = dual.stepper(name)
+@pytest.mark.parametrize("name", dual.names())
+def test_slopes_of_a_step_are_those_of_the_independent_forms(name):
+    """Which JAX differentiates, at pairs that are neither equal nor opposite."""
+    step, pair = dual.stepper(name), dual.pair_function(name)
     at = np.array([(0.4, 1.0, 1.3), (1.1, 0.3, 2.0), (0.05, 0.7, 0.6)]).T
 
-    def value(distance, q1, q2):
-        return step.advance(distance, step.features(q1), step.features(q2))
+    def form(distance, q1, q2):
+        result = pair(0.5 * (q1 + q2) - distance, distance, q1, q2)
+        return result.distance, result.kdot
 
-    point = [jnp.asarray(a, DTYPE) for a in at]
-    own = [step.slope_features(step.features(q)) for q in point[1:]]
-    slopes = jax.jit(step.slopes)(point[0], value(*point)[1], *own)
-    h = EPS ** (1 / 3)
+    point = tuple(jnp.asarray(a, DTYPE) for a in at)
+    own = [step.features(q) for q in point[1:]]
+    _, kdot = step.advance(point[0], *own)
+    slopes = jax.jit(step.slopes)(point[0], kdot, *map(step.slope_features, own))
     for k in range(3):
-        ahead, behind = (
-            jax.jit(value)(*(a + sign * h if i == k else a for i, a in enumerate(point)))
-            for sign in (1, -1)
-        )
-        for got, up, down in zip((slopes.distance[k], slopes.kdot[k]), ahead, behind, strict=True):
-            want = (np.asarray(up, np.float64) - np.asarray(down, np.float64)) / (2 * h)
-            # Central differences: rounding of a value over h, and h^2 times a third derivative.
-            size = 1 + float(jnp.abs(jnp.stack([*slopes.distance, *slopes.kdot])).max())
-            assert np.abs(np.asarray(got) - want).max() <= 40 * h**2 * size**3
+        unit = tuple(jnp.full_like(a, float(i == k)) for i, a in enumerate(point))
+        _, wanted = jax.jit(lambda point, unit: jax.jvp(form, point, unit))(point, unit)
+        for got, want in zip((slopes.distance[k], slopes.kdot[k]), wanted, strict=True):
+            # As in test_steppers: some ten roundings of terms of the size of the largest.
+            size = np.abs(np.asarray(want)) + np.abs(np.asarray(want)).max()
+            assert (np.abs(np.asarray(got - want)) <= 64 * EPS * size).all(), (got, want)
 
 
 def test_a_transposable_function_under_every_composition():

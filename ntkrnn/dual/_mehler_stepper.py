@@ -119,7 +119,6 @@ def _long_sums(thin: Thinned, left: Array, right: Array, x: Array) -> tuple[Arra
     return value, slope, partial
 
 
-@functools.lru_cache(maxsize=256)
 def stepper(spec: str | Nonlinearity) -> Stepper:
     """How the recursion passes a smooth nonlinearity.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -173,6 +174,7 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
     return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
 
 
+@functools.lru_cache(maxsize=256)
 def stepper(spec: str | Nonlinearity) -> Stepper:
     """What the kernel recursion passes a nonlinearity with, see :mod:`ntkrnn.dual._stepper`."""
     if not has_closed_form(spec):

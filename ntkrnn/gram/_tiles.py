@@ -238,7 +238,6 @@ def drain(
     tile: tuple[int, int],
     triangle: bool,
     state: Any,
-    turned: Callable[[Array], Array] = _turned,
 ) -> Any:
     """The transpose of :func:`fill`: fold the tiles of cotangents of the matrices.
 
@@ -250,7 +249,6 @@ def drain(
         tile: its rows and columns.
         triangle: whether a tile was also written with its sides exchanged.
         state: the initial state.
-        turned: how the sides of a tile are exchanged.
     """
 
     def read(matrix: Array, i: Array, j: Array) -> Array:
@@ -262,7 +260,7 @@ def drain(
         own = cut(i, j, tile)
         if not triangle:
             return own
-        both = own + turned(cut(j, i, (tile[1], tile[0])))
+        both = own + _turned(cut(j, i, (tile[1], tile[0])))
         return jnp.where(i == j, 0.5 * both, both)
 
     def body(group: Array, state: Any) -> Any:

@@ -119,7 +119,7 @@ def _backward(
     nothing = jnp.zeros(sweep.block.shape, sweep.block.dtype)
     stored = None if sweep.stored is None else jnp.zeros_like(sweep.stored)
     totals = _Totals(nothing, nothing, empty(sweep.block.rows1), empty(sweep.block.rows2), stored)
-    pending = _Pending((sweep.zero(),) * lag, (sweep.zero(),) * lag)
+    pending = _Pending((sweep.block.zero(),) * lag, (sweep.block.zero(),) * lag)
     count, _ = chunk_count(sweep)
     end = iterations(sweep)
 
@@ -147,7 +147,7 @@ def _backward(
 
     carry = (pending, totals, fetched(steeper, end), fetched(steeper, end - 1), blank(sweep))
     pending, totals, read, *_ = jax.lax.fori_loop(0, count, chunk, carry)
-    start = [open_(sweep.zero())] * lag
+    start = [open_(sweep.block.zero())] * lag
     _, totals = _settled(steeper, jnp.asarray(0), start, read, pending, value, totals)
     scale = jax.tree.map(jnp.zeros_like, sweep.plan.scale)
     scale = scale._replace(w=jnp.sum(totals.w), u=jnp.sum(totals.u))

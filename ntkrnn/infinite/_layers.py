@@ -6,7 +6,7 @@ from typing import Any
 
 from ntkrnn._types import add_up
 from ntkrnn.infinite._step import Pair, Plan, open_
-from ntkrnn.infinite._sweep import Block, Sweep, Visit, store, zero
+from ntkrnn.infinite._sweep import Block, Sweep, Visit, store
 
 
 def run_diagonal(
@@ -39,7 +39,7 @@ def run_diagonal(
 
     stored = None
     for layer in range(form.depth - 1):
-        empty = zero(block, block.capacity)
+        empty = block.zero(block.capacity)
         both = [
             sweep(Sweep(plan, range(layer, layer + 1), d, block, stored, store), empty)[1]
             for d in form.directions

@@ -211,7 +211,7 @@ def traced(problem: Problem, scale: AnyScale, x1: Any, x2: Any, *lengths: Any) -
     """The kernels inside a program that somebody else compiles or differentiates."""
     work = prepare(problem, x1, x2, *lengths, platform=jax.default_backend(), exact=True)
     scale = jax.tree.map(lambda a: jnp.asarray(a, x1.dtype), scale)
-    both = sides(work.settings, scale, work.one, work.two)
+    both = _prepared(work.settings, scale, work.one, work.two)
     static = (work.settings, work.steps, work.groups)
     kernels = differentiable_tiles(static, scale, both, work.pairs)
     return tuple(_cut(k, x1, x2) for k in kernels)

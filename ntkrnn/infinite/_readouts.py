@@ -17,7 +17,7 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.infinite._layers import run_diagonal
 from ntkrnn.infinite._rows import Rows, across
 from ntkrnn.infinite._step import Pair, Plan, open_
-from ntkrnn.infinite._sweep import Block, Visit, store, zero
+from ntkrnn.infinite._sweep import Block, Visit, store
 
 
 class Side(NamedTuple):
@@ -132,13 +132,13 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
         return Block(one.ends, two.ends, k * lanes, lanes, steps)
 
     def some(k: Array, totals: dict[str, Array]) -> dict[str, Array]:
-        result = run_diagonal(plan, block(k), _TOTAL, zero(block(k)))
+        result = run_diagonal(plan, block(k), _TOTAL, block(k).zero())
         there = (k * lanes + jnp.arange(lanes) < period)[:, None, None]
         return {
             d: total + jnp.sum(jnp.where(there, result[d][1], 0), axis=0) for d, total in totals.items()
         }
 
-    start = dict.fromkeys(plan.form.directions, zero(block(jnp.asarray(0)))[0])
+    start = dict.fromkeys(plan.form.directions, block(jnp.asarray(0)).zero()[0])
     totals = jax.lax.fori_loop(0, -(-period // lanes), some, start)
     # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
     count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts, two.counts)))
@@ -176,7 +176,7 @@ def whole(
     def some(k: Array) -> Array:
         feed = None if below is None else below(k * lanes)
         block = Block(rows1, rows2, k * lanes, lanes, steps, feed)
-        result = run_diagonal(plan, block, store, zero(block, capacity))
+        result = run_diagonal(plan, block, store, block.zero(capacity))
         return _averaged([value for _, value in result.values()])
 
     kept = jax.lax.map(some, jnp.arange(-(-last_shift // lanes)))  # [shift/lanes, T1, lanes, B1, B2]

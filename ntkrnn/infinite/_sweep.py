@@ -53,6 +53,11 @@ class Block(NamedTuple):
         """Largest number of positions."""
         return next(iter(self.rows1.values())).shape[0]
 
+    def zero(self, *lead: int) -> Array:
+        """The state before the first position, or a number of them."""
+        nothing = jnp.zeros((*lead, *self.shape), self.dtype)
+        return close(Pair(nothing, nothing))
+
     def at(self, key: Key, t: Array) -> tuple[Array, Array]:
         """Rows ``[lanes or 1, R, B]`` of both sides at a position."""
         one, two = self.rows1[key], self.rows2[key]
@@ -122,16 +127,6 @@ class Sweep(NamedTuple):
         left, right = read[0][stage]
         return view(layout, key, left, 1), view(layout, key, right, 2)
 
-    def zero(self, *lead: int) -> Array:
-        """The state before the first position, or a number of them."""
-        return zero(self.block, *lead)
-
-
-def zero(block: Block, *lead: int) -> Array:
-    """The state before the first position, or a number of them."""
-    nothing = jnp.zeros((*lead, *block.shape), block.dtype)
-    return close(Pair(nothing, nothing))
-
 
 def plainly(sweep: Sweep, value: Any) -> tuple[Array, Any]:
     """The final state of the last layer, and the folded value.
@@ -153,7 +148,7 @@ def plainly(sweep: Sweep, value: Any) -> tuple[Array, Any]:
             value = visit.fold(value, new[-1], read[2], sweep.position(i))
         return tuple(new), sweep.fetch(i + 1), value
 
-    carry = ((sweep.zero(),) * len(sweep.layers), sweep.fetch(jnp.asarray(0)), value)
+    carry = ((sweep.block.zero(),) * len(sweep.layers), sweep.fetch(jnp.asarray(0)), value)
     states, _, value = jax.lax.fori_loop(0, sweep.block.steps, body, carry)
     return states[-1], value
 

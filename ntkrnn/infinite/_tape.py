@@ -25,10 +25,12 @@ def stage_count(sweep: Sweep) -> int:
 
 
 def iterations(sweep: Sweep) -> Any:
+    """How many there are: positions, and until the last stage has been at each."""
     return sweep.block.steps + stage_count(sweep) - (sweep.visit is None)
 
 
 def fetched(sweep: Sweep, i: Array) -> Any:
+    """Everything that iteration i reads, each stage at a position of its own."""
     return sweep.fetch(i, tuple(range(stage_count(sweep) + 1)))
 
 
@@ -71,8 +73,8 @@ def checkpointed(sweep: Sweep, value: Any) -> tuple[tuple[Array, Any], Array]:
         return checkpoints, jax.lax.fori_loop(k * CHUNK, stop, body, (states, read, value))
 
     count, most = chunk_count(sweep)
-    start = ((sweep.zero(),) * lag, fetched(sweep, jnp.asarray(0)), value)
-    checkpoints = (sweep.zero(most),) * lag
+    start = ((sweep.block.zero(),) * lag, fetched(sweep, jnp.asarray(0)), value)
+    checkpoints = (sweep.block.zero(most),) * lag
     checkpoints, (states, _, value) = jax.lax.fori_loop(0, count, chunk, (checkpoints, start))
     return (states[-1], value), checkpoints
 
@@ -105,12 +107,14 @@ entry 0 the state before the chunk, as if a step with kdot 1 had led to it."""
 
 
 def entry(tape: Tape, j: Array) -> Tape:
+    """Entry j, without its axis."""
     return jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False), tape)
 
 
 def blank(sweep: Sweep) -> Tape:
+    """A tape for a chunk, written over by every chunk."""
     lead = (CHUNK + 1, *sweep.block.shape)
-    return (Step(sweep.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * stage_count(sweep)
+    return (Step(sweep.block.zero(CHUNK + 1), jnp.zeros(lead, sweep.block.dtype)),) * stage_count(sweep)
 
 
 def recorded(sweep: Sweep, tape: Tape, start: tuple[Array, ...], first: Array, stop: Array) -> Tape:
