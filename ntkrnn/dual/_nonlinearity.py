@@ -174,10 +174,15 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
     return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
 
 
-@functools.lru_cache(maxsize=256)
 def stepper(spec: str | Nonlinearity) -> Stepper:
     """What the kernel recursion passes a nonlinearity with, see :mod:`ntkrnn.dual._stepper`."""
-    if not has_closed_form(spec):
+    return _stepper(spec, has_closed_form(spec))
+
+
+@functools.lru_cache(maxsize=256)
+def _stepper(spec: str | Nonlinearity, closed: bool) -> Stepper:
+    """Made once, so that what is traced of it is found again."""
+    if not closed:
         return _mehler_stepper.stepper(spec)
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     slope = leaky_slope(name)
