@@ -29,9 +29,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, dynamics, flax, stax, theory
+    from ntkrnn import data, dynamics, estimators, flax, solvers, stax, theory
 
-_LAZY = ("data", "dynamics", "flax", "stax", "theory")
+_LAZY = ("data", "dynamics", "estimators", "flax", "solvers", "stax", "theory")
 
 
 def __getattr__(name: str) -> Any:
@@ -63,8 +63,10 @@ __all__ = [
     "empirical_ntk_fn",
     "empirical_ntk_matvec",
     "empirical_ntk_spectrum",
+    "estimators",
     "flax",
     "network",
+    "solvers",
     "stax",
     "theory",
 ]

@@ -18,9 +18,9 @@ LAYERS = [
     {"architectures", "dual"},
     {"cells", "gram"},
     {"infinite", "empirical"},
-    {"_network", "dynamics"},
+    {"data", "_network", "dynamics", "solvers"},
     {"theory"},
-    {"stax", "flax", "data", "report"},
+    {"estimators", "stax", "flax", "report"},
     {"studies", "bench"},
     {"cli"},
 ]

@@ -1,6 +1,7 @@
-"""Real sequences as arrays: built-in sets, files, subsets and standardisation.
+"""Real sequences as arrays: built-in sets, files, subsets, and helpers that respect lengths.
 
-:func:`load` turns a name or a file into a :class:`Dataset`; :mod:`ntkrnn.data.systems` draws dynamical
+:func:`load` turns a name or a file into a :class:`Dataset`; :func:`standardize`, :func:`block_means`
+and :func:`differences` make sequences ready for a kernel; :mod:`ntkrnn.data.systems` draws dynamical
 systems. Nothing here is imported by
 ``import ntkrnn``, and scikit-learn and aeon are imported only by the sets that need them.
 """
@@ -10,6 +11,17 @@ from ntkrnn.data._builtin import NAMES
 from ntkrnn.data._dataset import Dataset
 from ntkrnn.data._files import SUFFIXES
 from ntkrnn.data._load import load
-from ntkrnn.data._standardize import KINDS
+from ntkrnn.data._standardize import KINDS, standardize
+from ntkrnn.data._steps import block_means, differences
 
-__all__ = ["KINDS", "NAMES", "SUFFIXES", "Dataset", "load", "systems"]
+__all__ = [
+    "KINDS",
+    "NAMES",
+    "SUFFIXES",
+    "Dataset",
+    "block_means",
+    "differences",
+    "load",
+    "standardize",
+    "systems",
+]

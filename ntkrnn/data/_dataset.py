@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ntkrnn import _checks
 from ntkrnn.data._limit import within_limit
 
 
@@ -101,6 +102,18 @@ def valid_steps(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     if lengths is None:
         return np.ones((n, steps), bool)
     return np.arange(steps) < lengths[:, None]
+
+
+def on_host(x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Finite float64 sequences ``[N, T, d]``, 0 in the padding, and their lengths."""
+    array = np.asarray(_checks.real_array("x", x, "real numbers [N, T, d]"))
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(f"x: got shape {array.shape}, expected [N, T, d] with no axis empty.")
+    checked: Any = _checks.lengths("lengths", lengths, array, "x")  # type: ignore[arg-type]
+    counts = None if checked is None else np.asarray(checked, np.int64)
+    kept = np.where(valid_steps(array, counts)[:, :, None], array, 0).astype(np.float64)
+    _checks.host_sequences("x", kept)
+    return kept, counts
 
 
 def cut(x: np.ndarray, lengths: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ntkrnn.data._dataset import valid_steps
+from ntkrnn.data._dataset import on_host, valid_steps
 from ntkrnn.data._messages import one_of
 
 # Axes of [N, T, d] that one mean and one standard deviation are taken over.
@@ -21,7 +21,11 @@ KINDS = ("none", *_AXES)
 
 
 def standardize(
-    x: np.ndarray, lengths: np.ndarray | None, kind: str
+    x: Any,
+    lengths: Any = None,
+    kind: str = "series",
+    *,
+    like: dict[str, Any] | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Shift and scale sequences to mean 0 and standard deviation 1; padding becomes 0.
 
@@ -29,16 +33,18 @@ def standardize(
     centred to exactly 0 and left unscaled (``std`` is recorded as 1).
 
     Args:
-        x: float64 ``[N, T, d]``, finite in every valid step.
-        lengths: int ``[N]`` or None.
+        x: ``[N, T, d]``, finite in every valid step.
+        lengths: ``[N]`` valid leading steps, or None for all.
         kind: "none", "global" (one mean and std), "channel" (one pair per channel) or "series"
             (one pair per sequence and channel).
+        like: the record of sequences that came before: those of the kinds "global" and "channel" lend
+            their mean and std to these, which come on the same scale then.
 
     Returns:
         float64 ``[N, T, d]``, and the record ``{"kind", "over", "mean", "std"}``.
 
     Raises:
-        ValueError: if ``kind`` is none of these.
+        TypeError, ValueError: naming the argument.
 
     Cost: a few passes over ``x``.
 
@@ -49,10 +55,13 @@ def standardize(
         ([-1.0, 1.0, -1.0, 1.0], [[2.0], [6.0]])
     """
     one_of("standardize", kind, KINDS)
+    x, lengths = on_host(x, lengths)
     mask = valid_steps(x, lengths)[:, :, None]
     record: dict[str, Any] = {"kind": kind, "over": _OVER[kind]}
     if kind == "none":
         return np.where(mask, x, 0.0), record | {"mean": None, "std": None}
+    if like is not None and like["kind"] == kind != "series":
+        return np.where(mask, (x - np.asarray(like["mean"])) / np.asarray(like["std"]), 0.0), like
     axes = _AXES[kind]
     where = np.broadcast_to(mask, x.shape)
     mean = x.mean(axis=axes, where=where, keepdims=True)

@@ -1,0 +1,3 @@
+"""Solves with kernels of many sequences: exact in place, or by preconditioned conjugate gradients."""
+
+__all__: list[str] = []
