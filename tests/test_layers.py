@@ -18,9 +18,10 @@ LAYERS = [
     {"architectures", "dual"},
     {"cells", "gram"},
     {"infinite", "empirical"},
-    {"data", "_network", "dynamics", "solvers"},
+    {"_network", "dynamics", "solvers"},
     {"theory"},
-    {"estimators", "stax", "flax", "report"},
+    {"data", "report", "stax", "flax"},
+    {"estimators"},
     {"studies", "bench"},
     {"cli"},
 ]
