@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 import ntkrnn
+from ntkrnn._files import make_folder
 from ntkrnn.cli import app
 from ntkrnn.cli._options import engine_named
 from ntkrnn.cli._stop import Terminated
-from ntkrnn.report.files import make_folder
 from ntkrnn.studies import StudyError
 from ntkrnn.studies.lock import FolderLock
 from ntkrnn.studies.records import dataset_record

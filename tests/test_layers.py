@@ -14,7 +14,7 @@ LAYERS = [
     {"_version", "_types"},
     {"_compat"},
     {"_checks", "_compile", "_derivatives", "_memory"},
-    {"_cache", "_nonlinearities"},
+    {"_cache", "_files", "_nonlinearities"},
     {"architectures", "dual"},
     {"cells", "gram"},
     {"infinite", "empirical"},

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ntkrnn._files import make_folder, remove_parts, write_atomically, write_json, write_npz
 from ntkrnn.report import (
     Curve,
     KernelRow,
@@ -27,11 +28,8 @@ from ntkrnn.report import (
     run_panels,
     run_record,
     write_figure,
-    write_json,
-    write_npz,
 )
 from ntkrnn.report.axes import drawn
-from ntkrnn.report.files import make_folder, remove_parts, write_atomically
 from ntkrnn.report.statistics import finite_or_nan
 
 WIDTHS = np.array([64, 128, 256, 512, 1024, 2048])

@@ -93,7 +93,7 @@ def _refuse(name: str, given: np.ndarray, computed: Any, bad: np.ndarray, remedy
     raise ValueError(f"{name}: got {value} {where}, expected finite numbers{remedy}")
 
 
-def lengths(name: str, value: Any, x: jax.Array, x_name: str) -> jax.Array | None:
+def lengths(name: str, value: Any, x: jax.Array | np.ndarray, x_name: str) -> jax.Array | None:
     """``value`` as int32 ``[N]`` with entries in 1..T, or None.
 
     Raises:

@@ -8,9 +8,10 @@ import jax
 import typer
 
 from ntkrnn import bench
+from ntkrnn._files import write_json
 from ntkrnn.cli._console import out, progress_bar, user_errors
 from ntkrnn.cli._options import out_folder
-from ntkrnn.report import write_figure, write_json
+from ntkrnn.report import write_figure
 
 
 def bench_command(

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ntkrnn._files import make_folder
 from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import RUN, Seed
 from ntkrnn.cli._options import out_folder
 from ntkrnn.cli._study import Resume, followed, kept_in
-from ntkrnn.report.files import make_folder
 from ntkrnn.studies import fingerprint
 from ntkrnn.studies.learnability import (
     AGREES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ntkrnn.report.files import make_folder
+from ntkrnn._files import make_folder
 from ntkrnn.studies import ENGINES, Engine, neural_tangents_engine, ntkrnn_engine
 
 

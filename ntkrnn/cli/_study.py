@@ -10,11 +10,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from ntkrnn._files import remove_parts
 from ntkrnn.cli._console import err, progress_bar, user_errors, warnings_afterwards
 from ntkrnn.cli._network_options import RUN
 from ntkrnn.cli._stop import stopped
 from ntkrnn.report import Slope, mean_and_std
-from ntkrnn.report.files import remove_parts
 from ntkrnn.studies import Pieces, Progress, StudyError
 
 Resume = Annotated[

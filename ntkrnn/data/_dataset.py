@@ -109,7 +109,7 @@ def on_host(x: Any, lengths: Any) -> tuple[np.ndarray, np.ndarray | None]:
     array = np.asarray(_checks.real_array("x", x, "real numbers [N, T, d]"))
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"x: got shape {array.shape}, expected [N, T, d] with no axis empty.")
-    checked: Any = _checks.lengths("lengths", lengths, array, "x")  # type: ignore[arg-type]
+    checked: Any = _checks.lengths("lengths", lengths, array, "x")
     counts = None if checked is None else np.asarray(checked, np.int64)
     kept = np.where(valid_steps(array, counts)[:, :, None], array, 0).astype(np.float64)
     _checks.host_sequences("x", kept)

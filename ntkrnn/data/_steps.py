@@ -44,20 +44,20 @@ def block_means(
     x, lengths = on_host(x, lengths)
     max_steps = _checks.positive_integer("max_steps", max_steps)
     n, steps = x.shape[:2]
-    rate = max(steps / max_steps, 1.0) if rate is None else _checks.positive_float("rate", rate)
-    if rate <= 1:
+    width = max(steps / max_steps, 1.0) if rate is None else _checks.positive_float("rate", rate)
+    if width <= 1:
         return x, lengths
     counts = np.full(n, steps) if lengths is None else lengths
     # A length that is a whole number of blocks up to rounding is that number.
-    blocks = np.maximum(np.ceil(counts / rate - 1e-9).astype(np.int64), 1)
-    edges = np.minimum(np.arange(int(blocks.max()) + 1) * rate, counts[:, None])
+    blocks = np.maximum(np.ceil(counts / width - 1e-9).astype(np.int64), 1)
+    edges = np.minimum(np.arange(int(blocks.max()) + 1) * width, counts[:, None])
     # The integral of x up to every edge: whole steps, and the share of the one that it cuts.
     total = np.concatenate([np.zeros_like(x[:, :1]), np.cumsum(x, axis=1)], axis=1)
     whole = np.minimum(edges.astype(np.int64), steps - 1)
     rows = np.arange(n)[:, None]
     integral = total[rows, whole] + (edges - whole)[:, :, None] * x[rows, whole]
-    width = np.diff(edges, axis=1)[:, :, None]
-    means = np.diff(integral, axis=1) / np.where(width > 0, width, 1.0)
+    covered = np.diff(edges, axis=1)[:, :, None]
+    means = np.diff(integral, axis=1) / np.where(covered > 0, covered, 1.0)
     means = np.where((np.arange(means.shape[1]) < blocks[:, None])[:, :, None], means, 0.0)
     return means, None if blocks.min() == blocks.max() else blocks
 

@@ -1,3 +1,8 @@
 """Recurrent kernels in the contract of scikit-learn: fit and predict on series, short or ragged."""
 
-__all__: list[str] = []
+from ntkrnn.estimators._classifier import RecurrentKernelClassifier
+from ntkrnn.estimators._kernel import RecurrentKernel
+from ntkrnn.estimators._models import load, save
+from ntkrnn.estimators._ridge import RecurrentKernelRidge
+
+__all__ = ["RecurrentKernel", "RecurrentKernelClassifier", "RecurrentKernelRidge", "load", "save"]

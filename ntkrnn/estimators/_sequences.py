@@ -120,17 +120,16 @@ def _given(lengths: Any, x: np.ndarray) -> np.ndarray | None:
 
 def _table(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     """A table ``[N, T]`` as scikit-learn takes it, with what it remembers of the columns."""
-    masked = X if isinstance(X, (list, tuple)) else (X,)
-    if any(isinstance(part, np.ma.MaskedArray) for part in masked):
+    parts = X if isinstance(X, (list, tuple)) else (X,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         _checks.plain_array("X", X, _EXPECTED)  # says why
-    if np.asarray(getattr(X, "dtype", 0.0)).dtype.kind in "mM" or str(
-        getattr(X, "dtype", "")
-    ).startswith(("timedelta", "datetime")):
-        raise TypeError(f"X: got dtype {X.dtype}, expected real numbers.")
+    dtype = getattr(X, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        raise TypeError(f"X: got dtype {dtype}, expected real numbers.")
     try:
-        return validate_data(
-            estimator, X, dtype=np.float64, ensure_all_finite=False, reset=reset
-        )  # fmt: skip
+        options: Any = {"dtype": np.float64, "ensure_all_finite": False, "reset": reset}
+        table: Any = validate_data(estimator, X, **options)  # type: ignore[arg-type]
+        return table
     except ValueError as error:
         if "features, but" in str(error):
             raise ValueError(

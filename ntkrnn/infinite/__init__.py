@@ -4,6 +4,7 @@ from ntkrnn.infinite._family import kernel_fn_of
 from ntkrnn.infinite._features import Features, features
 from ntkrnn.infinite._neurons import MOST_SAMPLES, REPLICATES, SAMPLES
 from ntkrnn.infinite._nodes import METHODS, Plan, plan_of, replicates_of
+from ntkrnn.infinite._overflow import KernelOverflowError
 from ntkrnn.infinite._replicates import AccuracyWarning
 from ntkrnn.infinite._sampled import sampled_kernel_fn
 from ntkrnn.infinite._sequence import GramInputs, sequence_kernels
@@ -17,6 +18,7 @@ __all__ = [
     "AccuracyWarning",
     "Features",
     "GramInputs",
+    "KernelOverflowError",
     "Plan",
     "Track",
     "features",

@@ -20,6 +20,10 @@ _LARGE = 1e4
 """A number of which products of a few leave the range of float32."""
 
 
+class KernelOverflowError(ValueError):
+    """Data and scales are finite, and a kernel of them is not."""
+
+
 def _scales(arch: Architecture) -> Iterator[tuple[str, float]]:
     """Every scale by the name of its field, the largest where gates have their own."""
     for name, value in zip(arch.scale_fields, arch.scales, strict=True):
@@ -56,7 +60,8 @@ def check_kernels(
         variance: the largest pre-activation variance, if it is known.
 
     Raises:
-        ValueError: naming the largest number among the data and the scales, or the recurrent scale.
+        KernelOverflowError: naming the largest number among the data and the scales, or the recurrent
+            scale.
 
     Cost: two passes over the kernels.
     """
@@ -72,13 +77,13 @@ def check_kernels(
     advice = f"what is computed in {dtype} stays below {float(jnp.finfo(dtype).max):.2g}"
     if magnitudes[name] < _LARGE:
         name = next((scale for scale, _ in _scales(arch)), name)
-        raise ValueError(
+        raise KernelOverflowError(
             f"{name}: got {magnitudes[name]:g} with sequences of T={x1.shape[1]} steps, where {what} "
             f"overflows; {advice}. A network of this scale is chaotic: its tangent kernel grows at "
             "every step. Lower the scale, shorten the sequences, or enable 64-bit types with "
             "JAX_ENABLE_X64=1."
         )
-    raise ValueError(
+    raise KernelOverflowError(
         f"{name}: got {'entries up to ' if name in sides else ''}{magnitudes[name]:g}, with which "
         f"{what} overflows; {advice}. "
         f"{'Standardise the data' if name in sides else 'Lower the scale'}, or enable 64-bit types "

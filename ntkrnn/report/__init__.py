@@ -1,7 +1,7 @@
 """What a study leaves behind: fitted slopes, figures, and files that are whole or absent."""
 
 from ntkrnn.report.figures import Curve, KernelRow, error_against_width, kernel_images
-from ntkrnn.report.files import run_record, write_figure, write_json, write_npz
+from ntkrnn.report.files import run_record, write_figure
 from ntkrnn.report.plots import Line, Plot, plots
 from ntkrnn.report.runs import Panel, along_training, run_panels
 from ntkrnn.report.statistics import Slope, finite_slope, loglog_slope, mean_and_std
@@ -23,6 +23,4 @@ __all__ = [
     "run_panels",
     "run_record",
     "write_figure",
-    "write_json",
-    "write_npz",
 ]

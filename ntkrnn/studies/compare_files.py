@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ntkrnn._files import make_folder, write_json, write_npz
 from ntkrnn.report import (
     Curve,
     KernelRow,
@@ -16,10 +17,7 @@ from ntkrnn.report import (
     mean_and_std,
     run_record,
     write_figure,
-    write_json,
-    write_npz,
 )
-from ntkrnn.report.files import make_folder
 from ntkrnn.studies.compare import PREDICTED_SLOPE, CompareResult
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 

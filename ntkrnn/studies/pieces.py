@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ntkrnn.report.files import make_folder, remove_parts, write_bytes, write_json
+from ntkrnn._files import make_folder, remove_parts, write_bytes, write_json
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.lock import FolderLock
 from ntkrnn.studies.piece_form import KIND, Piece, UnusableError, decode, encode

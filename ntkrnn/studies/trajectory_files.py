@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ntkrnn._files import make_folder, write_json, write_npz
 from ntkrnn.report import (
     Curve,
     Panel,
@@ -17,11 +18,8 @@ from ntkrnn.report import (
     run_panels,
     run_record,
     write_figure,
-    write_json,
-    write_npz,
 )
 from ntkrnn.report.axes import drawn
-from ntkrnn.report.files import make_folder
 from ntkrnn.studies.contrast import LARGE_STEP
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 from ntkrnn.studies.trajectory import TrajectoryResult

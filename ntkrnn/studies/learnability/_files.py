@@ -11,8 +11,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ntkrnn.report import run_record, write_figure, write_json, write_npz
-from ntkrnn.report.files import make_folder, remove_parts, write_bytes
+from ntkrnn._files import make_folder, remove_parts, write_bytes, write_json, write_npz
+from ntkrnn.report import run_record, write_figure
 from ntkrnn.studies.learnability._form import AGREES, Finding
 from ntkrnn.studies.learnability._run import LearnabilityResult
 from ntkrnn.studies.lock import FolderLock

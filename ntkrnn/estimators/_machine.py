@@ -1,0 +1,98 @@
+"""What the classifier and the regressor share: candidates, the choice, and scores of later series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from ntkrnn import _checks
+from ntkrnn.data import KINDS
+from ntkrnn.estimators._choice import ALPHAS, CRITERIA, Choice, choose
+from ntkrnn.estimators._kernel import RecurrentKernel
+from ntkrnn.estimators._sequences import Sequences, read
+
+COMBINATIONS = ("average", "select")
+
+
+class KernelMachine(BaseEstimator):
+    """Ridge regression on recurrent kernels, with everything that has to be chosen chosen."""
+
+    def __init__(
+        self,
+        architecture: Any = "auto",
+        *,
+        kernel: str = "nngp",
+        combine: str = "average",
+        standardize: str = "auto",
+        differences: bool = True,
+        max_steps: int = 40,
+        normalize: bool = True,
+        alphas: Any = None,
+        selection: str = "loo",
+        random_state: int = 0,
+    ):
+        super().__init__()  # of aeon's base classes, where this is mixed into one
+        self.architecture = architecture
+        self.kernel = kernel
+        self.combine = combine
+        self.standardize = standardize
+        self.differences = differences
+        self.max_steps = max_steps
+        self.normalize = normalize
+        self.alphas = alphas
+        self.selection = selection
+        self.random_state = random_state
+
+    def _learn(self, sequences: Sequences, targets: np.ndarray, counted: np.ndarray) -> Choice:
+        """Choose and solve for targets ``[N, O]``; the fitted attributes are set."""
+        kernels = self._candidates()
+        selection = _checks.choice("selection", self.selection, tuple(CRITERIA))
+        self._means = targets.mean(axis=0)
+        choice = choose(kernels, sequences, targets - self._means, counted, self._alphas(), selection)
+        self.kernel_, self.alpha_ = choice.kernel, choice.alpha
+        self.architecture_ = self.kernel_.architecture_
+        self.dual_coef_ = choice.coefficients
+        self.candidates_ = choice.table
+        self.loo_score_ = float(choice.table["loo_score"][choice.chosen])
+        return choice
+
+    def _outputs(self, X: Any, lengths: Any) -> np.ndarray:
+        """``[M, O]``: the ridge regression at other series."""
+        check_is_fitted(self)
+        sequences = read(self, X, lengths, reset=False)
+        return self.kernel_.rows(sequences) @ self.dual_coef_ + self._means
+
+    def _alphas(self) -> np.ndarray:
+        if self.alphas is None:
+            return ALPHAS
+        alphas = np.atleast_1d(np.asarray(_checks.real_array("alphas", self.alphas), np.float64))
+        if alphas.ndim != 1 or not alphas.size or not (np.isfinite(alphas) & (alphas > 0)).all():
+            raise ValueError(
+                f"alphas: got {self.alphas!r}, expected positive ridges, in units of the mean diagonal "
+                "of the kernel."
+            )
+        return np.sort(alphas)
+
+    def _candidates(self) -> list[RecurrentKernel]:
+        """Every standardisation with every architecture, or with the average of all."""
+        kinds = ("series", "channel") if self.standardize == "auto" else (self.standardize,)
+        _checks.choice("standardize", self.standardize, ("auto", *KINDS))
+        _checks.choice("combine", self.combine, COMBINATIONS)
+        several = isinstance(self.architecture, (list, tuple))
+        apart = self.architecture if several and self.combine == "select" else [self.architecture]
+        return [
+            RecurrentKernel(
+                architecture,
+                kernel=self.kernel,
+                standardize=kind,
+                differences=self.differences,
+                max_steps=self.max_steps,
+                normalize=self.normalize,
+                random_state=self.random_state,
+            )
+            for kind in kinds
+            for architecture in apart
+        ]

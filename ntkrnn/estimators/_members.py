@@ -1,0 +1,186 @@
+"""The average of some kernels at unit diagonal, as a function of two sets of prepared series."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntkrnn._network import network
+from ntkrnn.architectures import Architecture, Elman, check_architecture
+from ntkrnn.estimators._preparation import with_differences, without_differences
+from ntkrnn.estimators._sequences import Sequences
+
+REPLICATES = 16
+"""Networks of a sampled limit: as many for every call, so that what ``predict`` computes later are
+entries of the same positive semidefinite kernel as what ``fit`` computed."""
+AUTO = (
+    Elman(nonlinearity="relu", w_std=2**0.5, readout="mean"),
+    Elman(nonlinearity="erf", w_std=1.3, readout="mean"),
+)
+"""Whose kernels, with differences and without, are averaged where no architecture is said. Scales near
+which a state neither forgets nor turns chaotic did best, and so did the mean of all states."""
+_ROWS = 2048
+"""Series that stand against the training ones at a time."""
+
+
+class Member(NamedTuple):
+    """One kernel of an average."""
+
+    architecture: Architecture
+    differences: bool
+    """Whether it reads the differences too."""
+
+    def __str__(self) -> str:
+        arch = self.architecture
+        name = getattr(arch, "nonlinearity", None) if isinstance(arch, Elman) else type(arch).__name__
+        return f"{getattr(name, 'name', name)}{'+differences' if self.differences else ''}"
+
+
+class Kind(NamedTuple):
+    """What is asked of every member."""
+
+    get: str
+    """"nngp" or "ntk"."""
+    normalize: bool
+    """Whether to unit diagonal."""
+    seed: int
+    """Of sampled limits."""
+
+
+def members_of(architecture: Any, differences: bool) -> tuple[Member, ...]:
+    """The members of an estimator's ``architecture``: "auto", one, or a list of them.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    if isinstance(architecture, str):
+        if architecture != "auto":
+            raise ValueError(
+                f"architecture: got {architecture!r}, expected 'auto', an architecture such as "
+                "ntkrnn.Elman(readout='mean'), or a list of them."
+            )
+        both = (False, True) if differences else (False,)
+        return tuple(Member(arch, with_) for arch in AUTO for with_ in both)
+    several = architecture if isinstance(architecture, (list, tuple)) else [architecture]
+    if not several:
+        raise ValueError("architecture: got an empty list, expected at least one architecture.")
+    for arch in several:
+        check_architecture(arch)
+        if arch.readout == "sequence":
+            raise ValueError(
+                f"architecture: got {arch!r}, whose kernel compares all pairs of steps; expected the "
+                "readout 'mean' or 'last', of which there is one number for two series."
+            )
+    # Copies: architectures keep what was derived from them, and parameters stay as they were.
+    return tuple(Member(dataclasses.replace(arch), differences) for arch in several)
+
+
+class Gram(NamedTuple):
+    """The kernel of series with themselves."""
+
+    kernel: np.ndarray
+    """float64 ``[N, N]``, symmetric."""
+    scales: np.ndarray
+    """float64 ``[members, N]``: what the rows of every member are multiplied by."""
+    error: float
+    """The largest standard error of a sampled member over its norm; 0 for exact ones."""
+
+
+def own(members: tuple[Member, ...], kind: Kind, x: Sequences) -> Gram:
+    """The average of all members for one set of series.
+
+    Cost: a kernel for each member, and one ``[N, N]`` of float64.
+    """
+    n = len(x.x)
+    total, scales, errors = np.zeros((n, n)), np.ones((len(members), n)), [0.0]
+    for i, member in enumerate(members):
+        kernel, error = _kernel(member, kind, x)
+        if kind.normalize:
+            scales[i] = _unit(np.diagonal(kernel))
+        # Sampled kernels are symmetric to rounding only; a solver takes one triangle.
+        total += 0.5 * (kernel + kernel.T) * scales[i][:, None] * scales[i]
+        errors.append(error)
+    total /= len(members)
+    return Gram(total, scales, max(errors))
+
+
+def between(
+    members: tuple[Member, ...], kind: Kind, new: Sequences, kept: Sequences, scales: np.ndarray
+) -> np.ndarray:
+    """The same ``[M, N]`` of new series with those that were kept.
+
+    Args:
+        members: of the average.
+        kind: of kernel.
+        new: M series.
+        kept: N series.
+        scales: of the kept ones, from :func:`own`.
+    """
+    blocks = [
+        _block(members, kind, new.rows(slice(start, start + _ROWS)), kept, scales)
+        for start in range(0, len(new.x), _ROWS)
+    ]
+    return np.concatenate(blocks)
+
+
+def diagonal(members: tuple[Member, ...], kind: Kind, x: Sequences) -> np.ndarray:
+    """``[N]``: the average of every series with itself."""
+    if kind.normalize:
+        return np.mean([_variances(member, kind, x) > 0 for member in members], axis=0)
+    return np.mean([_variances(member, kind, x) for member in members], axis=0)
+
+
+def _block(
+    members: tuple[Member, ...], kind: Kind, new: Sequences, kept: Sequences, scales: np.ndarray
+) -> np.ndarray:
+    total = np.zeros((len(new.x), len(kept.x)))
+    for member, columns in zip(members, scales, strict=True):
+        view, options = _view(member), _options(member, kind.seed)
+        kernel = network(member.architecture).kernel_fn(
+            view(new.x), view(kept.x), kind.get, new.lengths, kept.lengths, **options
+        )
+        rows = _unit(_variances(member, kind, new)) if kind.normalize else np.ones(len(new.x))
+        total += np.asarray(kernel, np.float64) * rows[:, None] * columns
+    return total / len(members)
+
+
+def _kernel(member: Member, kind: Kind, x: Sequences) -> tuple[np.ndarray, float]:
+    """``[N, N]`` and its relative standard error."""
+    arch = member.architecture
+    sampled = arch.limit in ("sampled", "neurons")
+    get = (kind.get, f"{kind.get}_error") if sampled else (kind.get,)
+    found = network(arch).kernel_fn(
+        _view(member)(x.x), get=get, lengths=x.lengths, **_options(member, kind.seed)
+    )
+    kernel = np.asarray(found[0], np.float64)
+    error = np.linalg.norm(found[1]) / max(np.linalg.norm(kernel), 1e-300) if sampled else 0.0
+    return kernel, float(error)
+
+
+def _variances(member: Member, kind: Kind, x: Sequences) -> np.ndarray:
+    found = network(member.architecture).kernel_fn(
+        _view(member)(x.x), get=kind.get, lengths=x.lengths, diagonal=True,
+        **_options(member, kind.seed),
+    )  # fmt: skip
+    return np.asarray(found, np.float64)
+
+
+def _view(member: Member) -> Callable[[np.ndarray], np.ndarray]:
+    return with_differences if member.differences else without_differences
+
+
+def _options(member: Member, seed: int) -> dict[str, Any]:
+    """What makes a sampled kernel one function of two series, whatever the others of the call are."""
+    limit = member.architecture.limit
+    if limit == "sampled":
+        return {"replicates": REPLICATES, "key": seed}
+    return {"seed": seed} if limit == "neurons" else {}
+
+
+def _unit(variances: np.ndarray) -> np.ndarray:
+    """What brings a diagonal to 1; 0 where a series has no state, such as a constant one at mean 0."""
+    positive = variances > 0
+    return np.where(positive, 1 / np.sqrt(np.where(positive, variances, 1.0)), 0.0)

@@ -1,0 +1,80 @@
+"""What is done to series before a kernel reads them, learned from those of ``fit``.
+
+Standardised over their valid steps, averaged over blocks of time so that long series cost no more than
+short ones, and joined with their first differences as further channels, which tell a kernel of states
+how fast a series moves; these are standardised too, since they have a scale of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntkrnn.data import block_means, differences, standardize
+from ntkrnn.estimators._sequences import Sequences
+
+
+class Preparation(NamedTuple):
+    """Everything that later series are prepared with as the first ones were."""
+
+    rate: float
+    """Steps of a block."""
+    before: dict[str, Any]
+    """Record of the first standardisation, of the series as they came."""
+    after: dict[str, Any]
+    """Of the second, of the differences."""
+
+    @property
+    def kind(self) -> str:
+        """What shares a mean and a standard deviation: "series", "channel", "global" or "none"."""
+        return self.before["kind"]
+
+    def __call__(self, sequences: Sequences) -> Sequences:
+        """``[N, T', 2 d]``: the channels, and after them their differences."""
+        return _prepared(sequences, self.kind, self.rate, self)[0]
+
+
+def learned(sequences: Sequences, kind: str, max_steps: int) -> tuple[Preparation, Sequences]:
+    """How to prepare series like these, and these prepared.
+
+    Args:
+        sequences: as they came.
+        kind: of standardisation.
+        max_steps: the most steps that the longest of them keeps.
+
+    Cost: O(N T d).
+    """
+    rate = max(sequences.x.shape[1] / max_steps, 1.0)
+    prepared, before, after = _prepared(sequences, kind, rate, None)
+    return Preparation(rate, before, after), prepared
+
+
+def _prepared(
+    sequences: Sequences, kind: str, rate: float, like: Preparation | None
+) -> tuple[Sequences, dict[str, Any], dict[str, Any]]:
+    x, lengths = sequences
+    x, before = standardize(x, lengths, kind, like=like and like.before)
+    x, lengths = block_means(x, lengths, rate=rate)
+    changes, after = standardize(differences(x, lengths), lengths, kind, like=like and like.after)
+    both = np.concatenate([x, changes], axis=2)
+    return Sequences(both, lengths), _shared(before), _shared(after)
+
+
+def _shared(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without the means of single series, which no other series needs."""
+    return record | {"mean": None, "std": None} if record["kind"] == "series" else record
+
+
+def with_differences(x: np.ndarray) -> np.ndarray:
+    """All channels, for a kernel of float32."""
+    return x.astype(np.float32)
+
+
+def without_differences(x: np.ndarray) -> np.ndarray:
+    """The same with differences set to 0: a kernel divides by the number of channels, so that the
+    others are scaled up, and one compiled program serves for both."""
+    half = x.shape[2] // 2
+    kept = np.zeros(x.shape, np.float32)
+    kept[:, :, :half] = np.sqrt(2) * x[:, :, :half]
+    return kept

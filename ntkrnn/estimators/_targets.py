@@ -1,0 +1,71 @@
+"""What series are labelled with: classes, or real numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from ntkrnn import _checks
+
+
+def labels(estimator: Any, y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes in order, and the position of every series' class among them.
+
+    Raises:
+        TypeError, ValueError: for missing or continuous labels, and for as many as do not fit X.
+    """
+    _given(estimator, y)
+    if isinstance(y, np.ma.MaskedArray):
+        _checks.plain_array("y", y, "classes [N]")  # says why
+    y = column_or_1d(y, warn=True)
+    _as_many(y, n)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("y: got NaN or infinity, expected classes; drop those series.")
+    check_classification_targets(y)
+    return np.unique(y, return_inverse=True)
+
+
+def numbers(estimator: Any, y: Any, n: int) -> np.ndarray:
+    """Real targets ``[N]`` or ``[N, O]``.
+
+    Raises:
+        TypeError, ValueError: naming y.
+    """
+    _given(estimator, y)
+    array = np.asarray(_checks.real_array("y", _unboxed(y), "real targets [N] or [N, O]"), np.float64)
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise ValueError(f"y: got shape {array.shape}, expected [N] or [N, O].")
+    _as_many(array, n)
+    bad = np.flatnonzero(~np.isfinite(array).reshape(n, -1).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"y: got NaN or infinity in row {bad[0]} ({bad.size} such rows), expected finite targets; "
+            "drop those series."
+        )
+    return array
+
+
+def _unboxed(y: Any) -> Any:
+    """Numbers that came as Python objects, as they do from tables of mixed columns; else what came."""
+    if getattr(y, "dtype", None) != np.dtype(object) or isinstance(y, np.ma.MaskedArray):
+        return y
+    try:
+        return np.asarray(y).astype(np.float64)
+    except (TypeError, ValueError):
+        return y
+
+
+def _given(estimator: Any, y: Any) -> None:
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is "
+            "None."
+        )
+
+
+def _as_many(y: np.ndarray, n: int) -> None:
+    if len(y) != n:
+        raise ValueError(f"y: got {len(y)} targets, expected {n}, one for every series of X.")
