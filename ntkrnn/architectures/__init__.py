@@ -12,6 +12,7 @@ from ntkrnn.architectures._cell import (
 from ntkrnn.architectures._dense import Dense, LeakyScales, Scales
 from ntkrnn.architectures._diagonal import Diagonal, DiagonalScales
 from ntkrnn.architectures._elman import Elman
+from ntkrnn.architectures._fields import name_of
 from ntkrnn.architectures._gru import GRU
 from ntkrnn.architectures._known import ARCHITECTURES, AnyScales, Architecture, check_architecture
 from ntkrnn.architectures._leaky import Leaky
@@ -40,4 +41,5 @@ __all__ = [
     "Scales",
     "Term",
     "check_architecture",
+    "name_of",
 ]

@@ -43,6 +43,9 @@ class Choice:
     table: dict[str, np.ndarray]
     """A row a candidate."""
     chosen: int
+    rounding: float
+    """By how much the rounding of entries of float32 moves the eigenvalues of a kernel at most: eps N
+    times their mean."""
 
 
 def choose(
@@ -88,7 +91,9 @@ def choose(
         rows.append((_name(kernel), float(alphas[at] * unit), loo, float(criterion[at])))
         if best is None or criterion[at] < least - TIE * abs(least):
             least = float(criterion[at])
-            best = Choice(kernel, rows[-1][1], path.coefficients(at), path.predictions(at), {}, i)
+            rounding = float(np.finfo(np.float32).eps) * len(gram) * unit
+            solved = path.coefficients(at), path.predictions(at)
+            best = Choice(kernel, rows[-1][1], *solved, {}, i, rounding)
     for text in dropped:
         warnings.warn(f"A candidate is dropped, {text}", stacklevel=4)
     if best is None:

@@ -27,12 +27,12 @@ class RecurrentKernelClassifier(ClassifierMixin, KernelMachine):
     leave-one-out error, which one eigendecomposition of a kernel gives for all ridges.
 
     Args:
-        architecture: "auto", for the average of four kernels; an architecture such as
+        architecture: "auto", for the average of relu and erf networks; an architecture such as
             ``ntkrnn.LSTM(readout="mean")``; or a list of them.
         kernel: "nngp" or "ntk".
         combine: what a list means: "average" of the kernels, or "select" one of them.
         standardize: "series", "channel", "global" or "none"; "auto" chooses between the first two.
-        differences: whether first differences are read as further channels.
+        differences: whether first and second differences are read as further channels.
         max_steps: the most steps that the longest series keeps, as means over blocks of time.
         normalize: whether kernels are scaled to unit diagonal.
         alphas: ridges to choose from, in units of the mean diagonal of the kernel; 29 from 1e-6 to 10

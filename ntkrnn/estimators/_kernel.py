@@ -16,13 +16,14 @@ from ntkrnn.estimators._preparation import learned
 from ntkrnn.estimators._sequences import Sequences, read
 
 KERNELS = ("nngp", "ntk")
+DTYPES = ("float32", "float64")
 
 
 class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
     r"""The kernel of infinitely wide recurrent networks between series: a transformer and a callable.
 
-    Series are standardised, averaged over blocks of time, joined with their first differences, and
-    compared by one kernel or by the average of several, each at unit diagonal::
+    Series are standardised, averaged over blocks of time, joined with their differences, and compared
+    by one kernel or by the average of several, each at unit diagonal::
 
         K(x, x') = 1/P sum_p K_p(x, x') / sqrt(K_p(x, x) K_p(x', x'))
 
@@ -32,15 +33,18 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
     to them and multiplied with them.
 
     Args:
-        architecture: "auto", for the average of relu and erf networks, with differences and without;
-            an architecture such as ``ntkrnn.LSTM(readout="mean")``; or a list of them, averaged.
+        architecture: "auto", for the average of relu and erf networks; an architecture such as
+            ``ntkrnn.LSTM(readout="mean")``; or a list of them, averaged.
         kernel: "nngp" or "ntk".
         standardize: what shares a mean and a standard deviation: "series" (every series by itself),
             "channel", "global" or "none"; learned in ``fit`` where series share them.
-        differences: whether first differences are read as further channels.
+        differences: whether every architecture is taken three times: as it reads the series, with first
+            differences as further channels, and with second ones too.
         max_steps: the most steps that the longest series keeps, as means over blocks of time.
         normalize: whether every kernel is scaled to unit diagonal.
         random_state: whole number, the seed of sampled limits (LSTM, GRU, diagonal networks).
+        dtype: "float32", or "float64", in which kernels take two to three times as long: for methods
+            that read their small eigenvalues.
 
     Attributes:
         architecture_: tuple of the architectures that are averaged.
@@ -72,6 +76,7 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
         max_steps: int = 40,
         normalize: bool = True,
         random_state: int = 0,
+        dtype: str = "float32",
     ):
         self.architecture = architecture
         self.kernel = kernel
@@ -80,6 +85,7 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
         self.max_steps = max_steps
         self.normalize = normalize
         self.random_state = random_state
+        self.dtype = dtype
 
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> RecurrentKernel:
         """Learn the preparation, and keep the series.
@@ -130,11 +136,11 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
         return between(members, kind, self._preparation(sequences), self._kept, self._scales)
 
     def describe(self) -> str:
-        """Whose kernels are averaged, in words: "relu, relu+differences".
+        """Whose kernels are averaged, in words: "relu, relu'"; a prime is an order of differences.
 
         Example:
             >>> RecurrentKernel().describe()
-            'relu, relu+differences, erf, erf+differences'
+            "relu, relu', relu'', erf, erf', erf''"
         """
         return ", ".join(str(member) for member in self._asked()[0])
 
@@ -189,4 +195,5 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
             _checks.choice("kernel", self.kernel, KERNELS),
             _checks.boolean("normalize", self.normalize),
             _checks.whole_number("random_state", self.random_state),
+            _checks.choice("dtype", self.dtype, DTYPES),
         )

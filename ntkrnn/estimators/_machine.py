@@ -47,11 +47,17 @@ class KernelMachine(BaseEstimator):
         self.random_state = random_state
 
     def _learn(self, sequences: Sequences, targets: np.ndarray, counted: np.ndarray) -> Choice:
-        """Choose and solve for targets ``[N, O]``; the fitted attributes are set."""
-        kernels = self._candidates()
+        """Choose and solve for targets ``[N, O]``; the fitted attributes are set.
+
+        Kernels of float32 have eigenvalues that are right to their rounding. Where the ridge is less,
+        the choice is made again with kernels of float64.
+        """
         selection = _checks.choice("selection", self.selection, tuple(CRITERIA))
         self._means = targets.mean(axis=0)
-        choice = choose(kernels, sequences, targets - self._means, counted, self._alphas(), selection)
+        task = sequences, targets - self._means, counted, self._alphas(), selection
+        choice = choose(self._candidates("float32"), *task)
+        if choice.alpha < choice.rounding:
+            choice = choose(self._candidates("float64"), *task)
         self.kernel_, self.alpha_ = choice.kernel, choice.alpha
         self.architecture_ = self.kernel_.architecture_
         self.dual_coef_ = choice.coefficients
@@ -76,7 +82,7 @@ class KernelMachine(BaseEstimator):
             )
         return np.sort(alphas)
 
-    def _candidates(self) -> list[RecurrentKernel]:
+    def _candidates(self, dtype: str) -> list[RecurrentKernel]:
         """Every standardisation with every architecture, or with the average of all."""
         kinds = ("series", "channel") if self.standardize == "auto" else (self.standardize,)
         _checks.choice("standardize", self.standardize, ("auto", *KINDS))
@@ -92,6 +98,7 @@ class KernelMachine(BaseEstimator):
                 max_steps=self.max_steps,
                 normalize=self.normalize,
                 random_state=self.random_state,
+                dtype=dtype,
             )
             for kind in kinds
             for architecture in apart

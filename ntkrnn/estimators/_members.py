@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ntkrnn._network import network
-from ntkrnn.architectures import Architecture, Elman, check_architecture
-from ntkrnn.estimators._preparation import with_differences, without_differences
+from ntkrnn.architectures import Architecture, Elman, check_architecture, name_of
+from ntkrnn.estimators._preparation import ORDERS, up_to
 from ntkrnn.estimators._sequences import Sequences
 
 REPLICATES = 16
 """Networks of a sampled limit: as many for every call, so that what ``predict`` computes later are
 entries of the same positive semidefinite kernel as what ``fit`` computed."""
 AUTO = (
-    Elman(nonlinearity="relu", w_std=2**0.5, readout="mean"),
-    Elman(nonlinearity="erf", w_std=1.3, readout="mean"),
+    Elman(nonlinearity="relu", w_std=2**0.5, b_std=0.3, readout="mean"),
+    Elman(nonlinearity="erf", w_std=1.3, u_std=0.6, b_std=0.3, readout="mean"),
 )
-"""Whose kernels, with differences and without, are averaged where no architecture is said. Scales near
-which a state neither forgets nor turns chaotic did best, and so did the mean of all states."""
+"""Whose kernels are averaged where no architecture is said. Scales near which a state neither forgets
+nor turns chaotic did best, the mean of all states did better than the last, and biases, which tell
+steps of time apart, helped; ``docs/results.md`` says what was tried."""
 _ROWS = 2048
 """Series that stand against the training ones at a time."""
 
@@ -30,13 +31,13 @@ class Member(NamedTuple):
     """One kernel of an average."""
 
     architecture: Architecture
-    differences: bool
-    """Whether it reads the differences too."""
+    order: int
+    """Up to which it reads differences beside the series."""
 
     def __str__(self) -> str:
         arch = self.architecture
-        name = getattr(arch, "nonlinearity", None) if isinstance(arch, Elman) else type(arch).__name__
-        return f"{getattr(name, 'name', name)}{'+differences' if self.differences else ''}"
+        name = name_of(arch.nonlinearity) if isinstance(arch, Elman) else type(arch).__name__
+        return name + "'" * self.order
 
 
 class Kind(NamedTuple):
@@ -48,6 +49,8 @@ class Kind(NamedTuple):
     """Whether to unit diagonal."""
     seed: int
     """Of sampled limits."""
+    dtype: str
+    """"float32" or "float64", in which it is computed."""
 
 
 def members_of(architecture: Any, differences: bool) -> tuple[Member, ...]:
@@ -56,14 +59,13 @@ def members_of(architecture: Any, differences: bool) -> tuple[Member, ...]:
     Raises:
         TypeError, ValueError: naming the argument.
     """
+    if isinstance(architecture, str) and architecture == "auto":
+        architecture = AUTO
     if isinstance(architecture, str):
-        if architecture != "auto":
-            raise ValueError(
-                f"architecture: got {architecture!r}, expected 'auto', an architecture such as "
-                "ntkrnn.Elman(readout='mean'), or a list of them."
-            )
-        both = (False, True) if differences else (False,)
-        return tuple(Member(arch, with_) for arch in AUTO for with_ in both)
+        raise ValueError(
+            f"architecture: got {architecture!r}, expected 'auto', an architecture such as "
+            "ntkrnn.Elman(readout='mean'), or a list of them."
+        )
     several = architecture if isinstance(architecture, (list, tuple)) else [architecture]
     if not several:
         raise ValueError("architecture: got an empty list, expected at least one architecture.")
@@ -75,7 +77,11 @@ def members_of(architecture: Any, differences: bool) -> tuple[Member, ...]:
                 "readout 'mean' or 'last', of which there is one number for two series."
             )
     # Copies: architectures keep what was derived from them, and parameters stay as they were.
-    return tuple(Member(dataclasses.replace(arch), differences) for arch in several)
+    return tuple(
+        Member(dataclasses.replace(arch), order)
+        for arch in several
+        for order in (ORDERS if differences else ORDERS[:1])
+    )
 
 
 class Gram(NamedTuple):
@@ -138,46 +144,46 @@ def _block(
 ) -> np.ndarray:
     total = np.zeros((len(new.x), len(kept.x)))
     for member, columns in zip(members, scales, strict=True):
-        view, options = _view(member), _options(member, kind.seed)
-        kernel = network(member.architecture).kernel_fn(
-            view(new.x), view(kept.x), kind.get, new.lengths, kept.lengths, **options
-        )
+        (kernel,) = _called(member, kind, (kind.get,), new, kept)
         rows = _unit(_variances(member, kind, new)) if kind.normalize else np.ones(len(new.x))
-        total += np.asarray(kernel, np.float64) * rows[:, None] * columns
+        total += kernel * rows[:, None] * columns
     return total / len(members)
 
 
 def _kernel(member: Member, kind: Kind, x: Sequences) -> tuple[np.ndarray, float]:
     """``[N, N]`` and its relative standard error."""
-    arch = member.architecture
-    sampled = arch.limit in ("sampled", "neurons")
-    get = (kind.get, f"{kind.get}_error") if sampled else (kind.get,)
-    found = network(arch).kernel_fn(
-        _view(member)(x.x), get=get, lengths=x.lengths, **_options(member, kind.seed)
-    )
-    kernel = np.asarray(found[0], np.float64)
-    error = np.linalg.norm(found[1]) / max(np.linalg.norm(kernel), 1e-300) if sampled else 0.0
-    return kernel, float(error)
+    if member.architecture.limit not in ("sampled", "neurons"):
+        return _called(member, kind, (kind.get,), x)[0], 0.0
+    kernel, error = _called(member, kind, (kind.get, f"{kind.get}_error"), x)
+    return kernel, float(np.linalg.norm(error) / max(np.linalg.norm(kernel), 1e-300))
 
 
 def _variances(member: Member, kind: Kind, x: Sequences) -> np.ndarray:
-    found = network(member.architecture).kernel_fn(
-        _view(member)(x.x), get=kind.get, lengths=x.lengths, diagonal=True,
-        **_options(member, kind.seed),
-    )  # fmt: skip
-    return np.asarray(found, np.float64)
+    return _called(member, kind, (kind.get,), x, diagonal=True)[0]
 
 
-def _view(member: Member) -> Callable[[np.ndarray], np.ndarray]:
-    return with_differences if member.differences else without_differences
-
-
-def _options(member: Member, seed: int) -> dict[str, Any]:
-    """What makes a sampled kernel one function of two series, whatever the others of the call are."""
+def _called(
+    member: Member,
+    kind: Kind,
+    get: tuple[str, ...],
+    one: Sequences,
+    two: Sequences | None = None,
+    **options: Any,
+) -> list[np.ndarray]:
+    """Kernels of a member, computed in the dtype that was asked for and kept in float64."""
     limit = member.architecture.limit
+    # What makes a sampled kernel one function of two series, whatever the others of the call are.
     if limit == "sampled":
-        return {"replicates": REPLICATES, "key": seed}
-    return {"seed": seed} if limit == "neurons" else {}
+        options |= {"replicates": REPLICATES, "key": kind.seed}
+    elif limit == "neurons":
+        options |= {"seed": kind.seed}
+    x2 = None if two is None else up_to(member.order, two.x, kind.dtype)
+    lengths2 = None if two is None else two.lengths
+    with jax.enable_x64(kind.dtype == "float64"):
+        found = network(member.architecture).kernel_fn(
+            up_to(member.order, one.x, kind.dtype), x2, get, one.lengths, lengths2, **options
+        )
+        return [np.asarray(kernel, np.float64) for kernel in found]
 
 
 def _unit(variances: np.ndarray) -> np.ndarray:

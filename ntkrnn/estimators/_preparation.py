@@ -1,8 +1,8 @@
 """What is done to series before a kernel reads them, learned from those of ``fit``.
 
 Standardised over their valid steps, averaged over blocks of time so that long series cost no more than
-short ones, and joined with their first differences as further channels, which tell a kernel of states
-how fast a series moves; these are standardised too, since they have a scale of their own.
+short ones, and joined with their first and second differences as further channels, which tell a kernel
+of states how a series moves; these are standardised too, since they have scales of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 from ntkrnn.data import block_means, differences, standardize
 from ntkrnn.estimators._sequences import Sequences
 
+ORDERS = (0, 1, 2)
+"""Of differences: the channels themselves, how they move, and how that changes."""
+
 
 class Preparation(NamedTuple):
     """Everything that later series are prepared with as the first ones were."""
@@ -23,7 +26,7 @@ class Preparation(NamedTuple):
     before: dict[str, Any]
     """Record of the first standardisation, of the series as they came."""
     after: dict[str, Any]
-    """Of the second, of the differences."""
+    """Of that of all differences, which are channels of one array."""
 
     @property
     def kind(self) -> str:
@@ -31,7 +34,7 @@ class Preparation(NamedTuple):
         return self.before["kind"]
 
     def __call__(self, sequences: Sequences) -> Sequences:
-        """``[N, T', 2 d]``: the channels, and after them their differences."""
+        """``[N, T', 3 d]``: the channels, and after them their first and second differences."""
         return _prepared(sequences, self.kind, self.rate, self)[0]
 
 
@@ -56,9 +59,11 @@ def _prepared(
     x, lengths = sequences
     x, before = standardize(x, lengths, kind, like=like and like.before)
     x, lengths = block_means(x, lengths, rate=rate)
-    changes, after = standardize(differences(x, lengths), lengths, kind, like=like and like.after)
-    both = np.concatenate([x, changes], axis=2)
-    return Sequences(both, lengths), _shared(before), _shared(after)
+    first = differences(x, lengths)
+    changes = np.concatenate([first, differences(first, lengths)], axis=2)
+    changes, after = standardize(changes, lengths, kind, like=like and like.after)
+    every = np.concatenate([x, changes], axis=2)
+    return Sequences(every, lengths), _shared(before), _shared(after)
 
 
 def _shared(record: dict[str, Any]) -> dict[str, Any]:
@@ -66,15 +71,18 @@ def _shared(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"mean": None, "std": None} if record["kind"] == "series" else record
 
 
-def with_differences(x: np.ndarray) -> np.ndarray:
-    """All channels, for a kernel of float32."""
-    return x.astype(np.float32)
+def up_to(order: int, x: np.ndarray, dtype: str) -> np.ndarray:
+    """The channels with their differences up to an order.
 
+    Higher ones are set to 0, so that one compiled program serves for all orders. A kernel divides by
+    the number of channels, zeros included; the others are scaled up for it.
 
-def without_differences(x: np.ndarray) -> np.ndarray:
-    """The same with differences set to 0: a kernel divides by the number of channels, so that the
-    others are scaled up, and one compiled program serves for both."""
-    half = x.shape[2] // 2
-    kept = np.zeros(x.shape, np.float32)
-    kept[:, :, :half] = np.sqrt(2) * x[:, :, :half]
+    Args:
+        order: out of :data:`ORDERS`.
+        x: prepared series ``[N, T, 3 d]``.
+        dtype: of the result.
+    """
+    used = (order + 1) * (x.shape[2] // len(ORDERS))
+    kept = np.zeros(x.shape, dtype)
+    kept[:, :, :used] = np.sqrt(x.shape[2] / used) * x[:, :, :used]
     return kept

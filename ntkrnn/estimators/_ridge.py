@@ -23,11 +23,12 @@ class RecurrentKernelRidge(RegressorMixin, KernelMachine):
     Standardisation, architecture and ridge are those with the least leave-one-out error.
 
     Args:
-        architecture: "auto", for the average of four kernels; an architecture; or a list of them.
+        architecture: "auto", for the average of relu and erf networks; an architecture; or a list of
+            them.
         kernel: "nngp" or "ntk".
         combine: what a list means: "average" of the kernels, or "select" one of them.
         standardize: "series", "channel", "global" or "none"; "auto" chooses between the first two.
-        differences: whether first differences are read as further channels.
+        differences: whether first and second differences are read as further channels.
         max_steps: the most steps that the longest series keeps, as means over blocks of time.
         normalize: whether kernels are scaled to unit diagonal.
         alphas: ridges to choose from, in units of the mean diagonal of the kernel.
