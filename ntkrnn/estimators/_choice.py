@@ -80,15 +80,15 @@ def choose(
         try:
             gram = kernel.fit_gram(sequences)
         except KernelOverflowError as error:
-            dropped.append(f"{_name(kernel)}: {error}")
-            rows.append((_name(kernel), np.nan, np.nan, np.nan))
+            dropped.append(f"{kernel.describe()}: {error}")
+            rows.append((kernel.describe(), np.nan, np.nan, np.nan))
             continue
         unit = float(np.mean(np.diagonal(gram))) or 1.0
         path = leave_one_out(gram, targets, alphas * unit)
         criterion = CRITERIA[selection](path, counted)
         at = int(np.flatnonzero(criterion <= criterion.min() + TIE * abs(criterion.min()))[0])
         loo = float(path.mean_squared_errors(counted)[at])
-        rows.append((_name(kernel), float(alphas[at] * unit), loo, float(criterion[at])))
+        rows.append((kernel.describe(), float(alphas[at] * unit), loo, float(criterion[at])))
         if best is None or criterion[at] < least - TIE * abs(least):
             least = float(criterion[at])
             rounding = float(np.finfo(np.float32).eps) * len(gram) * unit
@@ -104,8 +104,3 @@ def choose(
     columns = zip(*rows, strict=True)
     best.table = {name: np.array(values) for name, values in zip(COLUMNS, columns, strict=True)}
     return best
-
-
-def _name(kernel: RecurrentKernel) -> str:
-    """A candidate in words: its standardisation, and whose kernels are averaged."""
-    return f"{kernel.standardize}: {kernel.describe()}"

@@ -27,7 +27,7 @@ class RecurrentKernelClassifier(ClassifierMixin, KernelMachine):
     leave-one-out error, which one eigendecomposition of a kernel gives for all ridges.
 
     Args:
-        architecture: "auto", for the average of relu and erf networks; an architecture such as
+        architecture: "auto", for averages of relu and erf networks; an architecture such as
             ``ntkrnn.LSTM(readout="mean")``; or a list of them.
         kernel: "nngp" or "ntk".
         combine: what a list means: "average" of the kernels, or "select" one of them.

@@ -10,6 +10,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from sklearn.utils.validation import check_is_fitted
 
 from ntkrnn import _checks
+from ntkrnn.architectures import Architecture, Elman, name_of
 from ntkrnn.data import KINDS
 from ntkrnn.estimators._members import Gram, Kind, Member, between, diagonal, members_of, own
 from ntkrnn.estimators._preparation import learned
@@ -136,13 +137,16 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
         return between(members, kind, self._preparation(sequences), self._kept, self._scales)
 
     def describe(self) -> str:
-        """Whose kernels are averaged, in words: "relu, relu'"; a prime is an order of differences.
+        """How series are prepared and whose kernels are averaged, in words.
 
         Example:
             >>> RecurrentKernel().describe()
-            "relu, relu', relu'', erf, erf', erf''"
+            'series, relu b=0.3 + erf b=0.3, differences'
         """
-        return ", ".join(str(member) for member in self._asked()[0])
+        members, _ = self._asked()
+        names = [_name(member.architecture) for member in members if member.order == 0]
+        words = [self.standardize, " + ".join(names), *["differences"] * bool(self.differences)]
+        return ", ".join(words)
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
         """``[N1, N2]`` of two sets of series, as Gaussian processes of scikit-learn ask for it.
@@ -197,3 +201,9 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
             _checks.whole_number("random_state", self.random_state),
             _checks.choice("dtype", self.dtype, DTYPES),
         )
+
+
+def _name(arch: Architecture) -> str:
+    if isinstance(arch, Elman):
+        return f"{name_of(arch.nonlinearity)} b={arch.b_std:g}"
+    return type(arch).__name__

@@ -12,6 +12,7 @@ from ntkrnn import _checks
 from ntkrnn.data import KINDS
 from ntkrnn.estimators._choice import ALPHAS, CRITERIA, Choice, choose
 from ntkrnn.estimators._kernel import RecurrentKernel
+from ntkrnn.estimators._members import TABLES
 from ntkrnn.estimators._sequences import Sequences, read
 
 COMBINATIONS = ("average", "select")
@@ -89,17 +90,20 @@ class KernelMachine(BaseEstimator):
         _checks.choice("combine", self.combine, COMBINATIONS)
         several = isinstance(self.architecture, (list, tuple))
         apart = self.architecture if several and self.combine == "select" else [self.architecture]
+        asked = [(architecture, self.differences) for architecture in apart]
+        if isinstance(self.architecture, str) and self.architecture == "auto":
+            asked.append((TABLES, False))
         return [
             RecurrentKernel(
                 architecture,
                 kernel=self.kernel,
                 standardize=kind,
-                differences=self.differences,
+                differences=differences,
                 max_steps=self.max_steps,
                 normalize=self.normalize,
                 random_state=self.random_state,
                 dtype=dtype,
             )
             for kind in kinds
-            for architecture in apart
+            for architecture, differences in asked
         ]

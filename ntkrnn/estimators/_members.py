@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ntkrnn._network import network
-from ntkrnn.architectures import Architecture, Elman, check_architecture, name_of
+from ntkrnn.architectures import Architecture, Elman, check_architecture
 from ntkrnn.estimators._preparation import ORDERS, up_to
 from ntkrnn.estimators._sequences import Sequences
 
@@ -23,6 +23,9 @@ AUTO = (
 """Whose kernels are averaged where no architecture is said. Scales near which a state neither forgets
 nor turns chaotic did best, the mean of all states did better than the last, and biases, which tell
 steps of time apart, helped; ``docs/results.md`` says what was tried."""
+TABLES = tuple(dataclasses.replace(arch, b_std=1.0) for arch in AUTO)
+"""The same with biases as large as the input, without differences a second candidate: where every step
+has a meaning of its own, as a column of a table has, steps are to be told apart before all else."""
 _ROWS = 2048
 """Series that stand against the training ones at a time."""
 
@@ -33,11 +36,6 @@ class Member(NamedTuple):
     architecture: Architecture
     order: int
     """Up to which it reads differences beside the series."""
-
-    def __str__(self) -> str:
-        arch = self.architecture
-        name = name_of(arch.nonlinearity) if isinstance(arch, Elman) else type(arch).__name__
-        return name + "'" * self.order
 
 
 class Kind(NamedTuple):

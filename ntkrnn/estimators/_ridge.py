@@ -23,7 +23,7 @@ class RecurrentKernelRidge(RegressorMixin, KernelMachine):
     Standardisation, architecture and ridge are those with the least leave-one-out error.
 
     Args:
-        architecture: "auto", for the average of relu and erf networks; an architecture; or a list of
+        architecture: "auto", for averages of relu and erf networks; an architecture; or a list of
             them.
         kernel: "nngp" or "ntk".
         combine: what a list means: "average" of the kernels, or "select" one of them.
