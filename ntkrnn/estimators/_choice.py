@@ -23,11 +23,11 @@ COLUMNS = ("candidate", "alpha", "loo_score", "criterion")
 TIE = 1e-9
 """Relative difference below which two criteria are one: the smaller ridge, the earlier candidate."""
 CRITERIA: dict[str, Callable[[LeaveOneOut, np.ndarray], np.ndarray]] = {
-    "loo": lambda path, counted: path.mean_squared_errors(counted),
-    "gcv": lambda path, counted: path.gcv,
-    "marginal_likelihood": lambda path, counted: -path.log_marginal_likelihood,
+    "loo": lambda path, errors: errors,
+    "gcv": lambda path, errors: path.gcv,
+    "marginal_likelihood": lambda path, errors: -path.log_marginal_likelihood,
 }
-"""What is minimised, for every ridge ``[R]``."""
+"""What is minimised, for every ridge ``[R]``, of a path and its mean squared leave-one-out errors."""
 
 
 @dataclasses.dataclass
@@ -85,9 +85,10 @@ def choose(
             continue
         unit = float(np.mean(np.diagonal(gram))) or 1.0
         path = leave_one_out(gram, targets, alphas * unit)
-        criterion = CRITERIA[selection](path, counted)
+        errors = path.mean_squared_errors(counted)
+        criterion = CRITERIA[selection](path, errors)
         at = int(np.flatnonzero(criterion <= criterion.min() + TIE * abs(criterion.min()))[0])
-        loo = float(path.mean_squared_errors(counted)[at])
+        loo = float(errors[at])
         rows.append((kernel.describe(), float(alphas[at] * unit), loo, float(criterion[at])))
         if best is None or criterion[at] < least - TIE * abs(least):
             least = float(criterion[at])

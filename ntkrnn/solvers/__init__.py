@@ -1,5 +1,21 @@
 """Solves with kernels of many sequences: exact in place, or by preconditioned conjugate gradients."""
 
+from ntkrnn.solvers._auto import EXACT, auto
+from ntkrnn.solvers._cholesky import cholesky
 from ntkrnn.solvers._leave_one_out import LeaveOneOut, leave_one_out
+from ntkrnn.solvers._nystrom import Preconditioner, nystrom
+from ntkrnn.solvers._pcg import RANK, pcg
+from ntkrnn.solvers._system import Solution
 
-__all__ = ["LeaveOneOut", "leave_one_out"]
+__all__ = [
+    "EXACT",
+    "RANK",
+    "LeaveOneOut",
+    "Preconditioner",
+    "Solution",
+    "auto",
+    "cholesky",
+    "leave_one_out",
+    "nystrom",
+    "pcg",
+]

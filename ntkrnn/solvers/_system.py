@@ -1,0 +1,123 @@
+"""The system ``(K + ridge I) x = y``: what comes in, checked a block at a time, and what comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ntkrnn import _checks
+
+BLOCK = 512
+"""Rows that are converted to float64 at a time."""
+ROUNDINGS = 64
+"""Roundings of its largest entry that the entries of a kernel are off by at most."""
+
+
+class Solution(NamedTuple):
+    """What a solver found, and how well."""
+
+    coefficients: np.ndarray
+    """float64 ``[N]`` or ``[N, O]``, as y was."""
+    residual: float
+    """``|y - (K + ridge I) x| / |y|``, the largest over the columns of y."""
+    method: str
+    """"cholesky" or "pcg"."""
+    iterations: int
+    """Of conjugate gradients; 0 for a direct solve."""
+    converged: bool
+    """Whether the residual is as small as was asked for."""
+
+
+class System(NamedTuple):
+    """A checked kernel and targets."""
+
+    kernel: np.ndarray
+    """``[N, N]`` of float32 or float64, as it came: no copy."""
+    targets: np.ndarray
+    """float64 ``[N, O]``."""
+    flat: bool
+    """Whether y had one axis."""
+
+    def product(self, vectors: np.ndarray) -> np.ndarray:
+        """``K V`` in float64 for ``[N, O]``, without a float64 copy of K.
+
+        Cost: 2 N^2 O operations, memory for 512 rows of K.
+        """
+        if self.kernel.dtype == np.float64:
+            return self.kernel @ vectors
+        return np.concatenate([rows.astype(np.float64) @ vectors for _, rows in blocks(self.kernel)])
+
+    def solution(
+        self, x: np.ndarray, ridge: float, method: str, iterations: int = 0, tolerance: float = np.inf
+    ) -> Solution:
+        """The result, with its residual."""
+        gap = np.linalg.norm(self.targets - self.product(x) - ridge * x, axis=0)
+        size = np.linalg.norm(self.targets, axis=0)
+        residual = float((gap / np.where(size > 0, size, 1.0)).max())
+        shown = x[:, 0] if self.flat else x
+        return Solution(shown, residual, method, iterations, residual <= tolerance)
+
+
+def blocks(kernel: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some rows at a time."""
+    for start in range(0, len(kernel), BLOCK):
+        rows = slice(start, start + BLOCK)
+        yield rows, kernel[rows]
+
+
+def system(kernel: Any, y: Any) -> System:
+    """The kernel and the targets, checked.
+
+    Raises:
+        TypeError: for what is no array of real numbers.
+        ValueError: for a kernel that is not square, not finite or not symmetric to rounding, and for
+            targets that do not fit it.
+
+    Cost: three passes over the kernel, no copy of it.
+    """
+    array = np.asarray(_checks.real_array("kernel", kernel, "a kernel [N, N]"))
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
+        raise ValueError(f"kernel: got shape {array.shape}, expected [N, N].")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    _check_entries(array)
+    targets = np.asarray(_checks.real_array("y", y, "targets [N] or [N, O]"), np.float64)
+    flat = targets.ndim == 1
+    if targets.ndim not in (1, 2) or len(targets) != len(array) or not targets.size:
+        raise ValueError(
+            f"y: got shape {targets.shape}, expected ({len(array)},) or ({len(array)}, O), a target "
+            "for every row of the kernel."
+        )
+    _checks.finite_array("y", targets)
+    return System(array, targets[:, None] if flat else targets, flat)
+
+
+def _check_entries(array: np.ndarray) -> None:
+    """Raise unless all entries are finite and the matrix is symmetric to their rounding."""
+    largest = 0.0
+    for rows, block in blocks(array):
+        if not np.isfinite(block).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
+            raise ValueError(
+                f"kernel: got {block[row, column]} at [{rows.start + row}, {column}], expected finite "
+                "numbers."
+            )
+        largest = max(largest, float(np.abs(block).max()))
+    most = ROUNDINGS * float(np.finfo(array.dtype).eps) * largest * math.sqrt(len(array))
+    for rows, block in blocks(array):
+        gap = np.abs(block - array[:, rows].T)
+        if gap.max() > most:
+            i, j = (int(k) for k in np.unravel_index(np.argmax(gap), gap.shape))
+            i += rows.start
+            raise ValueError(
+                f"kernel: got {array[i, j]:g} at [{i}, {j}] and {array[j, i]:g} at [{j}, {i}], "
+                "expected a symmetric matrix, the kernel of some sequences with themselves."
+            )
+
+
+def checked_ridge(value: Any) -> float:
+    """A ridge: a finite number above 0."""
+    return _checks.positive_float("ridge", value)
