@@ -135,5 +135,5 @@ def require(name: str, needed: float, what: str, remedy: str, at: Any = None) ->
         raise ValueError(
             f"{name}: {what} would take {size_in_words(needed)} of memory, and {size_in_words(there)} "
             f"are available; {remedy} If more is to be had than was found, set {LIMIT_VARIABLE}, for "
-            f"example to {max(1, round(1.1 * needed / 2**30))}G."
+            f"example to {max(1, int(needed) * 11 // 10 // 2**30)}G."
         )

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ntkrnn._checks._arrays import concrete_values
+from ntkrnn._compat import is_traced
 
 _LARGEST_SCALE = 1e154
 """Scales enter the kernels by their squares."""
@@ -79,7 +79,7 @@ def finite_float(name: str, value: Any) -> float:
 
 def nonnegative_float(name: str, value: Any) -> Any:
     """``value`` as a finite float, at least 0; a scalar that is being traced passes as it is."""
-    if isinstance(value, jax.Array) and value.ndim == 0 and concrete_values(value) is None:
+    if isinstance(value, jax.Array) and value.ndim == 0 and is_traced(value):
         return value
     number = _number(name, value, "a finite number of at least 0")
     if not math.isfinite(number) or number < 0:

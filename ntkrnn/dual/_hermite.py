@@ -156,8 +156,8 @@ def searched_expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
     below = np.flatnonzero(tail <= tolerance)
     if not below.size:
         raise ValueError(
-            f"nonlinearity: the Hermite expansion of {name} leaves {tail[-1]:.1e} of its second "
-            f"moment out after {_MOST_TERMS} terms at variance {limit:g}, expected at most "
+            f"max_variance: got {limit:g}, where the Hermite expansion of {name} leaves "
+            f"{tail[-1]:.1e} of its second moment out after {_MOST_TERMS} terms, expected at most "
             f"{tolerance:.0e}: it is not smooth, or too steep for that variance. Functions with a "
             "kink or a jump have closed forms under their names ('relu', 'leaky_relu(slope)', "
             "'abs', 'step', 'sign'); for a steep one lower max_variance."

@@ -244,6 +244,13 @@ def dual_activation(
     c, q1, q2, *rest = (_checks.in_dtype(name, array, dtype) for name, array in arrays.items())
     d = rest[0] if rest else 0.5 * (q1 + q2) - c
     result = pair_function(fn)(c, d, q1, q2)
+    if not all(_checks.all_finite(a) for a in result if _checks.concrete_values(a) is not None):
+        name = max(("q1", "q2"), key=lambda name: float(np.abs(np.asarray(arrays[name])).max()))
+        raise ValueError(
+            f"{name}: got variances up to {float(np.asarray(arrays[name]).max()):g}, with which an "
+            f"expectation leaves the range of {dtype}; lower them, or enable 64-bit types with "
+            "JAX_ENABLE_X64=1."
+        )
     return PairExpectation(*(jnp.broadcast_to(a, shape) for a in result))
 
 

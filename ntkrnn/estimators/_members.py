@@ -169,12 +169,7 @@ def _called(
     **options: Any,
 ) -> list[np.ndarray]:
     """Kernels of a member, computed in the dtype that was asked for and kept in float64."""
-    limit = member.architecture.limit
-    # What makes a sampled kernel one function of two series, whatever the others of the call are.
-    if limit == "sampled":
-        options |= {"replicates": REPLICATES, "key": kind.seed}
-    elif limit == "neurons":
-        options |= {"seed": kind.seed}
+    options |= sampling(member.architecture, kind.seed)
     x2 = None if two is None else up_to(member.order, two.x, kind.dtype)
     lengths2 = None if two is None else two.lengths
     with jax.enable_x64(kind.dtype == "float64"):
@@ -182,6 +177,13 @@ def _called(
             up_to(member.order, one.x, kind.dtype), x2, get, one.lengths, lengths2, **options
         )
         return [np.asarray(kernel, np.float64) for kernel in found]
+
+
+def sampling(arch: Architecture, seed: int) -> dict[str, Any]:
+    """What makes a sampled kernel one function of two series, whatever the others of a call are."""
+    if arch.limit == "sampled":
+        return {"replicates": REPLICATES, "key": seed}
+    return {"seed": seed} if arch.limit == "neurons" else {}
 
 
 def _unit(variances: np.ndarray) -> np.ndarray:

@@ -222,9 +222,9 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
                 break
             plan, samples = finer, 2 * samples
         found = dict(zip(kinds, kernels, strict=True))
+        found |= {f"{kind}_error": e for kind, e in zip(kinds, errors, strict=True)}
         if not tracing:
             check_kernels(arch, found, x1, x2)
-        found |= {f"{kind}_error": e for kind, e in zip(kinds, errors, strict=True)}
         if isinstance(get, str):
             return found[get]
         return result_type(wanted)(*(found[g] for g in wanted))

@@ -148,9 +148,9 @@ def _kernels(
         found = _estimated(networks, one, two, wanted, tolerance, replicates or FEWEST_REPLICATES)
     kernels: dict[str, Any] = {kind: found[kind].kernel for kind in kinds}
     errors: dict[str, Any] = {f"{kind}_error": found[kind].error for kind in kinds}
+    kernels |= errors
     if not tracing:
         check_kernels(arch, kernels, x1, x2)
-    kernels |= errors
     if sequence:
         kernels = {name: _in_time(a, x1.shape[1], x2.shape[1]) for name, a in kernels.items()}
     return kernels[get] if isinstance(get, str) else result_type(names)(*(kernels[g] for g in names))

@@ -224,8 +224,15 @@ def values_of_series(series: Sequence[PowerSeries], z: Any) -> Any:
     """``[N, M]``: the m-th series at the m-th column of ``z [N, M]``, by Horner's rule."""
     table = like(z, coefficient_table(series))
     value = 0.0 * z
-    for i in reversed(range(table.shape[1])):
-        value = value * z + table[None, :, i]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i in reversed(range(table.shape[1])):
+            value = value * z + table[None, :, i]
+    if _checks.concrete_values(value) is not None and not _checks.all_finite(value):
+        largest = float(np.abs(np.asarray(z)).max())
+        raise ValueError(
+            f"x: got tokens with projections up to {largest:.2g}, at which a series of degree "
+            f"{table.shape[1] - 1} leaves the range of {value.dtype}; divide the tokens by a number."
+        )
     return value
 
 
