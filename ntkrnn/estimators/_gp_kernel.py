@@ -48,7 +48,7 @@ class Scaled(NamedTuple):
         every = np.asarray(found, np.float64)
         if every.ndim == 1:
             return every
-        return np.diagonal(every, axis1=1, axis2=2)[_valid(one)]
+        return np.diagonal(every, axis1=1, axis2=2)[valid(one)]
 
     def derivatives(self, one: Sequences) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """``scales -> (kernel [N, N], derivatives by their logarithms [P, N, N])``.
@@ -82,12 +82,12 @@ class Scaled(NamedTuple):
     def _matrix(self, kernel: np.ndarray, one: Sequences, two: Sequences) -> np.ndarray:
         if kernel.ndim == 2:
             return kernel
-        rows, columns = _valid(one), _valid(two)
+        rows, columns = valid(one), valid(two)
         n1, n2, t1, t2 = kernel.shape
         flat = kernel.transpose(0, 2, 1, 3).reshape(n1 * t1, n2 * t2)
         return flat[np.ix_(rows.ravel(), columns.ravel())]
 
 
-def _valid(sequences: Sequences) -> np.ndarray:
+def valid(sequences: Sequences) -> np.ndarray:
     """Boolean ``[N, T]``: steps that are not padding."""
     return np.arange(sequences.x.shape[1]) < sequences.counts()[:, None]

@@ -9,6 +9,10 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from ntkrnn.solvers import leave_one_out
+
+RATIOS = np.logspace(-8, 2, 21)
+"""Of noise to the mean variance of a kernel."""
 Kernel = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """``scales -> (kernel [N, N], derivatives by their logarithms [P, N, N])``."""
 
@@ -80,6 +84,25 @@ def likelihood(
     by_scales = [amplitude * np.vdot(cotangent, slope) for slope in slopes]
     by_amplitude = amplitude * np.vdot(cotangent, kernel)
     return found.likelihood, np.array([*by_scales, by_amplitude, noise * np.trace(cotangent)])
+
+
+def profiled(kernel: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
+    """The amplitude and the noise of the largest marginal likelihood for a given kernel, on a grid.
+
+    For a fixed ratio of the two the best amplitude has a closed form, and one eigendecomposition serves
+    for all ratios: a search that begins there does not lose its way to a kernel that explains nothing.
+
+    Args:
+        kernel: float64 ``[N, N]``.
+        targets: ``[N, O]``.
+
+    Cost: some 9 N^3 multiply-adds.
+    """
+    ratios = RATIOS * max(float(np.mean(np.diagonal(kernel))), np.finfo(np.float64).tiny)
+    path = leave_one_out(kernel, targets, ratios)
+    best = int(np.argmax(path.log_marginal_likelihood))
+    amplitude = float(np.mean(targets * path.coefficients(best)))
+    return amplitude, amplitude * ratios[best]
 
 
 def maximise(

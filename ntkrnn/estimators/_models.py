@@ -7,12 +7,13 @@ from typing import Any
 
 from ntkrnn.estimators import _saved
 from ntkrnn.estimators._classifier import RecurrentKernelClassifier
+from ntkrnn.estimators._gp import RecurrentGPRegressor
 from ntkrnn.estimators._kernel import RecurrentKernel
 from ntkrnn.estimators._preparation import Preparation
 from ntkrnn.estimators._ridge import RecurrentKernelRidge
 from ntkrnn.estimators._sequences import Sequences
 
-ESTIMATORS = (RecurrentKernel, RecurrentKernelClassifier, RecurrentKernelRidge)
+ESTIMATORS = (RecurrentGPRegressor, RecurrentKernel, RecurrentKernelClassifier, RecurrentKernelRidge)
 _TYPES = {kind.__name__: kind for kind in (*ESTIMATORS, Preparation, Sequences)}
 
 

@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from ntkrnn import _checks
+from ntkrnn.estimators._sequences import Sequences
 
 
 def labels(estimator: Any, y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +47,30 @@ def numbers(estimator: Any, y: Any, n: int) -> np.ndarray:
             "drop those series."
         )
     return array
+
+
+def per_step(estimator: Any, y: Any, sequences: Sequences) -> np.ndarray:
+    """Real targets of all valid steps, one after the other.
+
+    Raises:
+        TypeError, ValueError: naming y.
+    """
+    _given(estimator, y)
+    counts = sequences.counts()
+    if isinstance(y, (list, tuple)):
+        rows = [np.asarray(_checks.real_array(f"y[{i}]", one), np.float64) for i, one in enumerate(y)]
+    else:
+        rows = list(np.asarray(_checks.real_array("y", y, "targets [N, T]"), np.float64))
+    _as_many(np.empty(len(rows)), len(counts))
+    for i, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        if row.ndim != 1 or len(row) < count:
+            raise ValueError(
+                f"y: got shape {row.shape} for series {i}, expected a target for each of its {count} "
+                "steps, as the readout 'sequence' has outputs."
+            )
+        if not np.isfinite(row[:count]).all():
+            raise ValueError(f"y: got NaN or infinity for series {i}, expected finite targets.")
+    return np.concatenate([row[:count] for row, count in zip(rows, counts, strict=True)])
 
 
 def _unboxed(y: Any) -> Any:
