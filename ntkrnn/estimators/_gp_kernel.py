@@ -7,6 +7,7 @@ series at any scales, together with its derivatives by their logarithms, a tange
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,22 +54,13 @@ class Scaled(NamedTuple):
     def derivatives(self, one: Sequences) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """``scales -> (kernel [N, N], derivatives by their logarithms [P, N, N])``.
 
-        Cost: about two kernels for every scale, compiled once for the shape of the series.
+        Cost: about two kernels for every scale; compiled once for series of a shape.
         """
-
-        def at_logs(logs: Any) -> Any:
-            return self._call(self.at(list(jnp.exp(logs))), one, None)
-
-        def both(logs: Any) -> Any:
-            kernel, push = jax.linearize(at_logs, logs)
-            return kernel, jax.vmap(push)(jnp.eye(len(self.names)))
-
-        with jax.enable_x64(True):
-            program = jax.jit(both)
 
         def evaluate(scales: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with jax.enable_x64(True):
-                kernel, tangents = jax.device_get(program(jnp.asarray(np.log(scales))))
+                found = _program(self)(jnp.asarray(np.log(scales)), one.x, one.lengths)
+                kernel, tangents = jax.device_get(found)
             slopes = [self._matrix(tangent, one, one) for tangent in tangents]
             return self._matrix(kernel, one, one), np.array(slopes)
 
@@ -86,6 +78,20 @@ class Scaled(NamedTuple):
         n1, n2, t1, t2 = kernel.shape
         flat = kernel.transpose(0, 2, 1, 3).reshape(n1 * t1, n2 * t2)
         return flat[np.ix_(rows.ravel(), columns.ravel())]
+
+
+@functools.lru_cache(maxsize=32)
+def _program(scaled: Scaled) -> Callable[..., Any]:
+    """The kernel and its tangents as one program of the logarithms of scales and the series."""
+
+    def both(logs: Any, x: Any, lengths: Any) -> Any:
+        def at(logs: Any) -> Any:
+            return scaled._call(scaled.at(list(jnp.exp(logs))), Sequences(x, lengths), None)
+
+        kernel, push = jax.linearize(at, logs)
+        return kernel, jax.vmap(push)(jnp.eye(len(scaled.names)))
+
+    return jax.jit(both)
 
 
 def valid(sequences: Sequences) -> np.ndarray:
