@@ -257,6 +257,10 @@ def _rates(learning_rate: Any, steps: int, dtype: Any) -> Array:
         _checks.finite_array("learning_rate", rates)
         return rates.astype(dtype)
     rate = _checks.nonnegative_float("learning_rate", learning_rate)
+    if rate > (largest := float(jnp.finfo(dtype).max)):
+        raise ValueError(
+            f"learning_rate: got {rate:g}, expected at most {largest:.2g}, the largest {dtype}."
+        )
     return jnp.full(steps, rate, dtype)
 
 

@@ -140,10 +140,12 @@ def gradient_flow(
         learning_rate = _checks.nonnegative_float("learning_rate", learning_rate)
     decay = _checks.nonnegative_float("weight_decay", weight_decay)
     at = clock(times, learning_rate)
-    memory = 8 * len(at) * (start.size + np.size(f0_test if f0_test is not None else 0))
+    # What is no array yet, a list of lists, is checked below and never large.
+    size = lambda array: getattr(array, "size", 0)  # noqa: E731
+    memory = 8 * len(at) * (start.size + size(f0_test))
     require(
         "times",
-        2 * memory + 4 * 8 * np.size(ntk),
+        2 * memory + 4 * 8 * size(ntk),
         f"outputs of shape {start.shape} at {len(at)} times, and the eigenvectors of the kernel,",
         "ask for fewer times.",
     )

@@ -52,7 +52,7 @@ def relu_recurrent_ntk(x1: Any, x2: Any = None, readout_std: float = 1.0) -> np.
         >>> kernel[0, 0].diagonal().round(12).tolist()  # Theta_{j,j} = sum_{l<j} Q_l: 0, 1, 1 + 2
         [0.0, 1.0, 3.0]
     """
-    readout_std = _checks.nonnegative_float("readout_std", readout_std)
+    readout_std = _checks.scale("readout_std", readout_std)
     x1 = _checks.host_sequences("x1", x1)
     x2 = x1 if x2 is None else _checks.host_sequences("x2", x2)
     _checks.same_channels(x1, x2)
