@@ -15,6 +15,7 @@ from ntkrnn._checks._arrays import (
     inside_a_trace,
     plain_array,
     real_array,
+    squares_fit,
     whole_array,
 )
 from ntkrnn._checks._keys import random_key
@@ -65,6 +66,7 @@ __all__ = [
     "scale",
     "sequences",
     "side",
+    "squares_fit",
     "whole_array",
     "whole_number",
 ]

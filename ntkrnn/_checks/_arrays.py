@@ -195,3 +195,20 @@ def finite_array(name: str, array: Any) -> None:
     if not np.isfinite(values).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(f"{name}: got {values[at]} at {list(at)}, expected finite numbers.")
+
+
+LARGEST_SQUARED = 1e150
+"""Sums of squares of such float64 numbers are floats too."""
+
+
+def squares_fit(name: str, array: np.ndarray) -> None:
+    """Raise if the squares of finite float64 numbers leave the range of floats.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    if (largest := float(np.abs(array).max(initial=0.0))) > LARGEST_SQUARED:
+        raise ValueError(
+            f"{name}: got entries up to {largest:.2g}, whose squares leave the range of floats; divide "
+            "them by a number (standardise them)."
+        )

@@ -22,7 +22,6 @@ ROUNDINGS = 64
 ESTIMATE = 0.02
 """Negative eigenvalues up to this part of the largest pass as the noise of a sampled kernel."""
 _DENSE = 200
-_LARGEST_OUTPUT = 1e150
 _LARGEST_FACTOR = 4000
 _LANCZOS_VECTORS = 60
 
@@ -43,11 +42,7 @@ def outputs_of(name: str, value: Any) -> Any:
 def host_outputs(name: str, value: Any) -> np.ndarray:
     """The same as a NumPy float64 array, whose squares are floats too."""
     host = np.asarray(outputs_of(name, value), np.float64)
-    if (largest := np.abs(host).max()) > _LARGEST_OUTPUT:
-        raise ValueError(
-            f"{name}: got entries up to {largest:.2g}, whose squared errors leave the range of floats; "
-            "divide the outputs by a number (standardise them)."
-        )
+    _checks.squares_fit(name, host)
     return host
 
 

@@ -85,8 +85,8 @@ class KernelMachine(BaseEstimator):
 
     def _candidates(self, dtype: str) -> list[RecurrentKernel]:
         """Every standardisation with every architecture, or with the average of all."""
-        kinds = ("series", "channel") if self.standardize == "auto" else (self.standardize,)
-        _checks.choice("standardize", self.standardize, ("auto", *KINDS))
+        standardize = _checks.choice("standardize", self.standardize, ("auto", *KINDS))
+        kinds = ("series", "channel") if standardize == "auto" else (standardize,)
         _checks.choice("combine", self.combine, COMBINATIONS)
         several = isinstance(self.architecture, (list, tuple))
         apart = self.architecture if several and self.combine == "select" else [self.architecture]

@@ -130,12 +130,10 @@ def _table(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         options: Any = {"dtype": np.float64, "ensure_all_finite": False, "reset": reset}
         table: Any = validate_data(estimator, X, **options)  # type: ignore[arg-type]
         return table
-    except ValueError as error:
-        if "features, but" in str(error):
-            raise ValueError(
-                f"{error}. Series of other lengths than in fit are passed as [N, T, 1] or as a list."
-            ) from None
-        raise
+    except (TypeError, ValueError) as error:
+        longer = " Series of other lengths than in fit are passed as [N, T, 1] or as a list."
+        more = longer if "features, but" in str(error) else ""
+        raise type(error)(f"X: {error}{more}") from None
 
 
 def _without_missing(
@@ -151,6 +149,7 @@ def _without_missing(
         _refuse(x, bad, counts, listed is not None)
         lengths, within = counts, np.arange(steps) < counts[:, None]
     x = x if within.all() else np.where(within[:, :, None], x, 0.0)
+    _checks.squares_fit("X", x)
     if lengths is None or (len(lengths) and lengths.min() == steps):
         return x, None
     longest = int(lengths.max())

@@ -19,14 +19,18 @@ def labels(estimator: Any, y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         TypeError, ValueError: for missing or continuous labels, and for as many as do not fit X.
     """
     _given(estimator, y)
-    if isinstance(y, np.ma.MaskedArray):
-        _checks.plain_array("y", y, "classes [N]")  # says why
-    y = column_or_1d(y, warn=True)
-    _as_many(y, n)
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("y: got NaN or infinity, expected classes; drop those series.")
-    check_classification_targets(y)
-    return np.unique(y, return_inverse=True)
+    if not hasattr(y, "iloc"):  # a column of pandas, of whatever type
+        _checks.plain_array("y", y, "classes [N]")
+    try:
+        column = column_or_1d(y, warn=True)
+        _as_many(column, n)
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            raise ValueError("got NaN or infinity, expected classes; drop those series.")
+        with np.errstate(invalid="ignore"):  # it casts large floats to integers
+            check_classification_targets(column)
+        return np.unique(column, return_inverse=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"y: {str(error).removeprefix('y: ')}") from None
 
 
 def numbers(estimator: Any, y: Any, n: int) -> np.ndarray:
@@ -46,6 +50,7 @@ def numbers(estimator: Any, y: Any, n: int) -> np.ndarray:
             f"y: got NaN or infinity in row {bad[0]} ({bad.size} such rows), expected finite targets; "
             "drop those series."
         )
+    _checks.squares_fit("y", array)
     return array
 
 
@@ -86,8 +91,7 @@ def _unboxed(y: Any) -> Any:
 def _given(estimator: Any, y: Any) -> None:
     if y is None:
         raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is "
-            "None."
+            f"y: this {type(estimator).__name__} requires y to be passed, but the target y is None."
         )
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ntkrnn.solvers._cholesky import cholesky
 from ntkrnn.solvers._nystrom import nystrom
 from ntkrnn.solvers._pcg import RANK, pcg
-from ntkrnn.solvers._system import Solution
+from ntkrnn.solvers._system import Solution, checked_kernel
 
 EXACT = 10_000
 """Sequences up to which a direct solve is the faster and simpler one."""
@@ -38,6 +36,7 @@ def auto(kernel: Any, y: Any, ridge: float) -> Solution:
         >>> auto(np.eye(2), np.ones(2), ridge=1.0).method
         'cholesky'
     """
-    if len(np.atleast_1d(kernel)) <= EXACT:
+    kernel = checked_kernel(kernel)
+    if len(kernel) <= EXACT:
         return cholesky(kernel, y, ridge)
     return pcg(kernel, y, ridge, preconditioner=nystrom(kernel, ridge, RANK))

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from ntkrnn import _checks
-from ntkrnn.solvers._system import checked_ridge, system
+from ntkrnn.solvers._system import checked_kernel, checked_ridge
 
 DRAWN = 64
 """Pivots that are drawn at a time."""
@@ -60,7 +60,7 @@ def nystrom(kernel: Any, ridge: float, rank: int, *, seed: int = 0) -> Precondit
         [0.4, 1.0, 1.0]
     """
     ridge = checked_ridge(ridge)
-    array = system(kernel, np.zeros(len(np.atleast_1d(kernel)))).kernel
+    array = checked_kernel(kernel)
     rank = min(_checks.positive_integer("rank", rank), len(array))
     factor = _pivoted(array, rank, np.random.default_rng(_checks.whole_number("seed", seed)))
     left, singular, _ = scipy.linalg.svd(

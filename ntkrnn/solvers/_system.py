@@ -78,12 +78,7 @@ def system(kernel: Any, y: Any) -> System:
 
     Cost: three passes over the kernel, no copy of it.
     """
-    array = np.asarray(_checks.real_array("kernel", kernel, "a kernel [N, N]"))
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
-        raise ValueError(f"kernel: got shape {array.shape}, expected [N, N].")
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
-    _check_entries(array)
+    array = checked_kernel(kernel)
     targets = np.asarray(_checks.real_array("y", y, "targets [N] or [N, O]"), np.float64)
     flat = targets.ndim == 1
     if targets.ndim not in (1, 2) or len(targets) != len(array) or not targets.size:
@@ -92,7 +87,19 @@ def system(kernel: Any, y: Any) -> System:
             "for every row of the kernel."
         )
     _checks.finite_array("y", targets)
+    _checks.squares_fit("y", targets)
     return System(array, targets[:, None] if flat else targets, flat)
+
+
+def checked_kernel(kernel: Any) -> np.ndarray:
+    """A symmetric matrix of finite numbers, of float32 or float64, as it came; raises as above."""
+    array = np.asarray(_checks.real_array("kernel", kernel, "a kernel [N, N]"))
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
+        raise ValueError(f"kernel: got shape {array.shape}, expected [N, N].")
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    _check_entries(array)
+    return array
 
 
 def _check_entries(array: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 import ntkrnn
-from ntkrnn import dual, dynamics, theory
+from ntkrnn import dual, dynamics, estimators, solvers, theory
 from ntkrnn.data import systems
 from ntkrnn.infinite import features
 
@@ -332,6 +332,31 @@ def _init(rng):
     return network(name).init_fn, given
 
 
+def _solvers(rng):
+    given = {"kernel": kernel(rng), "y": rng.normal(size=4)}
+    ways = [
+        (solvers.cholesky, given | {"ridge": 0.1}),
+        (solvers.auto, given | {"ridge": 0.1}),
+        (solvers.leave_one_out, given | {"ridges": [0.1, 1.0]}),
+        (solvers.nystrom, {"kernel": kernel(rng), "ridge": 0.1, "rank": 2, "seed": 0}),
+    ]
+    return pick(rng, ways)
+
+
+def _estimators(rng):
+    """Fitted, and asked for what was fitted."""
+    kind = pick(rng, (estimators.RecurrentKernelClassifier, estimators.RecurrentKernelRidge))
+
+    def fit_predict(X, y, lengths, **parameters):
+        model = kind(ARCHS["relu-mean"], **parameters).fit(X, y, lengths)
+        return model.predict(X, lengths)
+
+    x = rng.normal(size=(5, 4, D))
+    given = {"X": x, "y": np.arange(5) % 2, "lengths": pick(rng, (None, lengths(rng, x)))}
+    choices = {"standardize": "series", "max_steps": 4, "alphas": [0.1, 1.0], "kernel": "nngp"}
+    return fit_predict, given | choices | {"normalize": True, "differences": False}
+
+
 WAYS = {
     **{f"kernel-{name}": functools.partial(_kernel_fn, name=name) for name in ARCHS},
     **{f"apply-{name}": functools.partial(_apply, name=name) for name in ("elman", "gru", "diagonal")},
@@ -361,4 +386,6 @@ WAYS = {
     "tokens": _tokens,
     "systems": _systems,
     "small": _small,
+    "solvers": _solvers,
+    "estimators": _estimators,
 }
