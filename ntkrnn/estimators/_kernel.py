@@ -57,7 +57,7 @@ class RecurrentKernel(TransformerMixin, BaseEstimator, Kernel):
     Cost: ``fit`` O(N T), ``transform`` O(M N T^2) for readout "mean", where T is at most ``max_steps``.
 
     Source: the limits of :func:`ntkrnn.network`; which preparation helped was measured, see
-    ``docs/results.md``.
+    ``docs/tutorial-classify.md``.
 
     Example:
         >>> import numpy as np

@@ -22,7 +22,7 @@ AUTO = (
 )
 """Whose kernels are averaged where no architecture is said. Scales near which a state neither forgets
 nor turns chaotic did best, the mean of all states did better than the last, and biases, which tell
-steps of time apart, helped; ``docs/results.md`` says what was tried."""
+steps of time apart, helped; ``docs/tutorial-classify.md`` says what was tried."""
 TABLES = tuple(dataclasses.replace(arch, b_std=1.0) for arch in AUTO)
 """The same with biases as large as the input, without differences a second candidate: where every step
 has a meaning of its own, as a column of a table has, steps are to be told apart before all else."""
