@@ -120,6 +120,7 @@ def symmetric(name: str, array: np.ndarray) -> np.ndarray:
     """
     tolerance = rounding_norm(array)
     host = np.asarray(array, np.float64)
+    _checks.squares_fit(name, host)
     gap = np.abs(host - host.T).max()
     if gap > tolerance:
         i, j = (int(k) for k in np.unravel_index(np.argmax(np.abs(host - host.T)), host.shape))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from ntkrnn._types import Array, Outputs, Params
 from ntkrnn.architectures import ARCHITECTURES, AnyScales, Architecture
@@ -70,7 +71,7 @@ def model_of(arch: Any) -> tuple[Model, AnyScales | None]:
     """
     if isinstance(arch, tuple(ARCHITECTURES.values())):
         return Model(arch.form, None), arch.scales
-    if callable(arch) and not inspect.isclass(arch):
+    if callable(arch) and not (inspect.isclass(arch) or isinstance(arch, np.ufunc)):
         return Model(None, arch), None
     raise TypeError(
         f"arch: got {arch!r}, expected an architecture such as ntkrnn.Elman(width=512) or a function "

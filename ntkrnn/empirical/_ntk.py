@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntkrnn._compile import compiled
 from ntkrnn._types import Gram
@@ -194,7 +195,7 @@ def empirical_ntk_fn(
         >>> ntkrnn.empirical_ntk_fn(apply_fn)(x, None, jax.numpy.ones((3, 2))).shape
         (4, 4)
     """
-    if callable(arch_or_apply_fn) and not isinstance(arch_or_apply_fn, type):
+    if callable(arch_or_apply_fn) and not isinstance(arch_or_apply_fn, (type, np.ufunc)):
         options = (trace_axes, diagonal_axes, precision, implementation, tile)
         return any_network_ntk_fn(arch_or_apply_fn, *options)
     arch: Any = arch_or_apply_fn

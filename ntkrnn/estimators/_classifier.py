@@ -57,8 +57,8 @@ class RecurrentKernelClassifier(ClassifierMixin, KernelMachine):
 
     Cost: ``fit`` O(N^2 T^2) for every kernel and O(N^3) for every candidate; 24 N^2 bytes.
 
-    Source: kernel ridge regression with the limits of :func:`ntkrnn.network`; ``docs/tutorial-classify.md`` has
-    what its defaults were chosen by.
+    Source: kernel ridge regression with the limits of :func:`ntkrnn.network`;
+    ``docs/tutorial-classify.md`` says how its defaults were chosen.
 
     Example:
         >>> import numpy as np

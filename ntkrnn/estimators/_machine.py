@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ntkrnn import _checks
@@ -51,14 +52,18 @@ class KernelMachine(BaseEstimator):
         """Choose and solve for targets ``[N, O]``; the fitted attributes are set.
 
         Kernels of float32 have eigenvalues that are right to their rounding. Where the ridge is less,
-        the choice is made again with kernels of float64.
+        that of the chosen kernel is chosen again in float64.
         """
         selection = _checks.choice("selection", self.selection, tuple(CRITERIA))
         self._means = targets.mean(axis=0)
         task = sequences, targets - self._means, counted, self._alphas(), selection
-        choice = choose(self._candidates("float32"), *task)
+        choice = choose(self._candidates(), *task)
         if choice.alpha < choice.rounding:
-            choice = choose(self._candidates("float64"), *task)
+            kernel: Any = clone(choice.kernel)
+            precise = choose([kernel.set_params(dtype="float64")], *task)
+            for column, values in precise.table.items():
+                choice.table[column][choice.chosen] = values[0]
+            choice = dataclasses.replace(precise, table=choice.table, chosen=choice.chosen)
         self.kernel_, self.alpha_ = choice.kernel, choice.alpha
         self.architecture_ = self.kernel_.architecture_
         self.dual_coef_ = choice.coefficients
@@ -83,7 +88,7 @@ class KernelMachine(BaseEstimator):
             )
         return np.sort(alphas)
 
-    def _candidates(self, dtype: str) -> list[RecurrentKernel]:
+    def _candidates(self) -> list[RecurrentKernel]:
         """Every standardisation with every architecture, or with the average of all."""
         standardize = _checks.choice("standardize", self.standardize, ("auto", *KINDS))
         kinds = ("series", "channel") if standardize == "auto" else (standardize,)
@@ -102,7 +107,6 @@ class KernelMachine(BaseEstimator):
                 max_steps=self.max_steps,
                 normalize=self.normalize,
                 random_state=self.random_state,
-                dtype=dtype,
             )
             for kind in kinds
             for architecture, differences in asked

@@ -56,6 +56,9 @@ def al19_network(width: int, token_dim: int, out_dim: int = 1, output_scale: flo
     """
     token_dim = _checks.positive_integer("token_dim", token_dim)
     out_dim = _checks.positive_integer("out_dim", out_dim)
+    # As scales they are floats, which have an end where whole numbers have none.
+    _checks.positive_float("token_dim", token_dim)
+    _checks.positive_float("out_dim", out_dim)
     output_scale = _checks.positive_float("output_scale", output_scale)
     return Elman(
         width=width,
