@@ -159,6 +159,20 @@ def test_small_ridges_take_kernels_of_float64():
     assert (small.kernel_.dtype, large.kernel_.dtype) == ("float64", "float32")
 
 
+def test_many_series_are_chosen_for_by_some_and_solved_for_all(monkeypatch):
+    x, y = _waves(120)
+    monkeypatch.setattr("ntkrnn.estimators._machine.EXACT", 100)
+    monkeypatch.setattr("ntkrnn.estimators._machine.CHOOSING", 60)
+    monkeypatch.setattr("ntkrnn.solvers._auto.EXACT", 100)
+    model = RecurrentKernelClassifier(**ONE, alphas=[1e-1]).fit(x, y)
+    signs = np.where(y[:, None] == [0, 1], 1.0, -1.0)
+    kernel = RecurrentKernel(**ONE).fit_transform(x)
+    exact = np.linalg.solve(kernel + model.alpha_ * np.eye(120), signs - signs.mean(axis=0))
+    # The residual is at most 1e-7 of the targets, and the least eigenvalue at least the ridge.
+    assert np.linalg.norm(model.dual_coef_ - exact) < 1e-7 * np.linalg.norm(signs) / model.alpha_
+    assert model.score(*_waves(40, seed=1)) > 0.9 and np.isfinite(model.temperature_)
+
+
 def test_probabilities_are_calibrated_on_what_was_left_out():
     """Labels that are random say nothing: probabilities near the shares of classes."""
     rng = np.random.default_rng(0)

@@ -43,6 +43,8 @@ class Choice:
     table: dict[str, np.ndarray]
     """A row a candidate."""
     chosen: int
+    rows: np.ndarray
+    """Of the series that it was chosen by."""
     rounding: float
     """By how much the rounding of entries of float32 moves the eigenvalues of a kernel at most: eps N
     times their mean."""
@@ -94,7 +96,7 @@ def choose(
             least = float(criterion[at])
             rounding = float(np.finfo(np.float32).eps) * len(gram) * unit
             solved = path.coefficients(at), path.predictions(at)
-            best = Choice(kernel, rows[-1][1], *solved, {}, i, rounding)
+            best = Choice(kernel, rows[-1][1], *solved, {}, i, np.arange(len(gram)), rounding)
     for text in dropped:
         warnings.warn(f"A candidate is dropped, {text}", stacklevel=4)
     if best is None:

@@ -15,8 +15,11 @@ from ntkrnn.estimators._choice import ALPHAS, CRITERIA, Choice, choose
 from ntkrnn.estimators._kernel import RecurrentKernel
 from ntkrnn.estimators._members import TABLES
 from ntkrnn.estimators._sequences import Sequences, read
+from ntkrnn.solvers import EXACT, auto
 
 COMBINATIONS = ("average", "select")
+CHOOSING = 4_000
+"""Series by which the choice is made where there are too many for an eigendecomposition."""
 
 
 class KernelMachine(BaseEstimator):
@@ -51,25 +54,40 @@ class KernelMachine(BaseEstimator):
     def _learn(self, sequences: Sequences, targets: np.ndarray, counted: np.ndarray) -> Choice:
         """Choose and solve for targets ``[N, O]``; the fitted attributes are set.
 
-        Kernels of float32 have eigenvalues that are right to their rounding. Where the ridge is less,
-        that of the chosen kernel is chosen again in float64.
+        Of more than 10,000 series some 4,000 choose, and the system of all is solved with that choice.
         """
         selection = _checks.choice("selection", self.selection, tuple(CRITERIA))
         self._means = targets.mean(axis=0)
-        task = sequences, targets - self._means, counted, self._alphas(), selection
-        choice = choose(self._candidates(), *task)
-        if choice.alpha < choice.rounding:
-            kernel: Any = clone(choice.kernel)
-            precise = choose([kernel.set_params(dtype="float64")], *task)
-            for column, values in precise.table.items():
-                choice.table[column][choice.chosen] = values[0]
-            choice = dataclasses.replace(precise, table=choice.table, chosen=choice.chosen)
+        centred, alphas = targets - self._means, self._alphas()
+        rows = np.arange(len(targets))
+        if len(rows) > EXACT:
+            rng = np.random.default_rng(_checks.whole_number("random_state", self.random_state))
+            rows = np.sort(rng.choice(rows, CHOOSING, replace=False))
+        choice = self._chosen(sequences.rows(rows), centred[rows], counted[rows], alphas, selection)
+        if len(rows) < len(targets):
+            solution = auto(choice.kernel.fit_gram(sequences), centred, choice.alpha)
+            choice = dataclasses.replace(choice, coefficients=solution.coefficients, rows=rows)
         self.kernel_, self.alpha_ = choice.kernel, choice.alpha
         self.architecture_ = self.kernel_.architecture_
         self.dual_coef_ = choice.coefficients
         self.candidates_ = choice.table
         self.loo_score_ = float(choice.table["loo_score"][choice.chosen])
         return choice
+
+    def _chosen(self, *task: Any) -> Choice:
+        """A kernel and a ridge.
+
+        Kernels of float32 have eigenvalues that are right to their rounding. Where the ridge is less,
+        that of the chosen kernel is chosen again in float64.
+        """
+        choice = choose(self._candidates(), *task)
+        if choice.alpha >= choice.rounding:
+            return choice
+        kernel: Any = clone(choice.kernel)
+        precise = choose([kernel.set_params(dtype="float64")], *task)
+        for column, values in precise.table.items():
+            choice.table[column][choice.chosen] = values[0]
+        return dataclasses.replace(precise, table=choice.table, chosen=choice.chosen)
 
     def _outputs(self, X: Any, lengths: Any) -> np.ndarray:
         """``[M, O]``: the ridge regression at other series."""

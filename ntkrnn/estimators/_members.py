@@ -12,6 +12,7 @@ from ntkrnn._network import network
 from ntkrnn.architectures import Architecture, Elman, check_architecture
 from ntkrnn.estimators._preparation import ORDERS, up_to
 from ntkrnn.estimators._sequences import Sequences
+from ntkrnn.solvers._system import blocks
 
 REPLICATES = 16
 """Networks of a sampled limit: as many for every call, so that what ``predict`` computes later are
@@ -103,11 +104,12 @@ def own(members: tuple[Member, ...], kind: Kind, x: Sequences) -> Gram:
     for i, member in enumerate(members):
         kernel, error = _kernel(member, kind, x)
         if kind.normalize:
-            scales[i] = _unit(np.diagonal(kernel))
-        # Sampled kernels are symmetric to rounding only; a solver takes one triangle.
-        total += 0.5 * (kernel + kernel.T) * scales[i][:, None] * scales[i]
+            scales[i] = _unit(np.diagonal(kernel).astype(np.float64))
+        for rows, block in blocks(kernel):  # of many series one kernel of float64 is enough
+            total[rows] += block * (scales[i][rows, None] * scales[i] / len(members))
         errors.append(error)
-    total /= len(members)
+    if max(errors):  # sampled kernels are symmetric to rounding only; a solver takes one triangle
+        total = 0.5 * (total + total.T)
     return Gram(total, scales, max(errors))
 
 
@@ -144,7 +146,7 @@ def _block(
     for member, columns in zip(members, scales, strict=True):
         (kernel,) = _called(member, kind, (kind.get,), new, kept)
         rows = _unit(_variances(member, kind, new)) if kind.normalize else np.ones(len(new.x))
-        total += kernel * rows[:, None] * columns
+        total += kernel * (rows[:, None] * columns)
     return total / len(members)
 
 
@@ -157,7 +159,7 @@ def _kernel(member: Member, kind: Kind, x: Sequences) -> tuple[np.ndarray, float
 
 
 def _variances(member: Member, kind: Kind, x: Sequences) -> np.ndarray:
-    return _called(member, kind, (kind.get,), x, diagonal=True)[0]
+    return _called(member, kind, (kind.get,), x, diagonal=True)[0].astype(np.float64)
 
 
 def _called(
@@ -168,7 +170,7 @@ def _called(
     two: Sequences | None = None,
     **options: Any,
 ) -> list[np.ndarray]:
-    """Kernels of a member, computed in the dtype that was asked for and kept in float64."""
+    """Kernels of a member, in the dtype that was asked for."""
     options |= sampling(member.architecture, kind.seed)
     x2 = None if two is None else up_to(member.order, two.x, kind.dtype)
     lengths2 = None if two is None else two.lengths
@@ -176,7 +178,7 @@ def _called(
         found = network(member.architecture).kernel_fn(
             up_to(member.order, one.x, kind.dtype), x2, get, one.lengths, lengths2, **options
         )
-        return [np.asarray(kernel, np.float64) for kernel in found]
+        return [np.asarray(kernel) for kernel in found]
 
 
 def sampling(arch: Architecture, seed: int) -> dict[str, Any]:

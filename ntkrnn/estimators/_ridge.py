@@ -46,7 +46,8 @@ class RecurrentKernelRidge(RegressorMixin, KernelMachine):
         n_features_in_, n_channels_in_, feature_names_in_: see
             :class:`ntkrnn.estimators.RecurrentKernel`.
 
-    Cost: ``fit`` O(N^2 T^2) for every kernel and O(N^3) for every candidate; 24 N^2 bytes.
+    Cost: ``fit`` O(N^2 T^2) for every kernel and O(N^3) for every candidate; 32 N^2 bytes. Beyond
+    N = 10,000 some 4,000 series choose, and the system of all is solved by conjugate gradients.
 
     Source: kernel ridge regression with the limits of :func:`ntkrnn.network`.
 
