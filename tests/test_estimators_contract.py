@@ -21,7 +21,7 @@ QUICK = Elman(nonlinearity="relu", w_std=2**0.5, b_std=0.3)
         RecurrentKernelClassifier(QUICK),
         RecurrentKernelRidge(QUICK),
         RecurrentKernel(QUICK),
-        RecurrentGPRegressor(QUICK, fitted=("w_std",)),
+        RecurrentGPRegressor(QUICK, fitted=()),
     ]
 )
 def test_contract_of_scikit_learn(estimator, check):

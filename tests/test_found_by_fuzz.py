@@ -26,6 +26,7 @@ CALLS = {
     "q1": lambda: dual.dual_activation("gelu", 0.7, 1e30, 0.8),
     "max_variance": lambda: dual.nonlinearity("tanh", max_variance=1e13),
     "x": lambda: TARGET(np.full((2, 2, 2), 1e199)),
+    "nesterov": lambda: dynamics.largest_stable_step(EYE, nesterov=np.array([0, 1])),
     "arch": lambda: dynamics.train(np.tanh, {}, X, Y[:3], optimizer=None, steps=1),
     "token_dim": lambda: theory.al19_network(width=4, token_dim=10**400, out_dim=1),
     "ntk.": lambda: dynamics.gradient_flow(1e200 * EYE, Y, Y + 1, [1.0]),

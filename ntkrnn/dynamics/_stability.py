@@ -51,7 +51,7 @@ def largest_stable_step(
             f"ntk: got shape {array.shape}, expected [N, N] or [N, N, A, A, ...], the kernel of some "
             "sequences with themselves."
         )
-    momentum = check_momentum(momentum)
+    momentum, nesterov = check_momentum(momentum), _checks.boolean("nesterov", nesterov)
     weight_decay = _checks.nonnegative_float("weight_decay", weight_decay)
     top = max(largest_eigenvalue(own_kernel("ntk", array, array.shape[0::2])), 0.0)
     return stable_step(top / array.shape[0], momentum, nesterov, weight_decay)
