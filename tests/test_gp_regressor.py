@@ -9,6 +9,7 @@ import ntkrnn
 from ntkrnn import Elman
 from ntkrnn.dynamics import nngp_posterior
 from ntkrnn.estimators import RecurrentGPRegressor
+from ntkrnn.estimators._gp_search import BOUNDS
 
 SHORT = Elman(nonlinearity="erf", w_std=0.7, u_std=0.8, b_std=0.3)
 STEPS = Elman(nonlinearity="erf", w_std=0.7, u_std=0.8, b_std=0.3, readout="sequence")
@@ -59,8 +60,8 @@ def test_the_search_ends_where_the_gradient_is_zero_or_a_bound_is_met():
     x, y = _series(30)
     model = RecurrentGPRegressor(SHORT).fit(x, y)
     _, gradient = model.log_marginal_likelihood(model.theta_, eval_gradient=True)
-    limits = np.log(model._limits(model._scaled()))
-    for at, slope, (low, high) in zip(model.theta_, gradient, limits, strict=True):
+    bounds = np.log([BOUNDS["w_std"], BOUNDS["u_std"], BOUNDS["b_std"], (1e-4, 1e6), BOUNDS["noise"]])
+    for at, slope, (low, high) in zip(model.theta_, gradient, bounds, strict=True):
         if at - low < 1e-6:
             assert slope < 0.5
         elif high - at < 1e-6:
@@ -191,6 +192,9 @@ X, Y = _series(6)
         ({"fitted": ("rate",)}, X, Y, "fitted: got 'rate'"),
         ({"bounds": {"rate": (1, 2)}}, X, Y, r"bounds: got \['rate'\]"),
         ({"bounds": {"noise": (0.0, 1.0)}}, X, Y, "bounds: got"),
+        ({"bounds": {"noise": "low"}}, X, Y, "bounds: got"),
+        ({"bounds": 3}, X, Y, "bounds: got 3, expected a mapping"),
+        ({"fitted": 3}, X, Y, "fitted: got 3"),
         ({"kernel": "rbf"}, X, Y, "kernel: got 'rbf'"),
         ({"architecture": "erf"}, X, Y, "arch: got 'erf'"),
         ({"architecture": Elman(b_std=0.0)}, X, Y, "architecture: got b_std=0"),

@@ -11,28 +11,17 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from ntkrnn import _checks
-from ntkrnn.architectures import Architecture, Elman, check_architecture
+from ntkrnn.architectures import Elman, check_architecture
 from ntkrnn.data import KINDS, standardize
 from ntkrnn.estimators._gp_kernel import Scaled, valid
-from ntkrnn.estimators._gp_likelihood import likelihood, maximise, posterior, profiled
+from ntkrnn.estimators._gp_likelihood import likelihood, maximise, posterior
+from ntkrnn.estimators._gp_search import free_scales, limits, starts
 from ntkrnn.estimators._kernel import KERNELS
 from ntkrnn.estimators._sequences import Sequences, read
 from ntkrnn.estimators._targets import numbers, per_step
 
-BOUNDS = {
-    "w_std": (0.05, 1.0),
-    "u_std": (1e-3, 10.0),
-    "b_std": (1e-3, 10.0),
-    "v_std": (1e-3, 10.0),
-    "output_scale": (1e-2, 1e3),
-    "noise": (1e-6, 1.0),
-}
-"""Of scales, in units of standardised series and targets. Beyond w_std = 1 erf and tanh networks are
-chaotic: ``w_std^2 E phi'^2 > 1`` at the variance that states of erf networks settle at, unless a larger
-input or bias drives them; they tell series apart by their rounding."""
 START = 10.0
 """At the first step, in the channel that tells it: ten standard deviations of another channel."""
-_LARGEST_RELU = 2**0.5
 
 
 class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
@@ -132,13 +121,13 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         spread = targets.std(axis=0) if self.normalize_y else np.ones(targets.shape[1])
         self._spread = np.where(spread > 0, spread, 1.0)
         self._y = (targets - self._mean) / self._spread
-        limits = self._limits(scaled)
-        evaluate = scaled.derivatives(self._kept)
+        within, more = limits(scaled, self.bounds), _checks.whole_number("n_restarts", self.n_restarts)
+        guesses = starts(scaled, self._kept, self._y, within, more)
         try:
-            best, _ = maximise(evaluate, self._y, self._starts(scaled, limits), limits)
+            best, _ = maximise(scaled.derivatives(self._kept), self._y, guesses, within)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"bounds: got noise of at least {limits[-1, 0]:g}, with which the kernel of these "
+                f"bounds: got noise of at least {within[-1, 0]:g}, with which the kernel of these "
                 "series is not positive definite; raise it."
             ) from None
         self.theta_ = np.log(best)
@@ -240,62 +229,19 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = not self._steps()
         return tags
 
-    def _asked(self) -> Architecture:
-        arch = Elman(readout="mean", b_std=0.3) if self.architecture is None else self.architecture
-        check_architecture(arch)
-        return arch
-
     def _steps(self) -> bool:
         return getattr(self.architecture, "readout", None) == "sequence"
 
     def _scaled(self) -> Scaled:
         """The kernel and its free scales, checked."""
-        arch = self._asked()
-        names = (self.fitted,) if isinstance(self.fitted, str) else tuple(self.fitted)
-        for name in names:
-            if name not in arch.scale_fields:
-                raise ValueError(
-                    f"fitted: got {name!r}, expected scales of {type(arch).__name__}: "
-                    f"{', '.join(arch.scale_fields)}."
-                )
-            value = getattr(arch, name)
-            if isinstance(value, tuple) or value <= 0:
-                raise ValueError(
-                    f"architecture: got {name}={value}, expected a number above 0 where the search "
-                    "for it can begin; leave it out of fitted otherwise."
-                )
+        arch = Elman(readout="mean", b_std=0.3) if self.architecture is None else self.architecture
+        check_architecture(arch)
         return Scaled(
             arch,
-            names,
+            free_scales(arch, self.fitted),
             _checks.choice("kernel", self.kernel, KERNELS),
             _checks.whole_number("random_state", self.random_state),
         )
-
-    def _limits(self, scaled: Scaled) -> np.ndarray:
-        """``[P + 2, 2]``: bounds of scales, of s^2 and of the noise."""
-        given = {} if self.bounds is None else dict(self.bounds)
-        every = BOUNDS | {"w_std": (BOUNDS["w_std"][0], _largest_w(scaled.architecture))} | given
-        unknown = set(given) - {*scaled.names, "output_scale", "noise"}
-        if unknown:
-            raise ValueError(f"bounds: got {sorted(unknown)}, expected names that are fitted.")
-        rows = np.array([every.get(n, (1e-3, 10.0)) for n in (*scaled.names, "output_scale", "noise")])
-        if rows.shape[1:] != (2,) or not (rows[:, 0] > 0).all() or not (rows[:, 0] <= rows[:, 1]).all():
-            raise ValueError(f"bounds: got {self.bounds!r}, expected pairs 0 < low <= high.")
-        rows[-2] = np.square(rows[-2])
-        return rows
-
-    def _starts(self, scaled: Scaled, limits: np.ndarray) -> list[np.ndarray]:
-        """Scales of the architecture and random ones, each with the best amplitude and noise for it."""
-        rng = np.random.default_rng(self.random_state)
-        low, high = np.log(limits[:-2]).T
-        more = _checks.whole_number("n_restarts", self.n_restarts)
-        scales = [np.array([getattr(scaled.architecture, name) for name in scaled.names])]
-        scales += [np.exp(rng.uniform(low, high)) for _ in range(more)]
-        starts = []
-        for begin in (np.clip(s, *limits[:-2].T) for s in scales):
-            kernel = scaled.kernel(self._kept, None, begin)
-            starts.append(np.clip([*begin, *profiled(kernel, self._y)], *limits.T))
-        return starts
 
     def _prepared(self, sequences: Sequences) -> Sequences:
         _checks.choice("standardize", self.standardize, KINDS)
@@ -323,9 +269,3 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         every = np.full(sequences.x.shape[:2], np.nan)
         every[valid(sequences)] = outputs[:, 0]
         return every
-
-
-def _largest_w(arch: Architecture) -> float:
-    """Where states turn chaotic, or, of relu, grow without end."""
-    relu = isinstance(arch, Elman) and arch.nonlinearity == "relu"
-    return _LARGEST_RELU if relu else BOUNDS["w_std"][1]
