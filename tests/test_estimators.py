@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -38,19 +39,14 @@ def _waves(n=24, steps=20, seed=0):
     return np.sin(t * (0.4 + 0.5 * y[:, None]) + phase) + 0.1 * rng.normal(size=(n, steps)), y
 
 
-def _by_hand(x, arch=RELU):
-    """The kernel of one member at unit diagonal, from public functions."""
-    z, _ = standardize(x[:, :, None], None, "series")
-    kernel = np.asarray(ntkrnn.network(arch).kernel_fn(jnp.asarray(z, jnp.float32)).nngp, np.float64)
-    root = np.sqrt(np.diagonal(kernel))
-    return kernel / root[:, None] / root
-
-
 def test_the_kernel_is_that_of_network_at_unit_diagonal():
     x, _ = _waves()
-    found = RecurrentKernel(**ONE).fit_transform(x)
-    # Zero channels in the place of differences are summed along: float32 over 20 steps.
-    np.testing.assert_allclose(found, _by_hand(x), atol=2e-5)
+    found = RecurrentKernel(**ONE, dtype="float64").fit_transform(x)
+    z, _ = standardize(x[:, :, None], None, "series")
+    with jax.enable_x64(True):
+        nngp = np.asarray(ntkrnn.network(RELU).kernel_fn(z).nngp)
+    root = np.sqrt(np.diagonal(nngp))
+    np.testing.assert_allclose(found, nngp / root[:, None] / root, atol=1e-12)
     np.testing.assert_allclose(np.diagonal(found), 1, atol=1e-12)
 
 
@@ -63,17 +59,11 @@ def test_differences_are_further_channels():
     changes, _ = standardize(np.concatenate([first, differences(first)], axis=2), None, "series")
     every, kernels = np.concatenate([z, changes], axis=2), []
     for channels in (1, 2, 3):
-        with ntkrnn_x64():
+        with jax.enable_x64(True):
             nngp = np.asarray(ntkrnn.network(RELU).kernel_fn(every[:, :, :channels]).nngp)
         root = np.sqrt(np.diagonal(nngp))
         kernels.append(nngp / root[:, None] / root)
     np.testing.assert_allclose(whole, np.mean(kernels, axis=0), atol=1e-12)
-
-
-def ntkrnn_x64():
-    import jax
-
-    return jax.enable_x64(True)
 
 
 def test_rows_that_come_later_belong_to_the_same_kernel():
@@ -96,12 +86,13 @@ def test_sampled_kernels_are_one_function_and_tell_their_error(cell):
 def test_coefficients_and_predictions_are_those_of_ridge_regression():
     x, y = _waves(30)
     model = RecurrentKernelRidge(**ONE, alphas=[1e-2]).fit(x[:20], y[:20])
-    kernel = _by_hand(x)
-    inner = kernel[:20, :20] + model.alpha_ * np.eye(20)
+    kernel = RecurrentKernel(**ONE).fit(x[:20])
+    own, cross = kernel.fit_transform(x[:20]), kernel.transform(x[20:])
     mean = y[:20].mean()
-    exact = mean + kernel[20:, :20] @ np.linalg.solve(inner, y[:20] - mean)
-    # 2e-5 in the kernel, over a ridge of 1e-2, times coefficients of order 1.
-    np.testing.assert_allclose(model.predict(x[20:]), exact, atol=2e-2)
+    exact = np.linalg.solve(own + model.alpha_ * np.eye(20), y[:20] - mean)
+    # Both solve the same float64 system, of a condition of at most 20/1e-2.
+    np.testing.assert_allclose(model.dual_coef_[:, 0], exact, atol=1e-11)
+    np.testing.assert_allclose(model.predict(x[20:]), mean + cross @ exact, atol=1e-11)
     np.testing.assert_allclose(model.alpha_, 1e-2, rtol=1e-6)
 
 
@@ -187,7 +178,6 @@ def test_probabilities_are_calibrated_on_what_was_left_out():
 
 def _forms(x):
     return {
-        "table": x,
         "jax": jnp.asarray(x),
         "channels": x[:, :, None],
         "list": [row[:, None] for row in x],
@@ -303,11 +293,10 @@ GAP = np.where(np.arange(5) == 2, np.nan, X)
         ({"combine": "sum"}, X, np.arange(6) % 2, "combine: got 'sum'"),
         ({"alphas": [0.0]}, X, np.arange(6) % 2, "alphas: got"),
         ({"max_steps": 0}, X, np.arange(6) % 2, "max_steps: got 0"),
-        ({"dtype": 1, "differences": 2}, X, np.arange(6) % 2, "differences: got 2"),
+        ({"differences": 2}, X, np.arange(6) % 2, "differences: got 2"),
     ],
 )
 def test_bad_input_is_named(change, x, y, message):
-    change = {name: value for name, value in change.items() if name != "dtype"}
     with pytest.raises((ValueError, TypeError), match=message):
         RecurrentKernelClassifier(**change).fit(x, y)
 

@@ -19,6 +19,7 @@ from ntkrnn._checks._arrays import (
     whole_array,
 )
 from ntkrnn._checks._keys import random_key
+from ntkrnn._checks._matrices import check_symmetric, rounding_norm, row_blocks
 from ntkrnn._checks._numbers import (
     boolean,
     choice,
@@ -43,6 +44,7 @@ from ntkrnn._checks._sequences import (
 __all__ = [
     "all_finite",
     "boolean",
+    "check_symmetric",
     "choice",
     "concrete_values",
     "finite_array",
@@ -62,6 +64,8 @@ __all__ = [
     "positive_integer",
     "random_key",
     "real_array",
+    "rounding_norm",
+    "row_blocks",
     "same_channels",
     "scale",
     "sequences",

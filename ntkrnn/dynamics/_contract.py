@@ -17,8 +17,6 @@ import scipy.sparse.linalg
 
 from ntkrnn import _checks
 
-ROUNDINGS = 64
-"""Roundings of its largest entry that the entries of a kernel of this library are off by at most."""
 ESTIMATE = 0.02
 """Negative eigenvalues up to this part of the largest pass as the noise of a sampled kernel."""
 _DENSE = 200
@@ -97,17 +95,6 @@ def paired_size(kernel: Any, outputs: tuple[int, ...]) -> int:
     return math.prod(outputs[1 : 1 + (np.ndim(kernel) - 2) // 2])
 
 
-def rounding_norm(kernel: Any, roundings: float = ROUNDINGS) -> float:
-    """``roundings eps max|K| sqrt(N)``: the spectral norm of the rounding of a kernel's entries.
-
-    Entries that are off independently of each other by so many roundings of the largest make a matrix
-    of about that norm.
-    """
-    array = np.asarray(kernel)
-    eps = np.finfo(array.dtype if array.dtype.kind == "f" else np.float64).eps
-    return float(roundings * eps * np.abs(array).max(initial=0.0) * math.sqrt(len(array)))
-
-
 def symmetric(name: str, array: np.ndarray) -> np.ndarray:
     """A symmetric float64 matrix with no negative variance; raise unless it is that to rounding.
 
@@ -118,17 +105,10 @@ def symmetric(name: str, array: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: for a matrix that is not symmetric, or a negative number on its diagonal.
     """
-    tolerance = rounding_norm(array)
+    tolerance = _checks.rounding_norm(array)
     host = np.asarray(array, np.float64)
     _checks.squares_fit(name, host)
-    gap = np.abs(host - host.T).max()
-    if gap > tolerance:
-        i, j = (int(k) for k in np.unravel_index(np.argmax(np.abs(host - host.T)), host.shape))
-        raise ValueError(
-            f"{name}: got a matrix that is not symmetric, {host[i, j]:g} at [{i}, {j}] and "
-            f"{host[j, i]:g} at [{j}, {i}], expected the kernel of some sequences with themselves; "
-            "pass kernel_fn(x), without x2."
-        )
+    _checks.check_symmetric(name, host if array.dtype.kind != "f" else array)
     least = int(np.argmin(np.diagonal(host)))
     if host[least, least] < -tolerance:
         raise ValueError(
@@ -206,7 +186,9 @@ def own_kernel(name: str, kernel: Any, outputs: tuple[int, ...]) -> np.ndarray:
     """
     array = np.asarray(square(name, kernel, outputs))
     host = symmetric(name, array)
-    check_semidefinite(name, host, max(rounding_norm(array), ESTIMATE * largest_eigenvalue(host)))
+    check_semidefinite(
+        name, host, max(_checks.rounding_norm(array), ESTIMATE * largest_eigenvalue(host))
+    )
     return host
 
 

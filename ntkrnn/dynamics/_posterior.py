@@ -14,7 +14,6 @@ from ntkrnn.dynamics._contract import (
     host_matrix,
     host_outputs,
     own_kernel,
-    rounding_norm,
     square,
     symmetric,
 )
@@ -226,7 +225,7 @@ def _factor(nngp: Any, n: int, noise: float) -> np.ndarray:
     """The lower Cholesky factor of ``nngp + noise I``; raise where a solution would be noise."""
     array = np.asarray(square("nngp", nngp, (n, 1)))
     noisy = symmetric("nngp", array) + noise * np.eye(n)
-    rounding = max(rounding_norm(array, SMALL_MODES), rounding_norm(noisy))
+    rounding = max(_checks.rounding_norm(array, SMALL_MODES), _checks.rounding_norm(noisy))
     try:
         factor = scipy.linalg.cholesky(noisy, lower=True)
         least = _least_eigenvalue(factor)

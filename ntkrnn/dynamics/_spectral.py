@@ -141,11 +141,10 @@ def gradient_flow(
     decay = _checks.nonnegative_float("weight_decay", weight_decay)
     at = clock(times, learning_rate)
     # What is no array yet, a list of lists, is checked below and never large.
-    size = lambda array: getattr(array, "size", 0)  # noqa: E731
-    memory = 8 * len(at) * (start.size + size(f0_test))
+    memory = 8 * len(at) * (start.size + getattr(f0_test, "size", 0))
     require(
         "times",
-        2 * memory + 4 * 8 * size(ntk),
+        2 * memory + 4 * 8 * getattr(ntk, "size", 0),
         f"outputs of shape {start.shape} at {len(at)} times, and the eigenvectors of the kernel,",
         "ask for fewer times.",
     )

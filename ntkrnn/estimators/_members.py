@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ntkrnn import _checks
 from ntkrnn._network import network
 from ntkrnn.architectures import Architecture, Elman, check_architecture
 from ntkrnn.estimators._preparation import ORDERS, up_to
 from ntkrnn.estimators._sequences import Sequences
-from ntkrnn.solvers._system import blocks
 
 REPLICATES = 16
 """Networks of a sampled limit: as many for every call, so that what ``predict`` computes later are
@@ -105,7 +105,7 @@ def own(members: tuple[Member, ...], kind: Kind, x: Sequences) -> Gram:
         kernel, error = _kernel(member, kind, x)
         if kind.normalize:
             scales[i] = _unit(np.diagonal(kernel).astype(np.float64))
-        for rows, block in blocks(kernel):  # of many series one kernel of float64 is enough
+        for rows, block in _checks.row_blocks(kernel):  # of many series one kernel of float64 is enough
             total[rows] += block * (scales[i][rows, None] * scales[i] / len(members))
         errors.append(error)
     if max(errors):  # sampled kernels are symmetric to rounding only; a solver takes one triangle

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ntkrnn.solvers._cholesky import cholesky
-from ntkrnn.solvers._nystrom import nystrom
-from ntkrnn.solvers._pcg import RANK, pcg
-from ntkrnn.solvers._system import Solution, checked_kernel
+from ntkrnn.solvers._cholesky import solved
+from ntkrnn.solvers._nystrom import preconditioner_of
+from ntkrnn.solvers._pcg import MAX_ITERATIONS, RANK, TOLERANCE, iterated
+from ntkrnn.solvers._system import Solution, checked_ridge, system
 
 EXACT = 10_000
 """Sequences up to which a direct solve is the faster and simpler one."""
@@ -27,7 +27,8 @@ def auto(kernel: Any, y: Any, ridge: float) -> Solution:
     Raises:
         TypeError, ValueError: naming the argument.
 
-    Cost: that of :func:`cholesky`, or of :func:`nystrom` with rank 500 and :func:`pcg`.
+    Cost: that of :func:`ntkrnn.solvers.cholesky`, or of :func:`ntkrnn.solvers.nystrom` with rank 500
+    and :func:`ntkrnn.solvers.pcg`.
 
     Source: see there.
 
@@ -36,7 +37,8 @@ def auto(kernel: Any, y: Any, ridge: float) -> Solution:
         >>> auto(np.eye(2), np.ones(2), ridge=1.0).method
         'cholesky'
     """
-    kernel = checked_kernel(kernel)
-    if len(kernel) <= EXACT:
-        return cholesky(kernel, y, ridge)
-    return pcg(kernel, y, ridge, preconditioner=nystrom(kernel, ridge, RANK))
+    given, ridge = system(kernel, y), checked_ridge(ridge)
+    if len(given.kernel) <= EXACT:
+        return solved(given, ridge)
+    preconditioner = preconditioner_of(given.kernel, ridge, RANK, seed=0)
+    return iterated(given, ridge, preconditioner, TOLERANCE, MAX_ITERATIONS)

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
 
+from ntkrnn import _checks
 from ntkrnn._memory import require
-from ntkrnn.solvers._system import Solution, System, blocks, checked_ridge, system
+from ntkrnn.solvers._system import Solution, System, checked_ridge, system
 
 
 def cholesky(kernel: Any, y: Any, ridge: float) -> Solution:
@@ -36,12 +37,16 @@ def cholesky(kernel: Any, y: Any, ridge: float) -> Solution:
         >>> cholesky(np.eye(2), np.array([2.0, 4.0]), ridge=1.0).coefficients.round(9).tolist()
         [1.0, 2.0]
     """
-    ridge, given = checked_ridge(ridge), system(kernel, y)
+    return solved(system(kernel, y), checked_ridge(ridge))
+
+
+def solved(given: System, ridge: float) -> Solution:
+    """The same for what is checked."""
     n = len(given.kernel)
     require("kernel", 8 * n * n, f"a Cholesky factor of N={n} in float64", "use ntkrnn.solvers.pcg.")
     # Columns first, as LAPACK has them, so that the factor takes the place of the copy.
     factor = np.empty((n, n), order="F")
-    for rows, block in blocks(given.kernel):
+    for rows, block in _checks.row_blocks(given.kernel):
         factor[rows] = block
     factor.flat[:: n + 1] += ridge
     try:

@@ -27,11 +27,12 @@ class LeaveOneOut(NamedTuple):
     """Q: ``[N, N]``"""
     targets: np.ndarray
     """float64 ``[N, O]``"""
+    projected: np.ndarray
+    """``Q^T y``: ``[N, O]``"""
 
     def coefficients(self, index: int) -> np.ndarray:
         """``[N, O]``: ``(K + ridge I)^{-1} y`` for one of the ridges. Cost: O(N^2 O)."""
-        inside = self.vectors.T @ self.targets
-        return self.vectors @ (inside / (self.values + self.ridges[index])[:, None])
+        return self.vectors @ (self.projected / (self.values + self.ridges[index])[:, None])
 
     def predictions(self, index: int) -> np.ndarray:
         """``[N, O]``: what every row is predicted by all others, for one of the ridges."""
@@ -55,7 +56,7 @@ class LeaveOneOut(NamedTuple):
         """``[R]``: of the Gaussian process with covariance ``s (K + ridge I)``, at the best s; without
         the constant."""
         n, outputs = self.targets.shape
-        inside = np.square(self.vectors.T @ self.targets)
+        inside = np.square(self.projected)
         spectrum = self.values[:, None] + self.ridges
         scale = (inside.sum(axis=1)[:, None] / spectrum).sum(axis=0) / (n * outputs)
         tiny = np.finfo(np.float64).tiny
@@ -118,4 +119,5 @@ def leave_one_out(kernel: Any, y: Any, ridges: Any) -> LeaveOneOut:
     require("kernel", 24 * n * n, what, "choose the ridge on some of the sequences.")
     copy = np.array(given.kernel, np.float64, order="F")
     values, vectors = scipy.linalg.eigh(copy, driver="evd", overwrite_a=True, check_finite=False)
-    return LeaveOneOut(ridges, np.maximum(values, 0.0), vectors, given.targets)
+    projected = vectors.T @ given.targets
+    return LeaveOneOut(ridges, np.maximum(values, 0.0), vectors, given.targets, projected)

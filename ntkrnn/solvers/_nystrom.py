@@ -60,9 +60,13 @@ def nystrom(kernel: Any, ridge: float, rank: int, *, seed: int = 0) -> Precondit
         [0.4, 1.0, 1.0]
     """
     ridge = checked_ridge(ridge)
-    array = checked_kernel(kernel)
-    rank = min(_checks.positive_integer("rank", rank), len(array))
-    factor = _pivoted(array, rank, np.random.default_rng(_checks.whole_number("seed", seed)))
+    array, rank = checked_kernel(kernel), _checks.positive_integer("rank", rank)
+    return preconditioner_of(array, ridge, rank, _checks.whole_number("seed", seed))
+
+
+def preconditioner_of(array: np.ndarray, ridge: float, rank: int, seed: int) -> Preconditioner:
+    """The same for what is checked."""
+    factor = _pivoted(array, min(rank, len(array)), np.random.default_rng(seed))
     left, singular, _ = scipy.linalg.svd(
         factor, full_matrices=False, overwrite_a=True, check_finite=False
     )

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn.solvers._system import Solution, checked_ridge, system
+from ntkrnn.solvers._system import Solution, System, checked_ridge, system
 
+TOLERANCE, MAX_ITERATIONS = 1e-8, 1000
 RANK = 500
-"""Of the preconditioner that is made where none is given."""
+"""Of the preconditioner that :func:`ntkrnn.solvers.auto` makes."""
 
 
 def pcg(
@@ -21,8 +22,8 @@ def pcg(
     ridge: float,
     *,
     preconditioner: Callable[[np.ndarray], np.ndarray],
-    tolerance: float = 1e-8,
-    max_iterations: int = 1000,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> Solution:
     r"""Solve ``(K + ridge I) x = y`` by preconditioned conjugate gradients, in float64.
 
@@ -64,6 +65,17 @@ def pcg(
     ridge, given = checked_ridge(ridge), system(kernel, y)
     tolerance = _checks.positive_float("tolerance", tolerance)
     most = _checks.positive_integer("max_iterations", max_iterations)
+    return iterated(given, ridge, preconditioner, tolerance, most)
+
+
+def iterated(
+    given: System,
+    ridge: float,
+    preconditioner: Callable[[np.ndarray], np.ndarray],
+    tolerance: float,
+    most: int,
+) -> Solution:
+    """The same for what is checked."""
     targets = given.targets
     size = np.linalg.norm(targets, axis=0)
     x, residual = np.zeros_like(targets), targets.copy()

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ntkrnn import _checks
-
-BLOCK = 512
-"""Rows that are converted to float64 at a time."""
-ROUNDINGS = 64
-"""Roundings of its largest entry that the entries of a kernel are off by at most."""
 
 
 class Solution(NamedTuple):
@@ -48,7 +41,9 @@ class System(NamedTuple):
         """
         if self.kernel.dtype == np.float64:
             return self.kernel @ vectors
-        return np.concatenate([rows.astype(np.float64) @ vectors for _, rows in blocks(self.kernel)])
+        return np.concatenate(
+            [rows.astype(np.float64) @ vectors for _, rows in _checks.row_blocks(self.kernel)]
+        )
 
     def solution(
         self, x: np.ndarray, ridge: float, method: str, iterations: int = 0, tolerance: float = np.inf
@@ -59,13 +54,6 @@ class System(NamedTuple):
         residual = float((gap / np.where(size > 0, size, 1.0)).max())
         shown = x[:, 0] if self.flat else x
         return Solution(shown, residual, method, iterations, residual <= tolerance)
-
-
-def blocks(kernel: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Some rows at a time."""
-    for start in range(0, len(kernel), BLOCK):
-        rows = slice(start, start + BLOCK)
-        yield rows, kernel[rows]
 
 
 def system(kernel: Any, y: Any) -> System:
@@ -98,31 +86,9 @@ def checked_kernel(kernel: Any) -> np.ndarray:
         raise ValueError(f"kernel: got shape {array.shape}, expected [N, N].")
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
-    _check_entries(array)
+    _checks.finite_array("kernel", array)
+    _checks.check_symmetric("kernel", array)
     return array
-
-
-def _check_entries(array: np.ndarray) -> None:
-    """Raise unless all entries are finite and the matrix is symmetric to their rounding."""
-    largest = 0.0
-    for rows, block in blocks(array):
-        if not np.isfinite(block).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
-            raise ValueError(
-                f"kernel: got {block[row, column]} at [{rows.start + row}, {column}], expected finite "
-                "numbers."
-            )
-        largest = max(largest, float(np.abs(block).max()))
-    most = ROUNDINGS * float(np.finfo(array.dtype).eps) * largest * math.sqrt(len(array))
-    for rows, block in blocks(array):
-        gap = np.abs(block - array[:, rows].T)
-        if gap.max() > most:
-            i, j = (int(k) for k in np.unravel_index(np.argmax(gap), gap.shape))
-            i += rows.start
-            raise ValueError(
-                f"kernel: got {array[i, j]:g} at [{i}, {j}] and {array[j, i]:g} at [{j}, {i}], "
-                "expected a symmetric matrix, the kernel of some sequences with themselves."
-            )
 
 
 def checked_ridge(value: Any) -> float:
