@@ -61,8 +61,8 @@ def test_the_search_ends_where_the_gradient_is_zero_or_a_bound_is_met():
     model = RecurrentGPRegressor(SHORT).fit(x, y)
     _, gradient = model.log_marginal_likelihood(model.theta_, eval_gradient=True)
     bounds = np.log([BOUNDS["w_std"], BOUNDS["u_std"], BOUNDS["b_std"], (1e-4, 1e6), BOUNDS["noise"]])
-    # The search ends where a step gains less than 2e-9 of a likelihood of order 10: a gradient of at most
-    # the root of twice that times a curvature of order 100.
+    # The search ends where a step gains less than 2e-9 of a likelihood of order 10: a gradient of at
+    # most the root of twice that times a curvature of order 100.
     tolerance = 1e-2
     for at, slope, (low, high) in zip(model.theta_, gradient, bounds, strict=True):
         if at - low < 1e-6:
