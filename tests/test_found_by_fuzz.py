@@ -26,6 +26,9 @@ CALLS = {
     "q1": lambda: dual.dual_activation("gelu", 0.7, 1e30, 0.8),
     "max_variance": lambda: dual.nonlinearity("tanh", max_variance=1e13),
     "x": lambda: TARGET(np.full((2, 2, 2), 1e199)),
+    "learning_rate": lambda: dynamics.gradient_flow(
+        np.cov(X.reshape(4, 6)), Y, Y + 1, [1.0, 3.0], learning_rate=1e159
+    ),
     "nesterov": lambda: dynamics.largest_stable_step(EYE, nesterov=np.array([0, 1])),
     "arch": lambda: dynamics.train(np.tanh, {}, X, Y[:3], optimizer=None, steps=1),
     "token_dim": lambda: theory.al19_network(width=4, token_dim=10**400, out_dim=1),
@@ -47,3 +50,10 @@ def test_a_learning_rate_that_no_float32_holds_is_refused():
     kernel = ntkrnn.empirical_ntk_fn(arch)(X, None, params)
     with pytest.raises(ValueError, match="learning_rate: got 1e"):
         dynamics.linearized(kernel, apply_fn(params, X)[:, 0], np.ones(3), steps=2, learning_rate=1e159)
+
+
+def test_a_linearised_network_asks_for_its_channels():
+    arch = ntkrnn.Elman(width=4)
+    _, params = ntkrnn.network(arch).init_fn(KEY, X.shape)
+    with pytest.raises(ValueError, match="x: "):
+        dynamics.linearize(arch, params)(params, X[:, :, :1])

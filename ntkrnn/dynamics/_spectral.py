@@ -153,7 +153,13 @@ def gradient_flow(
     weights = filters(found, at, learning_rate, decay)[:, :, None] * (found.vectors.T @ rest) / found.n
 
     def at_outputs(kernel_vectors: np.ndarray, begin: np.ndarray) -> np.ndarray:
-        moved = kernel_vectors @ weights
+        with np.errstate(over="ignore", invalid="ignore"):  # of steps that diverge
+            moved = kernel_vectors @ weights
+        if np.isnan(moved).any():  # an infinite mode takes part in every output, or several do
+            raise ValueError(
+                f"learning_rate: got {learning_rate:g}, with which modes of the kernel overflow; "
+                f"expected less than 2 / {found.mu.max():.3g}, or fewer steps."
+            )
         return begin[None] - moved.reshape(len(at), *begin.shape)
 
     outputs = at_outputs(found.vectors * (found.mu * found.n), start)

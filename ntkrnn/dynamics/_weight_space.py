@@ -10,7 +10,7 @@ import optax
 
 from ntkrnn import _checks
 from ntkrnn._types import Array, Outputs, Params
-from ntkrnn.cells import checked_params, floating_params
+from ntkrnn.cells import checked_params, fitting_input, floating_params
 from ntkrnn.dynamics._model import Model, joined, model_of
 
 
@@ -45,11 +45,13 @@ def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
         (3, 1)
     """
     model, scales = model_of(arch)
-    start, frozen = model.split(_fitting(arch, model, params))
+    start, frozen = model.split(_fitting(arch, model, params)[0])
 
     def apply_fn(params: Params, x: Any, lengths: Any = None) -> Outputs:
         x, lengths = _checks.side("x", x, lengths)
-        params = _fitting(arch, model, params)
+        params, channels = _fitting(arch, model, params)
+        if channels is not None:
+            x = fitting_input(params, channels, "x", x)
         shift = jax.tree.map(lambda a, b: a - b, model.split(params)[0], start)
 
         def outputs(trained: Params) -> Array:
@@ -62,9 +64,9 @@ def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
     return apply_fn
 
 
-def _fitting(arch: Any, model: Model, params: Params) -> Params:
-    """Finite parameters that fit the architecture; of a function, finite ones."""
-    return floating_params(params) if model.form is None else checked_params(arch, params)[0]
+def _fitting(arch: Any, model: Model, params: Params) -> tuple[Params, int | None]:
+    """Finite parameters that fit the architecture, and its channels; of a function, finite ones."""
+    return (floating_params(params), None) if model.form is None else checked_params(arch, params)
 
 
 class DecayToStartState(NamedTuple):

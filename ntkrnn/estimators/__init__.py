@@ -4,6 +4,7 @@ from ntkrnn.estimators._classifier import RecurrentKernelClassifier
 from ntkrnn.estimators._gp import RecurrentGPRegressor
 from ntkrnn.estimators._kernel import RecurrentKernel
 from ntkrnn.estimators._models import load, save
+from ntkrnn.estimators._progress import progress
 from ntkrnn.estimators._ridge import RecurrentKernelRidge
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "RecurrentKernelClassifier",
     "RecurrentKernelRidge",
     "load",
+    "progress",
     "save",
 ]

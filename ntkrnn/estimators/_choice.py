@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ntkrnn.estimators._kernel import RecurrentKernel
+from ntkrnn.estimators._progress import tell
 from ntkrnn.estimators._sequences import Sequences
 from ntkrnn.infinite import KernelOverflowError
 from ntkrnn.solvers import LeaveOneOut, leave_one_out
@@ -79,6 +80,7 @@ def choose(
     best: Choice | None = None
     least, rows, dropped = np.inf, [], []
     for i, kernel in enumerate(kernels):
+        tell(kernel.describe())
         try:
             gram = kernel.fit_gram(sequences)
         except KernelOverflowError as error:

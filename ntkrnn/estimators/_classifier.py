@@ -47,6 +47,8 @@ class RecurrentKernelClassifier(ClassifierMixin, KernelMachine):
         architecture_: tuple of the architectures whose kernels are averaged.
         alpha_: the ridge, in units of the kernel.
         loo_score_: mean squared error of left-out series with it; targets are +1 and -1.
+        loo_predictions_: ``[N, C]``, the scores of every series by the others; NaN for those that
+            did not choose.
         loo_accuracy_: share of left-out series whose class is predicted right.
         candidates_: a table of what was compared: arrays "candidate", "alpha", "loo_score" and
             "criterion", one entry each.
@@ -95,8 +97,7 @@ class RecurrentKernelClassifier(ClassifierMixin, KernelMachine):
         # A series that is the only one of its class is never predicted right by the others.
         counted = np.bincount(columns)[columns] > 1
         choice = self._learn(sequences, signs, counted)
-        scores = choice.left_out + self._means
-        left_out = columns[choice.rows]
+        scores, left_out = self.loo_predictions_[choice.rows], columns[choice.rows]
         self.loo_accuracy_ = float(np.mean(np.argmax(scores, axis=1) == left_out))
         self.temperature_ = temperature(scores, left_out)
         return self

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from ntkrnn.estimators._progress import tell
 from ntkrnn.solvers import leave_one_out
 
 RATIOS = np.logspace(-8, 2, 21)
@@ -130,6 +131,7 @@ def maximise(
             value, slope = likelihood(*kernel(np.array(scales)), targets, amplitude, noise)
         except np.linalg.LinAlgError:  # a line search steps back from there
             return np.inf, np.zeros_like(logs)
+        tell(f"log marginal likelihood {value:.1f}")
         return -value, -slope
 
     best, least = None, np.inf

@@ -71,6 +71,8 @@ class KernelMachine(BaseEstimator):
         self.architecture_ = self.kernel_.architecture_
         self.dual_coef_ = choice.coefficients
         self.candidates_ = choice.table
+        self.loo_predictions_ = np.full(targets.shape, np.nan)
+        self.loo_predictions_[choice.rows] = choice.left_out + self._means
         self.loo_score_ = float(choice.table["loo_score"][choice.chosen])
         return choice
 
@@ -89,11 +91,19 @@ class KernelMachine(BaseEstimator):
             choice.table[column][choice.chosen] = values[0]
         return dataclasses.replace(precise, table=choice.table, chosen=choice.chosen)
 
+    def kernel_with(self, X: Any, lengths: Any = None) -> np.ndarray:
+        """``[M, N]``: the chosen kernel of series with those of ``fit``.
+
+        Args:
+            X: as in ``fit``; series may be longer than any there.
+            lengths: ``[M]`` valid leading steps.
+        """
+        check_is_fitted(self)
+        return self.kernel_.rows(read(self, X, lengths, reset=False))
+
     def _outputs(self, X: Any, lengths: Any) -> np.ndarray:
         """``[M, O]``: the ridge regression at other series."""
-        check_is_fitted(self)
-        sequences = read(self, X, lengths, reset=False)
-        return self.kernel_.rows(sequences) @ self.dual_coef_ + self._means
+        return self.kernel_with(X, lengths) @ self.dual_coef_ + self._means
 
     def _alphas(self) -> np.ndarray:
         if self.alphas is None:

@@ -40,6 +40,8 @@ class RecurrentKernelRidge(RegressorMixin, KernelMachine):
         architecture_: tuple of the architectures whose kernels are averaged.
         alpha_: the ridge, in units of the kernel.
         loo_score_: mean squared error of left-out series with it, in the units of y.
+        loo_predictions_: ``[N, O]``, of every series by the others; NaN for those that did not choose.
+        loo_residuals_: y less these, of the shape of y.
         candidates_: a table of what was compared: arrays "candidate", "alpha", "loo_score" and
             "criterion", one entry each.
         dual_coef_: ``[N, O]``.
@@ -78,6 +80,7 @@ class RecurrentKernelRidge(RegressorMixin, KernelMachine):
         self._flat = targets.ndim == 1
         n = len(targets)
         self._learn(sequences, targets.reshape(n, -1), np.ones(n, bool))
+        self.loo_residuals_ = targets - self.loo_predictions_.reshape(targets.shape)
         return self
 
     def predict(self, X: Any, lengths: Any = None) -> np.ndarray:

@@ -161,7 +161,7 @@ def kernel_images(
         axes[-1].set_title(f"difference\n{titles[-1].splitlines()[0]} − infinite", fontsize=10)
         figure.colorbar(image, ax=axes[-1], shrink=0.85, pad=0.03, label="difference (its own scale)")
         for column, axis in enumerate(axes):
-            _label_rows(axis, n, None if labels is None else np.asarray(labels)[order])
+            label_rows(axis, n, None if labels is None else np.asarray(labels)[order])
             axis.set_xlabel(name_of_axis if line == len(rows) - 1 else "")
             axis.set_ylabel(name_of_axis if column == 0 else "")
         axes[0].text(
@@ -245,7 +245,14 @@ def _label_errors(axes: Axes) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _label_rows(axis: Axes, n: int, labels: Any) -> None:
+def label_rows(axis: Axes, n: int, labels: Any) -> None:
+    """Name the classes at the sides of a kernel whose rows are sorted by them, and part them by lines.
+
+    Args:
+        axis: with the image of ``[n, n]``.
+        n: number of rows.
+        labels: ``[n]``, sorted, or None for no names.
+    """
     if labels is None:
         return
     first = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])

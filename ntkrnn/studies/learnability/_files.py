@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import html
 import json
@@ -13,23 +12,12 @@ from typing import Any
 
 from ntkrnn._files import make_folder, remove_parts, write_bytes, write_json, write_npz
 from ntkrnn.report import run_record, write_figure
+from ntkrnn.report.page import escaped, image, page, table
 from ntkrnn.studies.learnability._form import AGREES, Finding
 from ntkrnn.studies.learnability._run import LearnabilityResult
 from ntkrnn.studies.lock import FolderLock
 
 _SIGNS = {"equals": "=", "at most": "≤", "at least": "≥"}
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-       color: #222; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-img { max-width: 100%; border: 1px solid #ddd; }
-table { border-collapse: collapse; margin: 0.8rem 0; font-size: 0.9rem; }
-th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.7rem; text-align: left; }
-th { border-bottom: 2px solid #888; }
-.agrees { color: #1b6b37; font-weight: 600; } .disagrees { color: #a3271c; font-weight: 600; }
-.inconclusive { color: #8a6100; font-weight: 600; }
-.small { color: #666; font-size: 0.85rem; }
-"""
 
 
 def write_learnability(result: LearnabilityResult, folder: str | os.PathLike[str]) -> list[Path]:
@@ -86,10 +74,10 @@ def write_page(folder: Path) -> Path:
     """
     with FolderLock(folder, wait=True):
         remove_parts(folder, of=("report.html",))
-        return write_bytes(folder / "report.html", _page(folder).encode())
+        return write_bytes(folder / "report.html", _page(folder))
 
 
-def _page(folder: Path) -> str:
+def _page(folder: Path) -> bytes:
     links, sections = "", []
     for path in sorted(folder.glob("*/*.json")):
         if path.stem != path.parent.name:
@@ -106,11 +94,7 @@ def _page(folder: Path) -> str:
                 "out of report.html. Run that experiment again.",
                 stacklevel=2,
             )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>ntkrnn learnability</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>What was found</h1>\n<ul>{links}</ul>\n{chr(10).join(sections)}\n</body></html>\n"
-    )
+    return page("ntkrnn learnability", "What was found", f"<ul>{links}</ul>\n{chr(10).join(sections)}")
 
 
 def _link(record: dict[str, Any]) -> str:
@@ -120,7 +104,6 @@ def _link(record: dict[str, Any]) -> str:
 
 
 def _section(path: Path, record: dict[str, Any]) -> str:
-    picture = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
     findings = [
         [
             html.escape(one["quantity"]),
@@ -135,27 +118,21 @@ def _section(path: Path, record: dict[str, Any]) -> str:
     notes = "".join(
         f"<p>{html.escape(one['otherwise'])}</p>" for one in record["findings"] if one.get("otherwise")
     )
-    table = record["table"]
-    rows = [[html.escape(cell) for cell in row] for row in table["rows"]]
+    shown = record["table"]
+    rows = [escaped(row) for row in shown["rows"]]
     size = "the small setting" if record["quick"] else "not the small setting"
     settings = ", ".join(f"{key} = {value}" for key, value in record["settings"].items())
     return (
         f'<h2 id="{record["experiment"]}">{html.escape(record["title"])}</h2>\n'
         f"<p>{html.escape(record['about'])}</p>\n"
-        + _table(["quantity", "found", "95% interval", "predicted", "verdict"], findings)
+        + table(["quantity", "found", "95% interval", "predicted", "verdict"], findings)
         + notes
-        + f'<img alt="{html.escape(record["title"])}" src="data:image/png;base64,{picture}">\n'
-        + f"<p>{html.escape(table['title'])}</p>"
-        + _table([html.escape(name) for name in table["columns"]], rows)
+        + image(path.with_suffix(".png"), record["title"])
+        + f"<p>{html.escape(shown['title'])}</p>"
+        + table(escaped(shown["columns"]), rows)
         + f'<p class="small">{html.escape(record["source"])}. {record["seconds"]:.0f} s, {size}: '
         f"{html.escape(settings)}. {html.escape(record['device'])}.</p>\n"
     )
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    line = lambda cells, tag: "".join(f"<{tag}>{cell}</{tag}>" for cell in cells)  # noqa: E731
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return f"<table><tr>{line(columns, 'th')}</tr>{body}</table>\n"
 
 
 def _verdict(one: dict[str, Any]) -> str:

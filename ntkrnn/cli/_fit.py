@@ -1,0 +1,279 @@
+"""``ntkrnn fit`` and ``ntkrnn predict``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ntkrnn._files import remove_parts
+from ntkrnn.cli._console import out, user_errors, warnings_afterwards
+from ntkrnn.cli._network_options import (
+    DATA,
+    NET,
+    RUN,
+    Bidirectional,
+    BStd,
+    Data,
+    Depth,
+    GateNonlinearity,
+    LabelColumn,
+    Long,
+    Nonlinearity,
+    Rate,
+    Readout,
+    Reset,
+    Seed,
+    UStd,
+    WStd,
+    architecture,
+)
+from ntkrnn.cli._options import out_folder
+from ntkrnn.cli._study import Out, followed
+from ntkrnn.data import Dataset, Records, load, records
+from ntkrnn.studies.fit import (
+    CANDIDATE_COLUMNS,
+    FILES,
+    FitResult,
+    FitSettings,
+    by_steps,
+    candidates,
+    csv_text,
+    fit,
+    found_scales,
+    model_of,
+    predict,
+    said,
+    task_of,
+    write_csv,
+    write_fit,
+)
+
+AUTO = "auto"
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|INDEX",
+        rich_help_panel=DATA,
+        help="forecast: the output's column in a table with a time step a row; all others are inputs.",
+    ),
+]
+
+
+def fit_command(
+    *,
+    data: Data = "digits",
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=DATA,
+            help="Data to predict, which no fit sees; without it folds of the data are predicted.",
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            rich_help_panel=DATA,
+            show_default="all",
+            help="Number of training sequences, a random subset drawn with --seed.",
+        ),
+    ] = None,
+    label_column: LabelColumn = None,
+    long: Long = None,
+    target: Target = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--architecture",
+            metavar="NAME",
+            rich_help_panel=NET,
+            help="auto: an average of relu and erf networks, in forecasts erf; or elman, leaky, lstm, "
+            "gru, minimal-gru.",
+        ),
+    ] = AUTO,
+    nonlinearity: Nonlinearity = None,
+    gate_nonlinearity: GateNonlinearity = None,
+    readout: Readout = None,
+    depth: Depth = None,
+    bidirectional: Bidirectional = False,
+    w_std: WStd = None,
+    u_std: UStd = None,
+    b_std: BStd = None,
+    rate: Rate = None,
+    reset: Reset = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=RUN,
+            show_default="forecast with --target, regress for labels with fractions, else classify",
+            help="classify, regress or forecast.",
+        ),
+    ] = None,
+    kernel: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=RUN, help="nngp or ntk.")
+    ] = "nngp",
+    cv: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            rich_help_panel=RUN,
+            show_default="5; forecast: 1",
+            help="Folds, predicted by a fit to the others; forecast: parts of the last quarter.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    out_dir: Out,
+) -> None:
+    """Fit recurrent kernels to labelled sequences, or to records of a system, and say how well they
+    predict.
+
+    Preparation, kernels and ridge are chosen by leave-one-out error, scales of forecasts by marginal
+    likelihood. Writes model.npz, predictions.csv, fit.json, figures and report.html.
+    """
+    with user_errors(ValueError, TypeError, ImportError, OSError):
+        given = {
+            "nonlinearity": nonlinearity,
+            "gate_nonlinearity": gate_nonlinearity,
+            "readout": readout,
+            "depth": depth,
+            "w_std": w_std,
+            "u_std": u_std,
+            "b_std": b_std,
+            "rate": rate,
+            "reset": reset,
+        }
+        read, task = _reader(task, target, label_column, long, seed)
+        training, later = read(data, n), None if test is None else read(test, None)
+        settings = FitSettings(
+            task or task_of(training),
+            _network(kind, bidirectional, task == "forecast", given),
+            kernel,
+            cv,
+            seed,
+        )
+        folder = out_folder(out_dir)
+        remove_parts(folder, of=FILES)
+        for one in (training, later):
+            if one is not None:
+                out().print(one.describe(), highlight=False, soft_wrap=True)
+        with warnings_afterwards(), followed("fits", _line) as report:
+            result = fit(settings, training, later, report)
+        files = write_fit(result, folder)
+    _print(result, files)
+
+
+def predict_command(
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|FILE", rich_help_panel=RUN, help="Folder of ntkrnn fit, or a saved model."
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE", rich_help_panel=DATA, help="Sequences to predict, as ntkrnn fit reads."
+        ),
+    ],
+    label_column: LabelColumn = None,
+    long: Long = None,
+    target: Target = None,
+    out_file: Annotated[
+        str | None,
+        typer.Option(
+            "--out", metavar="FILE", rich_help_panel=RUN, help="A .csv to write in place of printing."
+        ),
+    ] = None,
+) -> None:
+    """Predict with a model that ntkrnn fit wrote: a table on stdout, or in a file.
+
+    Classes come with probabilities, numbers with the ends of 95% bands. Labels in the data are not
+    looked at.
+    """
+    with user_errors(ValueError, TypeError, ImportError, OSError):
+        known = model_of(model)
+        if by_steps(known) != (target is not None):
+            wanted = "its column" if by_steps(known) else "no such option: its model is of whole series"
+            raise ValueError(f"--target: got {target!r}, expected {wanted}.")
+        read, _ = _reader(None, target, label_column, long, 0)
+        with warnings_afterwards():
+            found = predict(known, read(data, None))
+        if out_file is not None:
+            path = write_csv(Path(out_file), found.columns, found.rows)
+            out().print(
+                f"{len(found.predicted)} predictions in {path}", highlight=False, soft_wrap=True
+            )
+            return
+    typer.echo(csv_text(found.columns, found.rows), nl=False)
+
+
+def _reader(
+    task: str | None, target: str | None, label_column: str | None, long: str | None, seed: int
+) -> tuple[Any, str | None]:
+    """``read(source, n)``, and the task if options say it."""
+    if task == "forecast" and target is None:
+        raise ValueError(
+            "--target: got nothing, expected the column of the output for --task forecast."
+        )
+    if target is None:
+
+        def series(source: str, n: int | None) -> Dataset:
+            options: dict[str, Any] = {"label_column": label_column, "long": long, "seed": seed}
+            return load(source, n=n, standardize="none", **options)
+
+        return series, task
+    if task not in (None, "forecast"):
+        raise ValueError(f"--target: got {target!r} with --task {task}, expected --task forecast.")
+    if label_column is not None:
+        raise ValueError(f"--label-column: got {label_column!r} beside --target, expected one of them.")
+
+    def table(source: str, n: int | None) -> Records:
+        if n is not None:
+            raise ValueError(f"--n: got {n} with --target, expected all steps of a record to be kept.")
+        return records(source, target=target, long=long)
+
+    return table, "forecast"
+
+
+def _network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any]) -> Any:
+    """ "auto", or the architecture of the options; the readout that the task needs is its default."""
+    if kind == AUTO:
+        named = [name for name, value in given.items() if value is not None]
+        if named or bidirectional:
+            option = named[0].replace("_", "-") if named else "bidirectional"
+            raise ValueError(
+                f"--{option}: is an option of one network, and --architecture is auto; name one, as "
+                "--architecture elman."
+            )
+        return AUTO
+    if given["readout"] is None:
+        given = given | {"readout": "sequence" if forecast else "mean"}
+    return dataclasses.replace(architecture(kind, None, bidirectional, **given))
+
+
+def _line(done: int, total: int, what: str) -> str | None:
+    """What is told where there is no bar: every fit, and not every candidate in it."""
+    return None if ": " in what else f"{done}/{total}  {what}"
+
+
+def _print(result: FitResult, files: list[Path]) -> None:
+    console = out()
+    rows = candidates(result)
+    table = Table(title="Kernels that were compared" if rows else "Found by marginal likelihood")
+    for i, name in enumerate(CANDIDATE_COLUMNS if rows else ("scale", "value")):
+        table.add_column(name, justify="right" if i else "left")
+    for row in rows or [[name, f"{value:.4g}"] for name, value in found_scales(result).items()]:
+        table.add_row(*row)
+    console.print(table)
+    for sentence in said(result):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
