@@ -11,6 +11,7 @@ from ntkrnn._version import __version__
 from ntkrnn.cli._bench import bench_command
 from ntkrnn.cli._compare import compare_command
 from ntkrnn.cli._console import err
+from ntkrnn.cli._evaluate import evaluate_command
 from ntkrnn.cli._fit import fit_command, predict_command
 from ntkrnn.cli._info import info_command
 from ntkrnn.cli._learnability import learnability_command
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("fit")(stoppable(fit_command))
 app.command("predict")(stoppable(predict_command))
+app.command("evaluate")(stoppable(evaluate_command))
 app.command("compare")(stoppable(compare_command))
 app.command("trajectory")(stoppable(trajectory_command))
 app.command("learnability")(stoppable(learnability_command))

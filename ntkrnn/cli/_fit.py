@@ -34,6 +34,7 @@ from ntkrnn.cli._network_options import (
 from ntkrnn.cli._options import out_folder
 from ntkrnn.cli._study import Out, followed
 from ntkrnn.data import Dataset, Records, load, records
+from ntkrnn.report.tables import csv_text, write_csv
 from ntkrnn.studies.fit import (
     CANDIDATE_COLUMNS,
     FILES,
@@ -41,14 +42,12 @@ from ntkrnn.studies.fit import (
     FitSettings,
     by_steps,
     candidates,
-    csv_text,
     fit,
     found_scales,
     model_of,
     predict,
     said,
     task_of,
-    write_csv,
     write_fit,
 )
 
@@ -152,7 +151,7 @@ def fit_command(
         training, later = read(data, n), None if test is None else read(test, None)
         settings = FitSettings(
             task or task_of(training),
-            _network(kind, bidirectional, task == "forecast", given),
+            network(kind, bidirectional, task == "forecast", given),
             kernel,
             cv,
             seed,
@@ -242,7 +241,7 @@ def _reader(
     return table, "forecast"
 
 
-def _network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any]) -> Any:
+def network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any]) -> Any:
     """ "auto", or the architecture of the options; the readout that the task needs is its default."""
     if kind == AUTO:
         named = [name for name, value in given.items() if value is not None]

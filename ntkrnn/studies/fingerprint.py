@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._version import __version__
+from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 
 
@@ -43,7 +44,7 @@ def fingerprint(settings: Any, dataset: Dataset | None = None, **more: str) -> d
         for f in dataclasses.fields(settings)
         if not f.metadata.get("axis")
     }
-    if "architecture" in fields:  # its width is one of the widths
+    if isinstance(fields.get("architecture"), Architecture):  # its width is one of the widths
         fields["architecture"] = dataclasses.replace(fields["architecture"], width=2)
     words = {name: repr(value) for name, value in fields.items()}
     if dataset is not None:

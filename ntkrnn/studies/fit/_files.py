@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from ntkrnn.data import Dataset
 from ntkrnn.estimators import save
 from ntkrnn.report import run_record, write_figure
 from ntkrnn.report.page import escaped, image, page, table
+from ntkrnn.report.tables import write_csv
 from ntkrnn.studies.fit._figures import figures
 from ntkrnn.studies.fit._form import LEVELS, FitResult
 from ntkrnn.studies.fit._words import CANDIDATE_COLUMNS, candidates, found_scales, said
@@ -116,20 +115,6 @@ def rows(result: FitResult) -> tuple[list[str], Iterable[Sequence[Any]]]:
         half = found.bands[:, -1]
         columns += [("low95", found.predicted - half), ("high95", found.predicted + half)]
     return [name for name, _ in columns], zip(*(values for _, values in columns), strict=True)
-
-
-def write_csv(path: Path, columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> Path:
-    """Write a table with a header, whole or not at all."""
-    return write_bytes(path, csv_text(columns, lines).encode())
-
-
-def csv_text(columns: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """The same as text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(lines)
-    return text.getvalue()
 
 
 def _page(result: FitResult, drawn: dict[str, tuple[str, Path]]) -> bytes:

@@ -14,7 +14,7 @@ from ntkrnn.estimators import RecurrentGPRegressor
 from ntkrnn.studies.fit._form import LEVELS, Evaluation, FitSettings
 from ntkrnn.studies.fit._series import Fit
 
-ARCHITECTURE = Elman(nonlinearity="erf", b_std=0.3, readout="sequence")
+RECORDS = Elman(nonlinearity="erf", b_std=0.3, readout="sequence")
 KEPT = 0.75
 """Of every record, that are there to be fitted where no test records are."""
 
@@ -34,7 +34,7 @@ def check(settings: FitSettings, data: Records, test: Records | None) -> None:
 
 def fitted(settings: FitSettings, data: Records, counts: np.ndarray | None = None) -> Any:
     """The Gaussian process, fitted to the leading ``counts`` steps of every record, or to all."""
-    arch = ARCHITECTURE if settings.architecture == "auto" else settings.architecture
+    arch = RECORDS if settings.architecture == "auto" else settings.architecture
     model = RecurrentGPRegressor(arch, kernel=settings.kernel, random_state=settings.seed)
     lengths = data.lengths if counts is None else counts
     longest = data.x.shape[1] if lengths is None else int(lengths.max())

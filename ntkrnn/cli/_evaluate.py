@@ -1,0 +1,196 @@
+"""``ntkrnn evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ntkrnn.cli._console import out, user_errors
+from ntkrnn.cli._fit import AUTO, network
+from ntkrnn.cli._network_options import (
+    DATA,
+    NET,
+    RUN,
+    BStd,
+    Depth,
+    GateNonlinearity,
+    Nonlinearity,
+    Rate,
+    Readout,
+    Reset,
+    Seed,
+    UStd,
+    WStd,
+)
+from ntkrnn.cli._options import blocks, out_folder
+from ntkrnn.cli._study import Out, Resume, followed, kept_in
+from ntkrnn.studies import fingerprint
+from ntkrnn.studies.evaluate import (
+    AGAINST_COLUMNS,
+    FILE,
+    FILES,
+    SIZES,
+    SUITES,
+    EvaluateSettings,
+    Published,
+    SetScore,
+    against,
+    against_rows,
+    best_of,
+    evaluate,
+    in_shares,
+    mean_ranks,
+    read_published,
+    said,
+    score_columns,
+    score_rows,
+    write_evaluate,
+)
+
+AEON = "aeon"
+
+
+def evaluate_command(
+    *,
+    suite: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=DATA, help=f"{', '.join(SUITES)}.")
+    ],
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|aeon",
+            rich_help_panel=DATA,
+            help="Folder of sets in the layout of their archive: NAME/NAME_TRAIN.ts and NAME_TEST.ts "
+            "(or .tsv); for uci NAME/NAME_R.dat and conxuntos_kfold.dat; for sysid NAME.mat or .csv; "
+            "or NAME.npz. aeon: the few sets that come with that package.",
+        ),
+    ],
+    sets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", rich_help_panel=DATA, show_default="all", help="Sets, with commas."
+        ),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=DATA,
+            show_default=f"{FILE} in the folder, if it is there",
+            help="A .csv of results of others: a set a row, a method a column.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--architecture", metavar="NAME", rich_help_panel=NET, help="As for ntkrnn fit."),
+    ] = AUTO,
+    nonlinearity: Nonlinearity = None,
+    gate_nonlinearity: GateNonlinearity = None,
+    readout: Readout = None,
+    depth: Depth = None,
+    w_std: WStd = None,
+    u_std: UStd = None,
+    b_std: BStd = None,
+    rate: Rate = None,
+    reset: Reset = None,
+    kernel: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=RUN, help="nngp or ntk.")
+    ] = "nngp",
+    seed: Seed = 0,
+    resume: Resume = False,
+    out_dir: Out,
+) -> None:
+    """Score the estimators on sets with published splits, beside published results.
+
+    Everything is chosen on training data, and test data are predicted once. Prints the accuracy (sysid:
+    root mean squared error) and the seconds of a fit for every set, wins and losses against every
+    method, and mean ranks; writes results.json, .csv, .md and ranks.png. Finished sets are kept in
+    DIR/pieces.
+    """
+    with user_errors(ValueError, TypeError, ImportError, OSError):
+        given = {
+            "nonlinearity": nonlinearity,
+            "gate_nonlinearity": gate_nonlinearity,
+            "readout": readout,
+            "depth": depth,
+            "w_std": w_std,
+            "u_std": u_std,
+            "b_std": b_std,
+            "rate": rate,
+            "reset": reset,
+        }
+        settings = EvaluateSettings(suite, network(kind, False, suite == "sysid", given), kernel, seed)
+        source = _folder(data_dir)
+        theirs = _published(settings, published, source)
+        folder = out_folder(out_dir) / "pieces"
+    names, marks = blocks(sets or ""), fingerprint(settings)
+    with kept_in(folder, marks, resume, files=FILES, what="sets", pattern="*") as pieces:
+        with followed("sets", _line) as report:
+            scores = evaluate(settings, source, names, report, pieces)
+        files = write_evaluate(settings, scores, theirs, folder.parent)
+        _print(settings, scores, theirs, files)
+
+
+def _line(done: int, total: int, what: str) -> str | None:
+    return None if ": " in what else f"{done}/{total}  {what}"
+
+
+def _folder(data_dir: str) -> Path:
+    """The folder of the sets.
+
+    Raises:
+        ValueError: if there is none.
+        ImportError: if aeon is not installed.
+    """
+    if data_dir == AEON:
+        try:
+            import aeon.datasets
+        except ImportError:
+            raise ImportError(
+                "--data-dir: got aeon, which is not installed; install it with 'pip install "
+                '"ntkrnn[data]"\'.'
+            ) from None
+        return Path(aeon.datasets.__file__).parent / "data"
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise ValueError(f"--data-dir: got {data_dir!r}, which is no folder; expected one with sets.")
+    return folder
+
+
+def _published(settings: EvaluateSettings, file: str | None, source: Path) -> Published | None:
+    path = source / FILE if file is None else Path(file)
+    if file is None and not path.exists():
+        return None
+    return in_shares(read_published(path), settings)
+
+
+def _print(
+    settings: EvaluateSettings, scores: list[SetScore], published: Published | None, files: list[Path]
+) -> None:
+    console = out()
+    compared = [] if published is None else against(settings, scores, published)
+    # As much as a terminal is wide; the files have the sizes of all sets, and more methods.
+    shown = best_of(published, compared[:3])
+    columns, rows = score_columns(settings, shown), score_rows(settings, scores, shown)
+    kept = [i for i, name in enumerate(columns) if name not in SIZES]
+    _table(console, "Test scores", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    if published is not None and compared:
+        ranks = mean_ranks(settings, scores, published)
+        _table(console, f"Against {published.source}", AGAINST_COLUMNS, against_rows(compared, ranks))
+    console.print(f"{said(settings, scores)}. Wrote:", highlight=False, soft_wrap=True)
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+
+
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
