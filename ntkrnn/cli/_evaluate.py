@@ -190,7 +190,9 @@ def _print(
 def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(title=title)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="right" if i else "left", no_wrap=not i)
+        table.add_column(
+            name, justify="right" if i else "left", no_wrap=not i, min_width=min(len(name), 8)
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -160,7 +160,9 @@ def fit_command(
         remove_parts(folder, of=FILES)
         for one in (training, later):
             if one is not None:
-                out().print(one.describe(), highlight=False, soft_wrap=True)
+                # The estimators standardise, and say how.
+                words = one.describe().removesuffix(", not standardised")
+                out().print(words, highlight=False, soft_wrap=True)
         with warnings_afterwards(), followed("fits", _line) as report:
             result = fit(settings, training, later, report)
         files = write_fit(result, folder)

@@ -49,7 +49,7 @@ def root_mean_square(errors: np.ndarray, *, in_order: bool = False, seed: int = 
     Example:
         >>> score = root_mean_square(np.arange(40.0))
         >>> round(score.value, 2), bool(score.low < score.value < score.high)
-        (22.67, True)
+        (22.66, True)
     """
     squares = np.square(np.asarray(errors, np.float64))
     value = float(np.sqrt(squares.mean()))

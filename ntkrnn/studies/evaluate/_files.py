@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,23 +62,23 @@ def best_of(published: Published | None, compared: Sequence[Against]) -> Publish
     return Published(names, {k: row[columns] for k, row in published.scores.items()}, published.source)
 
 
-AGAINST_COLUMNS = ("method", "sets", "its mean", OURS, "wins", "ties", "losses", "p", "mean rank")
+AGAINST_COLUMNS = ("method", "sets", "mean", "ours", "win/tie/loss", "p", "rank")
 
 
 def against_rows(compared: Sequence[Against], ranks: Ranks | None) -> list[list[str]]:
-    """A row a method, by :data:`AGAINST_COLUMNS`: wins are ours."""
+    """A row a method, by :data:`AGAINST_COLUMNS`: wins and losses are ours."""
     # Ranks are over the sets that all have.
     place = {} if ranks is None else dict(zip(ranks.methods, ranks.ranks, strict=True))
     rows = [
         [
-            one.method, str(one.sets), f"{one.theirs:.4f}", f"{one.ours:.4f}", str(one.wins),
-            str(one.ties), str(one.losses), "" if np.isnan(one.p) else f"{one.p:.3f}",
+            one.method, str(one.sets), f"{one.theirs:.4f}", f"{one.ours:.4f}",
+            f"{one.wins}/{one.ties}/{one.losses}", "" if np.isnan(one.p) else f"{one.p:.3f}",
             f"{place[one.method]:.2f}" if one.method in place else "",
         ]
         for one in compared
     ]  # fmt: skip
     if OURS in place:
-        rows.append([OURS, *[""] * 7, f"{place[OURS]:.2f}"])
+        rows.append([OURS, *[""] * 5, f"{place[OURS]:.2f}"])
     return rows
 
 
@@ -165,17 +166,23 @@ def _diagram(settings: EvaluateSettings, ranks: Ranks) -> Figure | None:
         return None
     if len(ranks.methods) < 3:
         return None
-    drawn: Any = plot_critical_difference(
-        ranks.scores,
-        list(ranks.methods),
-        lower_better=settings.lower_is_better,
-        alpha=ALPHA,
-        highlight={OURS: "#1f5fa8"},
-    )
-    figure, axes = drawn
-    axes.set_title(
-        f"Mean ranks over {len(ranks.sets)} sets; bars join methods that Wilcoxon's test does not tell "
-        f"apart (level {ALPHA}, Holm)",
-        fontsize=8,
+    space = 0.3 + 0.16 * max(map(len, ranks.methods))  # inches for a name on either side
+    with warnings.catch_warnings():  # of methods that are equal on all sets
+        warnings.simplefilter("ignore", UserWarning)
+        drawn: Any = plot_critical_difference(
+            ranks.scores,
+            list(ranks.methods),
+            lower_better=settings.lower_is_better,
+            alpha=ALPHA,
+            highlight={OURS: "#1f5fa8"},
+            width=5 + 2 * space,
+            textspace=space,
+        )
+    figure, _ = drawn
+    figure.suptitle(
+        f"Mean ranks over {len(ranks.sets)} sets. Bars join methods that Wilcoxon's test does not tell "
+        f"apart (level {ALPHA}, Holm).",
+        fontsize=9,
+        color="0.35",
     )
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,7 +179,7 @@ def _system(path: Path) -> Split:
 
         try:
             arrays = loadmat(path)
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except Exception as error:  # scipy raises what it likes of a file that is none
             raise StudyError(f"{path}: not a .mat file of version 7.2 or before ({error}).") from None
     else:
         table = np.genfromtxt(path, delimiter=",", names=True)
@@ -207,7 +208,7 @@ def _arrays(path: Path, needs: Sequence[str] = ()) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise StudyError(f"{path}: cannot be read ({error}).") from None
     missing = [key for key in needs if key not in arrays]
     if missing:

@@ -62,8 +62,10 @@ def _ambiguous(result: FitResult) -> Figure:
     top = np.take_along_axis(found.probabilities, ranked[:, :2], axis=1)
     panels = []
     for i in np.argsort(top[:, 0] - top[:, 1], kind="stable")[:_LOOKED_AT]:
-        chances = ", ".join(f"{classes[c]} {p:.0%}" for c, p in zip(ranked[i], top[i], strict=False))
-        title = f"series {found.rows[i] + 1}: is {found.truth[i]}\n{chances}"
+        chances = " or ".join(
+            f"{classes[c]} ({p:.0%})" for c, p in zip(ranked[i], top[i], strict=False)
+        )
+        title = f"series {result.numbers[i]}: is {found.truth[i]}\ncalled {chances}"
         panels.append(draw.Panel(title, _series(result, int(found.rows[i]))))
     return draw.series_panels(panels, title="The most ambiguous series, and their likeliest classes")
 
@@ -74,7 +76,7 @@ def _regress(result: FitResult) -> dict[str, tuple[str, Figure]]:
     errors = np.abs(found.truth - found.predicted)
     panels = [
         draw.Panel(
-            f"series {found.rows[i] + 1}: is {found.truth[i]:.3g}, predicted {found.predicted[i]:.3g}",
+            f"series {result.numbers[i]}: is {found.truth[i]:.3g}, predicted {found.predicted[i]:.3g}",
             _series(result, int(found.rows[i])),
         )
         for i in np.argsort(-errors, kind="stable")[:_LOOKED_AT]

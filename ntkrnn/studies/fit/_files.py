@@ -102,7 +102,7 @@ def _data_record(data: Any) -> dict[str, Any]:
 def rows(result: FitResult) -> tuple[list[str], Iterable[Sequence[Any]]]:
     """The columns of ``predictions.csv`` and its rows; series and steps are counted from 1."""
     found = result.evaluation
-    columns: list[tuple[str, Any]] = [("series", found.rows + 1)]
+    columns: list[tuple[str, Any]] = [("series", result.numbers)]
     if found.steps is not None:
         columns.append(("step", found.steps + 1))
     columns += [("truth", found.truth), ("predicted", found.predicted)]

@@ -89,3 +89,10 @@ class FitResult(NamedTuple):
     def evaluated(self) -> Any:
         """The data that the evaluation speaks of."""
         return self.data if self.test is None else self.test
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """``[M]``: the series or records of the evaluation as their source counts them, from 1."""
+        rows = self.evaluation.rows
+        kept = self.evaluated.selection["rows"] if isinstance(self.evaluated, Dataset) else None
+        return 1 + (rows if kept is None else np.asarray(kept)[rows])

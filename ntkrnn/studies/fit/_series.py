@@ -35,8 +35,8 @@ def check(settings: FitSettings, data: Dataset, test: Dataset | None) -> None:
     assert data.labels is not None
     if settings.task == "regress" and data.labels.dtype.kind not in "iuf":
         raise ValueError(
-            f"task: got 'regress' with labels such as {data.labels[0]!r}, expected numbers; classes "
-            "are for --task classify."
+            f"task: got 'regress' with labels such as {data.labels[0].item()!r}, expected numbers; "
+            "classes are for --task classify."
         )
     if test is None:
         return
@@ -48,8 +48,8 @@ def check(settings: FitSettings, data: Dataset, test: Dataset | None) -> None:
     unknown = np.setdiff1d(test.labels, data.labels)
     if settings.task == "classify" and len(unknown):
         raise ValueError(
-            f"test: got the class {unknown[0]!r} ({len(unknown)} such classes), which no series of "
-            f"{data.name} has; expected classes that can be learned."
+            f"test: got the class {unknown[0].item()!r} ({len(unknown)} such classes), which no series "
+            f"of {data.name} has; expected classes that can be learned."
         )
 
 
