@@ -7,8 +7,10 @@ from scipy.stats import multivariate_normal
 
 import ntkrnn
 from ntkrnn import Elman
+from ntkrnn.data import systems
 from ntkrnn.dynamics import nngp_posterior
 from ntkrnn.estimators import RecurrentGPRegressor
+from ntkrnn.estimators._gp_calibration import block_errors, blocks_of
 from ntkrnn.estimators._gp_search import BOUNDS
 
 SHORT = Elman(nonlinearity="erf", w_std=0.7, u_std=0.8, b_std=0.3)
@@ -218,3 +220,44 @@ def test_bad_questions_are_named():
         model.predict(X, return_std=True, return_cov=True)
     with pytest.raises(ValueError, match=r"theta: got shape \(2,\), expected \(3,\)"):
         model.log_marginal_likelihood([0.0, 0.0])
+
+
+def test_left_out_blocks_are_those_of_processes_without_them():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(9, 9))
+    covariance, y = root @ root.T + np.eye(9), rng.normal(size=(9, 2))
+    factor, blocks = np.linalg.cholesky(covariance), blocks_of(np.array([6, 3]))
+    found = block_errors(factor, np.linalg.solve(covariance, y), blocks)
+    assert sorted(np.concatenate(blocks).tolist()) == list(range(9)) and len(blocks) == 8
+    for block in blocks:
+        rest = np.setdiff1d(np.arange(9), block)
+        gain = covariance[np.ix_(block, rest)] @ np.linalg.inv(covariance[np.ix_(rest, rest)])
+        own = covariance[np.ix_(block, block)] - gain @ covariance[np.ix_(rest, block)]
+        expected = (y[block] - gain @ y[rest]) / np.sqrt(np.diagonal(own))[:, None]
+        np.testing.assert_allclose(found[block], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_errors_of_blocks_of_a_draw_have_unit_size():
+    rng = np.random.default_rng(0)
+    at = np.arange(60)
+    covariance = np.exp(-np.square(at[:, None] - at) / 50) + 0.01 * np.eye(60)
+    factor = np.linalg.cholesky(covariance)
+    y = factor @ rng.normal(size=(60, 400))
+    errors = block_errors(factor, np.linalg.solve(covariance, y), blocks_of(np.array([60])))
+    sizes = np.square(errors).mean(axis=0)
+    assert abs(sizes.mean() - 1) < 4 * sizes.std() / 20
+
+
+def test_calibration_multiplies_every_deviation():
+    record = systems.pendulum(0, n=2, T=60, noise=0.02)
+    torque, angle = record.x[:, :, :1], record.y[:, :, 0]
+    known = RecurrentGPRegressor(STEPS).fit(torque[:1], angle[:1])
+    plain = RecurrentGPRegressor(STEPS, calibrate=False).fit(torque[:1], angle[:1])
+    assert plain.calibration_ == 1 and known.calibration_ != 1
+    (mean, std), (same, unit) = (m.predict(torque[1:], return_std=True) for m in (known, plain))
+    np.testing.assert_array_equal(mean, same)
+    np.testing.assert_allclose(std, known.calibration_ * unit, rtol=1e-12)
+    _, covariance = known.predict(torque[1:], return_cov=True)
+    np.testing.assert_allclose(np.sqrt(np.diagonal(covariance)), std[0], rtol=1e-6)
+    series = RecurrentGPRegressor(SHORT, calibrate=True).fit(*_series(20))
+    assert 0.2 < series.calibration_ < 5 and series.calibration_ != 1

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ntkrnn import _checks
 from ntkrnn.architectures import Elman, check_architecture
 from ntkrnn.data import KINDS, standardize
+from ntkrnn.estimators._gp_calibration import block_errors, blocks_of
 from ntkrnn.estimators._gp_kernel import Scaled, valid
 from ntkrnn.estimators._gp_likelihood import likelihood, maximise, posterior
 from ntkrnn.estimators._gp_search import free_scales, limits, starts
@@ -48,6 +49,9 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
             "none".
         start: whether a further channel tells the first step of a series from all others: records that
             begin in an unknown state show how it fades. By default with the readout "sequence" alone.
+        calibrate: whether standard deviations are multiplied by how much larger, or smaller, the errors
+            of left-out blocks of steps are than they should be; for series, of left-out series. By
+            default with the readout "sequence" alone: a system is no draw of a process.
         normalize_y: whether targets are standardised; predictions come back in their units.
         random_state: whole number, the seed of restarts and of sampled limits.
 
@@ -55,6 +59,7 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         architecture_: the architecture with the scales that were found.
         output_scale_: s, in units of standardised targets.
         noise_: the variance of e, likewise.
+        calibration_: what standard deviations are multiplied by; 1 without ``calibrate``.
         log_marginal_likelihood_value_: of standardised targets, at these.
         theta_: logarithms of the scales, s^2 and noise, in that order; what
             :meth:`log_marginal_likelihood` takes.
@@ -86,6 +91,7 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         n_restarts: int = 0,
         standardize: str = "channel",
         start: bool | None = None,
+        calibrate: bool | None = None,
         normalize_y: bool = True,
         random_state: int = 0,
     ):
@@ -96,6 +102,7 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         self.n_restarts = n_restarts
         self.standardize = standardize
         self.start = start
+        self.calibrate = calibrate
         self.normalize_y = normalize_y
         self.random_state = random_state
 
@@ -137,6 +144,12 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         found = posterior(scaled.kernel(self._kept, None, scales), self._y, best[-2], best[-1])
         self._factor, self.dual_coef_ = found.factor, found.coefficients
         self.log_marginal_likelihood_value_ = found.likelihood
+        self.calibration_ = 1.0
+        if self._steps() if self.calibrate is None else _checks.boolean("calibrate", self.calibrate):
+            counts = sequences.counts()
+            blocks = blocks_of(counts) if self._by_step else list(np.arange(len(counts))[:, None])
+            errors = block_errors(found.factor, found.coefficients, blocks)
+            self.calibration_ = float(np.sqrt(np.mean(np.square(errors))))
         return self
 
     def predict(
@@ -169,10 +182,11 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         if return_std:
             prior = amplitude * scaled.variances(new, scales)
             variances = np.maximum(prior - np.einsum("nm,nm->m", half, half), 0.0) + noise
-            return mean, self._shaped(np.sqrt(variances)[:, None] * self._spread, sequences)
+            deviations = self.calibration_ * np.sqrt(variances)
+            return mean, self._shaped(deviations[:, None] * self._spread, sequences)
         covariance = amplitude * scaled.kernel(new, None, scales) - half.T @ half
         covariance.flat[:: len(covariance) + 1] += noise
-        every = covariance[:, :, None] * np.square(self._spread)
+        every = covariance[:, :, None] * np.square(self.calibration_ * self._spread)
         return mean, every[:, :, 0] if self._flat else every
 
     def sample_y(

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
+from ntkrnn.estimators._gp_calibration import inverse_of
 from ntkrnn.estimators._progress import tell
 from ntkrnn.solvers import leave_one_out
 
@@ -78,9 +79,7 @@ def likelihood(
     Source: Rasmussen & Williams 2006, equation 5.9.
     """
     found = posterior(kernel, targets, amplitude, noise)
-    (invert,) = scipy.linalg.get_lapack_funcs(("potri",), (found.factor,))
-    inverse, _ = invert(found.factor, lower=True)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    inverse = inverse_of(found.factor)
     cotangent = 0.5 * (found.coefficients @ found.coefficients.T - targets.shape[1] * inverse)
     by_scales = [amplitude * np.vdot(cotangent, slope) for slope in slopes]
     by_amplitude = amplitude * np.vdot(cotangent, kernel)
