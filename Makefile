@@ -22,9 +22,10 @@ OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
 .PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest bench learnability notebooks lint types format clean
 
-demo: .venv/.ready ## the main job: finite against infinite width on real sequences, then training
+demo: .venv/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
 	$(BIN)/ntkrnn compare --out out/demo
 	$(BIN)/ntkrnn trajectory --widths 32,128,512 --seeds 3 --steps 150 --out out/demo/trajectory
+	$(BIN)/ntkrnn fit --data japanese_vowels --n 270 --out out/demo/fit
 
 learnability: .venv/.ready ## every experiment of the learning theories, in the small setting
 	$(BIN)/ntkrnn learnability --experiment all --quick --out out/learnability-quick

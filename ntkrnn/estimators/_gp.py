@@ -49,9 +49,9 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
             "none".
         start: whether a further channel tells the first step of a series from all others: records that
             begin in an unknown state show how it fades. By default with the readout "sequence" alone.
-        calibrate: whether standard deviations are multiplied by how much larger, or smaller, the errors
-            of left-out blocks of steps are than they should be; for series, of left-out series. By
-            default with the readout "sequence" alone: a system is no draw of a process.
+        calibrate: whether standard deviations are multiplied by how much larger the errors of left-out
+            blocks of steps are than they should be, if they are larger; for series, of left-out series.
+            By default with the readout "sequence" alone: a system is no draw of a process.
         normalize_y: whether targets are standardised; predictions come back in their units.
         random_state: whole number, the seed of restarts and of sampled limits.
 
@@ -59,7 +59,7 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
         architecture_: the architecture with the scales that were found.
         output_scale_: s, in units of standardised targets.
         noise_: the variance of e, likewise.
-        calibration_: what standard deviations are multiplied by; 1 without ``calibrate``.
+        calibration_: what standard deviations are multiplied by, at least 1; 1 without ``calibrate``.
         log_marginal_likelihood_value_: of standardised targets, at these.
         theta_: logarithms of the scales, s^2 and noise, in that order; what
             :meth:`log_marginal_likelihood` takes.
@@ -149,7 +149,7 @@ class RecurrentGPRegressor(RegressorMixin, BaseEstimator):
             counts = sequences.counts()
             blocks = blocks_of(counts) if self._by_step else list(np.arange(len(counts))[:, None])
             errors = block_errors(found.factor, found.coefficients, blocks)
-            self.calibration_ = float(np.sqrt(np.mean(np.square(errors))))
+            self.calibration_ = max(1.0, float(np.sqrt(np.mean(np.square(errors)))))
         return self
 
     def predict(
