@@ -34,6 +34,7 @@ class _Call:
 
     value: Value
     pullback: Pullback
+    ahead: Value
     static: Hashable
     structure: Any
     """Of the arguments."""
@@ -43,8 +44,11 @@ class _Call:
     """Axes of the arrays for each ``jax.vmap`` that the call is under, the innermost first."""
 
     def evaluate(self, *leaves: Any) -> tuple[jax.Array, ...]:
+        return self._over_batches(self.value, leaves)
+
+    def _over_batches(self, value: Value, leaves: Any) -> tuple[jax.Array, ...]:
         def single(*leaves: Any) -> tuple[jax.Array, ...]:
-            return tuple(self.value(self.static, *jax.tree.unflatten(self.structure, leaves)))
+            return tuple(value(self.static, *jax.tree.unflatten(self.structure, leaves)))
 
         return _over(single, self.batches)(*leaves)
 
@@ -55,9 +59,8 @@ class _Call:
 
         def along_line(*moved: Any) -> tuple[jax.Array, ...]:
             rest = iter(moved)
-            return self.evaluate(
-                *(next(rest) if moves else a for a, moves in zip(at, self.moving, strict=True))
-            )
+            every = [next(rest) if moves else a for a, moves in zip(at, self.moving, strict=True)]
+            return self._over_batches(self.ahead, every)
 
         return jax.jvp(along_line, tuple(moved), along)[1]
 
@@ -179,13 +182,16 @@ _linear(_push, _pull, _Call.push)
 _linear(_pull, _push, _Call.pull)
 
 
-def transposable(value: Value, pullback: Pullback) -> Callable[..., tuple[jax.Array, ...]]:
+def transposable(
+    value: Value, pullback: Pullback, ahead: Value | None = None
+) -> Callable[..., tuple[jax.Array, ...]]:
     """``f(static, *args)`` that is ``value`` and is transposed by ``pullback``.
 
     Args:
         value: :data:`Value`; ``static`` is hashable, ``args`` are pytrees of arrays.
         pullback: :data:`Pullback`. It is differentiated by JAX where a second derivative is wanted,
             forward mode over reverse mode.
+        ahead: the same values, in the way that forward mode differentiates; None for ``value``.
 
     Example:
         >>> import jax
@@ -197,7 +203,7 @@ def transposable(value: Value, pullback: Pullback) -> Callable[..., tuple[jax.Ar
 
     def f(static: Hashable, *args: Any) -> tuple[jax.Array, ...]:
         leaves, structure = jax.tree.flatten(args)
-        call = _Call(value, pullback, static, structure)
+        call = _Call(value, pullback, ahead or value, static, structure)
         return tuple(_value.bind(*map(jnp.asarray, leaves), call=call))
 
     return f

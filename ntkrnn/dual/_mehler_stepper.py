@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,31 +27,19 @@ import numpy as np
 from ntkrnn._derivatives import opaque
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, add_up
-from ntkrnn.dual import _hermite
+from ntkrnn.dual import _hermite, _mehler_slopes
 from ntkrnn.dual._mehler import smooth
-from ntkrnn.dual._stepper import Features, Stepper, by_pair, detached, fast
+from ntkrnn.dual._mehler_slopes import terms as thinned_terms
+from ntkrnn.dual._stepper import Features, Slopes, Stepper, by_pair, detached, fast
 from ntkrnn.dual._thinning import Thinned, thinned
 
-_UNROLLED = 96
+UNROLLED = 96
 """Up to so many terms the series is written out; longer ones run through a loop."""
-_CHUNK = 16
+CHUNK = 16
 _REACH = 4.0
 """The coordinates hold for variances up to so many times the largest wanted."""
 _SMALLEST = {"float32": 1e-5, "float64": 1e-9}
 """Coordinates below this size, beside the largest, are left out; the error of R is its square."""
-
-
-def _terms(spec: str | Nonlinearity, q: Array) -> Array:
-    """Thinned coefficients ``[terms, *q.shape]``: those of single powers, and roots of energies."""
-    plan = _hermite.expansion(spec, q.dtype.name)
-    thin = thinned(spec, q.dtype.name)
-    series = _hermite.coefficients(spec, 0, q, plan)
-    if thin.single == len(thin.powers):
-        return series
-    weights = jnp.asarray(thin.weights, q.dtype)
-    exact = jax.lax.Precision.HIGHEST
-    energy = jnp.einsum("k...,kj->j...", jnp.square(series[thin.single :]), weights, precision=exact)
-    return jnp.concatenate([series[: thin.single], jnp.sqrt(energy)])
 
 
 @functools.lru_cache(maxsize=64)
@@ -99,10 +88,10 @@ def _sums(thin: Thinned, terms: list[Array], x: Array) -> tuple[Array, Array, Ar
 
 def _long_sums(thin: Thinned, left: Array, right: Array, x: Array) -> tuple[Array, Array, Array]:
     """The same for stacked coefficients ``[terms, ...]`` without gaps, some at a time."""
-    rest = -left.shape[0] % _CHUNK
+    rest = -left.shape[0] % CHUNK
     padding = ((0, rest), *((0, 0),) * (left.ndim - 1))
-    chunks = [jnp.pad(side, padding).reshape(-1, _CHUNK, *side.shape[1:]) for side in (left, right)]
-    powers = jnp.asarray(np.pad(thin.powers, (0, rest)).reshape(-1, _CHUNK), x.dtype)
+    chunks = [jnp.pad(side, padding).reshape(-1, CHUNK, *side.shape[1:]) for side in (left, right)]
+    powers = jnp.asarray(np.pad(thin.powers, (0, rest)).reshape(-1, CHUNK), x.dtype)
 
     def body(carry: tuple[Array, ...], chunk: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
         value, slope, partial = carry
@@ -127,7 +116,7 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
     """
 
     def features(q: Array) -> Features:
-        terms = _terms(spec, q)
+        terms, _ = thinned_terms(spec, q)
         axes = jnp.asarray(_coordinates(spec, q.dtype.name), q.dtype)
         exact = jax.lax.Precision.HIGHEST
         radial = jnp.einsum("k...,kr->r...", terms, axes, precision=exact) * math.sqrt(0.5)
@@ -149,7 +138,7 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
         rho = 1 - jnp.minimum(below, 2)
         x = rho * rho if thin.step == 2 else rho
         series1, series2 = rest1[-count:], rest2[-count:]
-        if count <= _UNROLLED:
+        if count <= UNROLLED:
             products = [a * b for a, b in zip(series1, series2, strict=True)]
             value, slope, partial = _sums(thin, products, x)
         else:
@@ -162,7 +151,7 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
             return radial + (drop + below * value), slope * inverse
         return radial + drop, rho * slope * inverse
 
-    plain_moment, _, slopes = by_pair(smooth(spec))
+    plain_moment, _, plain_slopes = by_pair(smooth(spec))
 
     @opaque
     def slope_of(q: Array) -> Array:
@@ -171,4 +160,29 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
     def moment_slope(own: Features) -> Array:
         return slope_of(own[0])
 
-    return fast(detached(features), second_moment, moment_slope, advance, lambda own: own[:1], slopes)
+    def short(dtype: Any) -> bool:
+        """Whether slopes have sums of their own; those of longer series take too long to compile."""
+        return len(thinned(spec, dtype.name).powers) <= UNROLLED
+
+    def slope_features(own: Features) -> Features:
+        if not short(own[0].dtype):
+            return own[:1]
+        q = jax.lax.stop_gradient(own[0])
+        return own[0], *_mehler_slopes.slope_features(spec, slope_of(q), q)
+
+    def along_slopes(args: Any, tangents: Any) -> tuple[Slopes, Slopes]:
+        """Second derivatives are those of the independent form, by the variances alone."""
+        distance, kdot, one, two = args
+        d_distance, _, d_one, d_two = tangents
+        point, along = (distance, one[0], two[0]), (d_distance, d_one[0], d_two[0])
+        bent = jax.jvp(lambda d, a, b: plain_slopes(d, kdot, (a,), (b,)), point, along)[1]
+        return slopes(*args), bent
+
+    @functools.partial(opaque, rule=along_slopes)
+    def slopes(distance: Array, kdot: Array, one: Features, two: Features) -> Slopes:
+        if not short(distance.dtype):
+            return plain_slopes(distance, kdot, one, two)
+        return _mehler_slopes.slopes(spec, distance, one[1:], two[1:])
+
+    parts = (detached(features), second_moment, moment_slope, advance, slope_features, slopes)
+    return fast(*parts, hoisted=True)

@@ -60,6 +60,9 @@ class Stepper(NamedTuple):
     """The derivatives of ``advance``."""
     arithmetic: bool
     """Whether ``advance`` is made of arithmetic, square roots and quotients alone."""
+    hoisted: Stepper | None = None
+    """The same with slope features behind the features, where they cost more than to be computed again
+    at every step in forward mode; see :func:`with_slope_features`."""
 
 
 def by_pair(pair: PairFunction) -> tuple[Callable[[Features], Array], Advance, SlopesOf]:
@@ -113,6 +116,8 @@ def fast(
     advance: Advance,
     slope_features: Callable[[Features], Features],
     slopes: SlopesOf,
+    *,
+    hoisted: bool = False,
 ) -> Stepper:
     """A stepper that evaluates by its own forms and is differentiated by its own slopes.
 
@@ -124,14 +129,34 @@ def fast(
         ((own,), (d_own,)) = args, tangents
         return fast_moment(own), moment_slope(own) * d_own[0]
 
-    def along_step(args: Any, tangents: Any) -> Any:
-        distance, one, two = args
-        d_distance, d_one, d_two = tangents
-        value, kdot = fast_advance(distance, one, two)
-        by = slopes(distance, kdot, slope_features(one), slope_features(two))
-        along = (d_distance, d_one[0], d_two[0])
-        apart, bend = (add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
-        return (value, by.passed), (apart, bend)
+    def along_step(own: Advance, of_side: Callable[[Features], Features]) -> Callable[..., Any]:
+        def rule(args: Any, tangents: Any) -> Any:
+            distance, one, two = args
+            d_distance, d_one, d_two = tangents
+            value, kdot = own(distance, one, two)
+            by = slopes(distance, kdot, of_side(one), of_side(two))
+            along = (d_distance, d_one[0], d_two[0])
+            apart, bend = (add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
+            return (value, by.passed), (apart, bend)
 
-    fast_moment, fast_advance = opaque(second_moment, along_moment), opaque(advance, along_step)
-    return Stepper(features, fast_moment, fast_advance, slope_features, slopes, True)
+        return rule
+
+    @functools.cache
+    def count(dtype: str) -> int:
+        scalar = jax.ShapeDtypeStruct((), dtype)
+        return len(jax.eval_shape(features, scalar))
+
+    def first(distance: Array, one: Features, two: Features) -> tuple[Array, Array]:
+        n = count(distance.dtype.name)
+        return advance(distance, one[:n], two[:n])
+
+    def behind(both: Features) -> Features:
+        return both[count(both[0].dtype.name) :]
+
+    fast_moment = opaque(second_moment, along_moment)
+    fast_advance = opaque(advance, lambda *at: along_step(fast_advance, slope_features)(*at))
+    plain = Stepper(features, fast_moment, fast_advance, slope_features, slopes, True)
+    if not hoisted:
+        return plain
+    long_advance = opaque(first, lambda *at: along_step(long_advance, behind)(*at))
+    return plain._replace(hoisted=plain._replace(advance=long_advance, slope_features=behind))

@@ -15,13 +15,14 @@ that no root and no quotient is taken a third time.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite._rows import Key, LayerRows, Rows, input_distance_cotangents
+from ntkrnn.infinite._rows import Key, LayerRows, Rows, input_distance_cotangents, slope_rows
 from ntkrnn.infinite._step import Pair, close, meet, open_
 from ntkrnn.infinite._sweep import Block, Sweep
 from ntkrnn.infinite._tape import (
@@ -158,17 +159,7 @@ def _backward(
 
 def _with_slope_features(sweep: Sweep) -> Sweep:
     """The same with rows of what slopes read in the place of features."""
-    layout, slope_features = sweep.plan.layout, sweep.plan.stepper.slope_features
-
-    def changed(rows: Rows) -> Rows:
-        new = dict(rows)
-        for key in sweep.keys:
-            first = layout.first(key) + (3 if layout.restarts else 1)
-            own = tuple(rows[key][..., k, :] for k in range(first, rows[key].shape[-2]))
-            parts = [rows[key][..., :first, :], jnp.stack(slope_features(own), axis=-2)]
-            new[key] = jnp.concatenate(parts, axis=-2)
-        return new
-
+    changed = functools.partial(slope_rows, sweep.plan.layout, sweep.plan.stepper.slope_features)
     block = sweep.block
     return sweep._replace(block=block._replace(rows1=changed(block.rows1), rows2=changed(block.rows2)))
 

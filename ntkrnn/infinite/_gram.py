@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -9,12 +10,12 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, Scales
-from ntkrnn.dual import stepper
+from ntkrnn.dual import Stepper, stepper
 from ntkrnn.gram import Tiling, blocks
 from ntkrnn.infinite import _readouts
 from ntkrnn.infinite._adjoint import transposably
 from ntkrnn.infinite._readouts import Side
-from ntkrnn.infinite._rows import Layout, Rows, pack
+from ntkrnn.infinite._rows import Layout, Rows, pack, slope_rows
 from ntkrnn.infinite._step import Plan
 from ntkrnn.infinite._sweep import plainly
 from ntkrnn.infinite._variances import Track, largest_variance, track
@@ -43,6 +44,8 @@ class Settings(NamedTuple):
     """Whether sequences differ in length."""
     diagonal: bool
     """Whether sequence i of one side is wanted with sequence i of the other alone."""
+    ahead: bool = False
+    """Whether rows have slope features too, for derivatives in forward mode."""
 
 
 def time_major(data: Data) -> tuple[Array, Array]:
@@ -118,11 +121,15 @@ class Sides(NamedTuple):
 
 def _plan(settings: Settings, scale: Scales, dtype: Any, sweep: Any = plainly) -> Plan:
     passed = stepper(settings.form.nonlinearity)
+    if settings.ahead and passed.hoisted is not None:
+        passed = passed.hoisted
+    return Plan(settings.form, scale, passed, _layout(settings, passed, dtype), sweep)
+
+
+def _layout(settings: Settings, passed: Stepper, dtype: Any) -> Layout:
     everything = settings.form.readout != "last"
     restarts = everything or settings.ragged
-    ragged = everything and settings.ragged
-    layout = Layout.of(passed, dtype, settings.channels, restarts, ragged)
-    return Plan(settings.form, scale, passed, layout, sweep)
+    return Layout.of(passed, dtype, settings.channels, restarts, everything and settings.ragged)
 
 
 def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
@@ -142,6 +149,19 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
         ends = _readouts.cyclic(right.ends, two.steps, tiling.lanes, one.x.shape[1])
         right = right._replace(ends=ends)
     return Sides(left, right, largest)
+
+
+def with_slope_features(settings: Settings, both: Sides) -> Sides:
+    """The same sides with slope features behind the features, computed once for each sequence."""
+    passed = stepper(settings.form.nonlinearity)
+    layout = _layout(settings, passed, both.largest.dtype)
+    of_rows = functools.partial(slope_rows, layout, passed.slope_features, behind_features=True)
+
+    def extended(side: Side) -> Side:
+        starts = None if side.starts is None else of_rows(side.starts)
+        return side._replace(ends=of_rows(side.ends), starts=starts)
+
+    return both._replace(one=extended(both.one), two=extended(both.two))
 
 
 def extent(settings: Settings, both: Sides) -> tuple[int, ...]:

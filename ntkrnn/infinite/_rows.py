@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -97,6 +98,32 @@ def pack(layout: Layout, x: Array | None, track: Track) -> Rows:
     if layout.ragged:
         packed[VALID] = track.valid[:, None].astype(track.layers[0]["forward"].state.dtype)
     return packed
+
+
+def slope_rows(
+    layout: Layout,
+    slope_features: Callable[[tuple[Array, ...]], tuple[Array, ...]],
+    rows: Rows,
+    *,
+    behind_features: bool = False,
+) -> Rows:
+    """Rows of what slopes read in the place of features, or behind them.
+
+    Args:
+        layout: which rows there are.
+        slope_features: of the stepper.
+        rows: ``[.., R, N]`` of one side.
+        behind_features: whether the features stay.
+    """
+    new = dict(rows)
+    for key, whole in rows.items():
+        if key == VALID:
+            continue
+        first = layout.first(key) + (3 if layout.restarts else 1)
+        own = tuple(whole[..., k, :] for k in range(first, whole.shape[-2]))
+        kept = whole if behind_features else whole[..., :first, :]
+        new[key] = jnp.concatenate([kept, jnp.stack(slope_features(own), axis=-2)], axis=-2)
+    return new
 
 
 def across(row: Array, side: int) -> Array:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ntkrnn._derivatives import transposable
 from ntkrnn._types import Array
+from ntkrnn.dual import stepper
 from ntkrnn.gram import drain, drain_diagonal, fill, fill_diagonal
 from ntkrnn.infinite import _filter_gram, _gram
 from ntkrnn.infinite._gram import Data, Settings
@@ -118,6 +119,16 @@ def _value(static: Any, scale: Any, both: Any, pairs: Array) -> tuple[Array, ...
     return tiles(settings, steps, scale, both, pairs, (0, groups))
 
 
+def _ahead(static: Any, scale: Any, both: Any, pairs: Array) -> tuple[Array, ...]:
+    """The same, from sides whose slope features are computed before the tiles."""
+    settings, steps, groups = static
+    engine = _engine(settings)
+    if stepper(settings.form.nonlinearity).hoisted is None or engine is _filter_gram:
+        return _value(static, scale, both, pairs)
+    both = engine.with_slope_features(settings, both)
+    return _value((settings._replace(ahead=True), steps, groups), scale, both, pairs)
+
+
 def _pullback(static: Any, args: Any, cotangents: tuple[Array, ...]) -> Any:
     """Cotangents of scales and sides, from those of both kernels."""
     settings, steps, groups = static
@@ -140,5 +151,5 @@ def _pullback(static: Any, args: Any, cotangents: tuple[Array, ...]) -> Any:
     return of_scale, both._replace(one=one, two=two, largest=jnp.zeros_like(both.largest)), pairs
 
 
-differentiable_tiles = transposable(_value, _pullback)
+differentiable_tiles = transposable(_value, _pullback, _ahead)
 """``((settings, steps, groups), scale, both, pairs)``: all tiles, in somebody's program."""
