@@ -29,9 +29,9 @@ from ntkrnn.empirical import (
 )
 
 if TYPE_CHECKING:
-    from ntkrnn import data, dynamics, estimators, flax, solvers, stax, theory
+    from ntkrnn import cells, data, dynamics, estimators, flax, solvers, stax, testing, theory
 
-_LAZY = ("data", "dynamics", "estimators", "flax", "solvers", "stax", "theory")
+_LAZY = ("cells", "data", "dynamics", "estimators", "flax", "solvers", "stax", "testing", "theory")
 
 
 def __getattr__(name: str) -> Any:
@@ -56,6 +56,7 @@ __all__ = [
     "SampledKernels",
     "__version__",
     "cache",
+    "cells",
     "data",
     "dual",
     "dynamics",
@@ -68,5 +69,6 @@ __all__ = [
     "network",
     "solvers",
     "stax",
+    "testing",
     "theory",
 ]

@@ -19,7 +19,7 @@ LAYERS = [
     {"cells", "gram"},
     {"infinite", "empirical"},
     {"_network", "dynamics", "solvers"},
-    {"theory"},
+    {"testing", "theory"},
     {"data", "report", "stax", "flax"},
     {"estimators"},
     {"studies", "bench"},

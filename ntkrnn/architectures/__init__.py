@@ -7,12 +7,14 @@ from ntkrnn.architectures._cell import (
     STATE,
     Cell,
     Gate,
+    Part,
     Term,
 )
 from ntkrnn.architectures._dense import Dense, LeakyScales, Scales
 from ntkrnn.architectures._diagonal import Diagonal, DiagonalScales
 from ntkrnn.architectures._elman import Elman
 from ntkrnn.architectures._fields import name_of
+from ntkrnn.architectures._gated import Gated
 from ntkrnn.architectures._gru import GRU
 from ntkrnn.architectures._known import ARCHITECTURES, AnyScales, Architecture, check_architecture
 from ntkrnn.architectures._leaky import Leaky
@@ -35,9 +37,11 @@ __all__ = [
     "DiagonalScales",
     "Elman",
     "Gate",
+    "Gated",
     "Leaky",
     "LeakyScales",
     "MinimalGRU",
+    "Part",
     "Scales",
     "Term",
     "check_architecture",

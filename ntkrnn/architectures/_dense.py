@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures._cell import INPUT, ONE, STATE, Cell, Gate, Part, Term
+from ntkrnn.architectures._description import check_description, check_parts
 from ntkrnn.architectures._fields import (
     READOUTS,
     name_of,
@@ -44,7 +45,8 @@ class LeakyScales(NamedTuple):
 class Dense(abc.ABC):
     """The fields that all of them have; :class:`ntkrnn.Elman` documents them.
 
-    A cell names its parts and says what they make of a carry: :attr:`parts` and :attr:`cell`.
+    A cell names its parts and says what they make of a carry: :attr:`parts` and :attr:`cell`. A class
+    of yours that does is an architecture as the built-in ones are: ``docs/own-cell.md`` has one.
     """
 
     family: ClassVar[str] = "dense"
@@ -52,7 +54,7 @@ class Dense(abc.ABC):
     limit: ClassVar[str] = "sampled"
     """What kind of code computes the kernels of infinite width: the key of the table of infinite."""
     kind: ClassVar[str] = ""
-    """What it is called in a line of a figure."""
+    """What it is called in a line of a figure; the name of the class if that is not said."""
     blocks: ClassVar[tuple[str, ...]] = BLOCKS
     """What can be trained."""
     scale_type: ClassVar[Any] = Scales
@@ -70,8 +72,22 @@ class Dense(abc.ABC):
     bidirectional: bool = False
     trainable: tuple[str, ...] = BLOCKS
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check descriptions once all fields are normalised, in whatever class that ends."""
+        super().__init_subclass__(**options)
+        normalise = cls.__post_init__
+
+        @functools.wraps(normalise)
+        def checked(self: Any) -> None:
+            normalise(self)
+            if type(self) is cls:
+                check_description(self)
+
+        cls.__post_init__ = checked
+
     def __post_init__(self) -> None:
         """Normalise and validate every field."""
+        check_parts(self)
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         for name in ("width", "depth", "out_dim"):
             put(name, _checks.positive_integer(name, getattr(self, name)))
@@ -151,7 +167,8 @@ class Dense(abc.ABC):
     @property
     def title(self) -> str:
         """The kind of network, in a line of a figure."""
-        kind = f"bidirectional {self.kind}" if self.bidirectional else self.kind
+        kind = self.kind or type(self).__name__
+        kind = f"bidirectional {kind}" if self.bidirectional else kind
         depth = f", depth {self.depth}" if self.depth > 1 else ""
         return f"{kind} network ({name_of(self.nonlinearity)}{depth})"
 

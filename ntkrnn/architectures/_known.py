@@ -13,7 +13,7 @@ from ntkrnn.architectures._lstm import LSTM
 from ntkrnn.architectures._minimal_gru import MinimalGRU
 
 Architecture: TypeAlias = Dense | Diagonal
-"""Any of them."""
+"""Any of them, and any class that describes a cell as these do."""
 
 AnyScales: TypeAlias = Scales | LeakyScales | DiagonalScales
 """The continuous fields of any of them."""
@@ -30,12 +30,12 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
 
 
 def check_architecture(arch: Any) -> None:
-    """Raise unless ``arch`` is an architecture.
+    """Raise unless ``arch`` is an architecture, built in or of one's own.
 
     Raises:
         TypeError: saying what came.
     """
-    if not isinstance(arch, tuple(ARCHITECTURES.values())):
+    if not isinstance(arch, Architecture):
         raise TypeError(
             f"arch: got {arch!r} of type {type(arch).__name__}, expected an architecture such as "
             "ntkrnn.Elman(width=256)."

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ntkrnn._types import Array, Outputs, Params
-from ntkrnn.architectures import ARCHITECTURES, AnyScales, Architecture
+from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.cells import gradient, run, split_trainable
 
 _UNROLL = 8
@@ -69,7 +69,7 @@ def model_of(arch: Any) -> tuple[Model, AnyScales | None]:
     Raises:
         TypeError: if it is neither.
     """
-    if isinstance(arch, tuple(ARCHITECTURES.values())):
+    if isinstance(arch, Architecture):
         return Model(arch.form, None), arch.scales
     if callable(arch) and not (inspect.isclass(arch) or isinstance(arch, np.ufunc)):
         return Model(None, arch), None

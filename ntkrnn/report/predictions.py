@@ -169,7 +169,7 @@ def sorted_kernel(kernel: np.ndarray, labels: np.ndarray | None, *, title: str, 
     axes = figure.subplots()
     # Of a kernel near 1 everywhere, as those at unit diagonal are, the differences are to be seen.
     low, high = np.quantile(kernel, [0.02, 0.98])
-    image = axes.imshow(drawn(kernel), vmin=low, vmax=max(high, low + 1e-12), cmap="viridis")
+    image = axes.imshow(drawn(kernel), vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
     figure.colorbar(image, ax=axes, shrink=0.85, label="kernel; colours end at 2% and 98% of entries")
     label_rows(axes, len(kernel), labels)
     axes.set_xlabel(f"series, by {by}")
