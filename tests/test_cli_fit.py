@@ -110,7 +110,7 @@ def test_fit_is_stopped_without_a_trace(monkeypatch, tmp_path):
     def stop(*given):
         raise Terminated
 
-    monkeypatch.setattr("ntkrnn.cli._fit.fit", stop)
+    monkeypatch.setattr("ntkrnn.studies.fit.fit", stop)
     result = call("fit", "--n", "20", "--out", str(tmp_path), expect=143)
     assert "stopped; nothing of this run is kept" in plain(result.stderr)
     assert not list(tmp_path.iterdir())
@@ -162,7 +162,7 @@ def test_evaluate_passes_its_options_on(monkeypatch, tmp_path):
         seen.update(settings=settings, names=names)
         raise StudyError("stopped here")
 
-    monkeypatch.setattr("ntkrnn.cli._evaluate.evaluate", stop)
+    monkeypatch.setattr("ntkrnn.studies.evaluate.evaluate", stop)
     options = ("--suite", "uci", "--data-dir", str(tmp_path), "--sets", "iris, zoo", "--kernel", "ntk")
     network = ("--architecture", "lstm", "--b-std", "0.3", "--seed", "4")
     result = call("evaluate", *options, *network, "--out", str(tmp_path / "out"), expect=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -30,27 +30,9 @@ from ntkrnn.cli._network_options import (
 from ntkrnn.cli._options import blocks, out_folder
 from ntkrnn.cli._study import Out, Resume, followed, kept_in
 from ntkrnn.studies import fingerprint
-from ntkrnn.studies.evaluate import (
-    AGAINST_COLUMNS,
-    FILE,
-    FILES,
-    SIZES,
-    SUITES,
-    EvaluateSettings,
-    Published,
-    SetScore,
-    against,
-    against_rows,
-    best_of,
-    evaluate,
-    in_shares,
-    mean_ranks,
-    read_published,
-    said,
-    score_columns,
-    score_rows,
-    write_evaluate,
-)
+
+if TYPE_CHECKING:
+    from ntkrnn.studies.evaluate import EvaluateSettings, Published, SetScore
 
 AEON = "aeon"
 
@@ -58,7 +40,7 @@ AEON = "aeon"
 def evaluate_command(
     *,
     suite: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=DATA, help=f"{', '.join(SUITES)}.")
+        str, typer.Option(metavar="NAME", rich_help_panel=DATA, help="ucr, uea, uci or sysid.")
     ],
     data_dir: Annotated[
         str,
@@ -81,7 +63,7 @@ def evaluate_command(
         typer.Option(
             metavar="FILE",
             rich_help_panel=DATA,
-            show_default=f"{FILE} in the folder, if it is there",
+            show_default="published_accuracy.csv in the folder, if it is there",
             help="A .csv of results of others: a set a row, a method a column.",
         ),
     ] = None,
@@ -112,6 +94,8 @@ def evaluate_command(
     method, and mean ranks; writes results.json, .csv, .md and ranks.png. Finished sets are kept in
     DIR/pieces.
     """
+    import ntkrnn.studies.evaluate as evaluation  # as in _fit: it loads scikit-learn
+
     with user_errors(ValueError, TypeError, ImportError, OSError):
         given = {
             "nonlinearity": nonlinearity,
@@ -124,15 +108,17 @@ def evaluate_command(
             "rate": rate,
             "reset": reset,
         }
-        settings = EvaluateSettings(suite, network(kind, False, suite == "sysid", given), kernel, seed)
+        settings = evaluation.EvaluateSettings(
+            suite, network(kind, False, suite == "sysid", given), kernel, seed
+        )
         source = _folder(data_dir)
         theirs = _published(settings, published, source)
         folder = out_folder(out_dir) / "pieces"
     names, marks = blocks(sets or ""), fingerprint(settings)
-    with kept_in(folder, marks, resume, files=FILES, what="sets", pattern="*") as pieces:
+    with kept_in(folder, marks, resume, files=evaluation.FILES, what="sets", pattern="*") as pieces:
         with followed("sets", _line) as report:
-            scores = evaluate(settings, source, names, report, pieces)
-        files = write_evaluate(settings, scores, theirs, folder.parent)
+            scores = evaluation.evaluate(settings, source, names, report, pieces)
+        files = evaluation.write_evaluate(settings, scores, theirs, folder.parent)
         _print(settings, scores, theirs, files)
 
 
@@ -163,6 +149,8 @@ def _folder(data_dir: str) -> Path:
 
 
 def _published(settings: EvaluateSettings, file: str | None, source: Path) -> Published | None:
+    from ntkrnn.studies.evaluate import FILE, in_shares, read_published
+
     path = source / FILE if file is None else Path(file)
     if file is None and not path.exists():
         return None
@@ -172,17 +160,27 @@ def _published(settings: EvaluateSettings, file: str | None, source: Path) -> Pu
 def _print(
     settings: EvaluateSettings, scores: list[SetScore], published: Published | None, files: list[Path]
 ) -> None:
+    import ntkrnn.studies.evaluate as evaluation
+
     console = out()
-    compared = [] if published is None else against(settings, scores, published)
+    compared = [] if published is None else evaluation.against(settings, scores, published)
     # As much as a terminal is wide; the files have the sizes of all sets, and more methods.
-    shown = best_of(published, compared[:3])
-    columns, rows = score_columns(settings, shown), score_rows(settings, scores, shown)
-    kept = [i for i, name in enumerate(columns) if name not in SIZES]
+    shown = evaluation.best_of(published, compared[:3])
+    columns, rows = (
+        evaluation.score_columns(settings, shown),
+        evaluation.score_rows(settings, scores, shown),
+    )
+    kept = [i for i, name in enumerate(columns) if name not in evaluation.SIZES]
     _table(console, "Test scores", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
     if published is not None and compared:
-        ranks = mean_ranks(settings, scores, published)
-        _table(console, f"Against {published.source}", AGAINST_COLUMNS, against_rows(compared, ranks))
-    console.print(f"{said(settings, scores)}. Wrote:", highlight=False, soft_wrap=True)
+        ranks = evaluation.mean_ranks(settings, scores, published)
+        _table(
+            console,
+            f"Against {published.source}",
+            evaluation.AGAINST_COLUMNS,
+            evaluation.against_rows(compared, ranks),
+        )
+    console.print(f"{evaluation.said(settings, scores)}. Wrote:", highlight=False, soft_wrap=True)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
 

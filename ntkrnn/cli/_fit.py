@@ -1,10 +1,14 @@
-"""``ntkrnn fit`` and ``ntkrnn predict``."""
+"""``ntkrnn fit`` and ``ntkrnn predict``.
+
+Estimators are imported by the commands that run them: scikit-learn takes a second to load, for which no
+other command should wait.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -35,21 +39,9 @@ from ntkrnn.cli._options import out_folder
 from ntkrnn.cli._study import Out, followed
 from ntkrnn.data import Dataset, Records, load, records
 from ntkrnn.report.tables import csv_text, write_csv
-from ntkrnn.studies.fit import (
-    CANDIDATE_COLUMNS,
-    FILES,
-    FitResult,
-    FitSettings,
-    by_steps,
-    candidates,
-    fit,
-    found_scales,
-    model_of,
-    predict,
-    said,
-    task_of,
-    write_fit,
-)
+
+if TYPE_CHECKING:
+    from ntkrnn.studies.fit import FitResult
 
 AUTO = "auto"
 Target = Annotated[
@@ -135,6 +127,8 @@ def fit_command(
     Preparation, kernels and ridge are chosen by leave-one-out error, scales of forecasts by marginal
     likelihood. Writes model.npz, predictions.csv, fit.json, figures and report.html.
     """
+    import ntkrnn.studies.fit as fitting
+
     with user_errors(ValueError, TypeError, ImportError, OSError):
         given = {
             "nonlinearity": nonlinearity,
@@ -149,23 +143,23 @@ def fit_command(
         }
         read, task = _reader(task, target, label_column, long, seed)
         training, later = read(data, n), None if test is None else read(test, None)
-        settings = FitSettings(
-            task or task_of(training),
+        settings = fitting.FitSettings(
+            task or fitting.task_of(training),
             network(kind, bidirectional, task == "forecast", given),
             kernel,
             cv,
             seed,
         )
         folder = out_folder(out_dir)
-        remove_parts(folder, of=FILES)
+        remove_parts(folder, of=fitting.FILES)
         for one in (training, later):
             if one is not None:
                 # The estimators standardise, and say how.
                 words = one.describe().removesuffix(", not standardised")
                 out().print(words, highlight=False, soft_wrap=True)
         with warnings_afterwards(), followed("fits", _line) as report:
-            result = fit(settings, training, later, report)
-        files = write_fit(result, folder)
+            result = fitting.fit(settings, training, later, report)
+        files = fitting.write_fit(result, folder)
     _print(result, files)
 
 
@@ -198,14 +192,20 @@ def predict_command(
     Classes come with probabilities, numbers with the ends of 95% bands. Labels in the data are not
     looked at.
     """
+    import ntkrnn.studies.fit as fitting
+
     with user_errors(ValueError, TypeError, ImportError, OSError):
-        known = model_of(model)
-        if by_steps(known) != (target is not None):
-            wanted = "its column" if by_steps(known) else "no such option: its model is of whole series"
+        known = fitting.model_of(model)
+        if fitting.by_steps(known) != (target is not None):
+            wanted = (
+                "its column"
+                if fitting.by_steps(known)
+                else "no such option: its model is of whole series"
+            )
             raise ValueError(f"--target: got {target!r}, expected {wanted}.")
         read, _ = _reader(None, target, label_column, long, 0)
         with warnings_afterwards():
-            found = predict(known, read(data, None))
+            found = fitting.predict(known, read(data, None))
         if out_file is not None:
             path = write_csv(Path(out_file), found.columns, found.rows)
             out().print(
@@ -265,15 +265,17 @@ def _line(done: int, total: int, what: str) -> str | None:
 
 
 def _print(result: FitResult, files: list[Path]) -> None:
+    import ntkrnn.studies.fit as fitting
+
     console = out()
-    rows = candidates(result)
+    rows = fitting.candidates(result)
     table = Table(title="Kernels that were compared" if rows else "Found by marginal likelihood")
-    for i, name in enumerate(CANDIDATE_COLUMNS if rows else ("scale", "value")):
+    for i, name in enumerate(fitting.CANDIDATE_COLUMNS if rows else ("scale", "value")):
         table.add_column(name, justify="right" if i else "left")
-    for row in rows or [[name, f"{value:.4g}"] for name, value in found_scales(result).items()]:
+    for row in rows or [[name, f"{value:.4g}"] for name, value in fitting.found_scales(result).items()]:
         table.add_row(*row)
     console.print(table)
-    for sentence in said(result):
+    for sentence in fitting.said(result):
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
     for file in files:

@@ -5,7 +5,6 @@ from ntkrnn.studies.compare_files import write_compare
 from ntkrnn.studies.compare_settings import CompareSettings
 from ntkrnn.studies.engines import ENGINES, Engine, StudyError
 from ntkrnn.studies.fingerprint import fingerprint
-from ntkrnn.studies.fit import FitResult, FitSettings, fit, write_fit
 from ntkrnn.studies.neural_tangents_engine import neural_tangents_engine
 from ntkrnn.studies.ntkrnn_engine import ntkrnn_engine
 from ntkrnn.studies.pieces import DamagedPieceWarning, Pieces
@@ -19,8 +18,6 @@ __all__ = [
     "CompareSettings",
     "DamagedPieceWarning",
     "Engine",
-    "FitResult",
-    "FitSettings",
     "Pieces",
     "Progress",
     "StudyError",
@@ -28,11 +25,9 @@ __all__ = [
     "TrajectorySettings",
     "compare",
     "fingerprint",
-    "fit",
     "neural_tangents_engine",
     "ntkrnn_engine",
     "trajectory",
     "write_compare",
-    "write_fit",
     "write_trajectory",
 ]

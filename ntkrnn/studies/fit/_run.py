@@ -50,7 +50,7 @@ def fit(
 
     Example:
         >>> from ntkrnn.data import load
-        >>> from ntkrnn.studies import FitSettings, fit
+        >>> from ntkrnn.studies.fit import FitSettings, fit
         >>> result = fit(FitSettings("classify"), load("digits", n=60, standardize="none"))
         >>> bool(result.score.low < result.score.value < result.score.high)
         True
