@@ -166,7 +166,7 @@ def _diagram(settings: EvaluateSettings, ranks: Ranks) -> Figure | None:
         return None
     if len(ranks.methods) < 3:
         return None
-    space = 0.3 + 0.16 * max(map(len, ranks.methods))  # inches for a name on either side
+    space = 0.4 + 0.19 * max(map(len, ranks.methods))  # inches for a name on either side
     with warnings.catch_warnings():  # of methods that are equal on all sets
         warnings.simplefilter("ignore", UserWarning)
         drawn: Any = plot_critical_difference(
