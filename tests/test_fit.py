@@ -256,7 +256,7 @@ def test_records_are_read_from_tables(tmp_path):
         ("u,y\n1,2\n", {"target": "z"}, "target: .*no column named 'z'"),
         ("u,y\n1,2\n", {"target": None}, "target: got None"),
         ("u,y\n1,2\n", {"target": 0}, "target: got 0"),
-        ("u,y\n1,2\n3,\n", {"target": "y"}, "line 3, column 2: the label is empty"),
+        ("u,y\n1,2\n3,\n", {"target": "y"}, "line 3, column 2: the output is empty"),
         ("u,y\n1,2\n,4\n5,6\n", {"target": "y"}, "line 3, column 1: got a missing value"),
         ("y\n1\n2\n", {"target": "y"}, "has one column"),
         ("time,u,y\n0,1,2\n1,2,3\n", {"target": "y"}, "column 1"),

@@ -216,18 +216,16 @@ def derivatives(name):
 
 
 def of_a_series(name):
-    """What second derivatives of series are off by beside rounding: thinning, as much as kdot, and the
-    rounding of coefficients of phi, known to eps of the whole, which are divided by the variance."""
-    q = np.maximum(np.stack([Q1, Q2]), 1e-30)
+    """What second derivatives of series are off by beside the rounding of sums: coefficients of phi are
+    known to eps of the whole, and those of second order are divided by the variance."""
+    q = np.stack([Q1, Q2])
     z = np.linspace(-8, 8, 1025)
     density = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
     at, h = np.sqrt(q)[..., None] * z, 1e-3
     bent = (PLAIN[name](at + h) - 2 * PLAIN[name](at) + PLAIN[name](at - h)) / h**2
-    bends = np.sqrt((bent**2 @ density).max(axis=0) * np.stack([bent**2 @ density]).max())
-    size = np.sqrt(np.prod(PLAIN[name](at) ** 2 @ density, axis=0))
-    narrow = np.where(POSITIVE, np.minimum(Q1, Q2), 1)
+    size, bend = (np.sqrt((a**2 @ density).max(axis=0)) for a in (PLAIN[name](at), bent))
     weight = np.abs(np.random.default_rng(0).normal(size=(2, len(PAIRS)))).max()
-    return weight * (2 * TAILS[1] * bends + 4 * EPS * np.sqrt(size) * np.sqrt(bends) / narrow)
+    return weight * EPS * size * bend / np.where(POSITIVE, np.minimum(Q1, Q2), 1)
 
 
 QUICK_TO_DIFFERENTIATE = ("relu", "leaky_relu(0.2)", "erf", "tanh", "sigmoid")

@@ -54,10 +54,8 @@ def check_description(arch: Any) -> None:
     if (kind, arch.parts) in _sound:
         return
     _check_limit(kind)
-    if (
-        next(name for base in kind.__mro__ for name in ("cell", "parts") if name in vars(base))
-        == "parts"
-    ):
+    nearest = [name for base in kind.__mro__ for name in ("cell", "parts") if name in vars(base)]
+    if nearest[0] == "parts":
         raise ValueError(
             f"{kind.__name__}.parts: got the parts of another class than the cell; expected both in "
             "one class, since `update` takes the pre-activations in the order of the parts."
@@ -83,13 +81,13 @@ def check_description(arch: Any) -> None:
     _sound.add((kind, arch.parts))
 
 
-def _check_limit(kind: type) -> None:
+def _check_limit(kind: Any) -> None:
     """An exact limit is that of the class that has it: a cell of one's own has the sampled one."""
     for base in kind.__mro__:
         if "limit" in vars(base):
             return
         own = [name for name in ("parts", "cell") if name in vars(base)]
-        if own and getattr(kind, "limit") != "sampled":  # noqa: B009
+        if own and kind.limit != "sampled":
             raise TypeError(
                 f"{kind.__name__}: has {' and '.join(own)} of its own, and the kernel of infinite "
                 "width of the class that it extends, which is that of another cell; expected a "

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._fit import AUTO, network
+from ntkrnn.cli._fit import AUTO, fit_line, network
 from ntkrnn.cli._network_options import (
     DATA,
     NET,
@@ -115,15 +115,11 @@ def evaluate_command(
         theirs = _published(settings, published, source)
         folder = out_folder(out_dir) / "pieces"
     names, marks = blocks(sets or ""), fingerprint(settings)
-    with kept_in(folder, marks, resume, files=evaluation.FILES, what="sets", pattern="*") as pieces:
-        with followed("sets", _line) as report:
+    with kept_in(folder, marks, resume, files=evaluation.FILES, what="sets") as pieces:
+        with followed("sets", fit_line) as report:
             scores = evaluation.evaluate(settings, source, names, report, pieces)
         files = evaluation.write_evaluate(settings, scores, theirs, folder.parent)
         _print(settings, scores, theirs, files)
-
-
-def _line(done: int, total: int, what: str) -> str | None:
-    return None if ": " in what else f"{done}/{total}  {what}"
 
 
 def _folder(data_dir: str) -> Path:

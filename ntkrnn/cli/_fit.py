@@ -6,7 +6,6 @@ other command should wait.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,10 +153,8 @@ def fit_command(
         remove_parts(folder, of=fitting.FILES)
         for one in (training, later):
             if one is not None:
-                # The estimators standardise, and say how.
-                words = one.describe().removesuffix(", not standardised")
-                out().print(words, highlight=False, soft_wrap=True)
-        with warnings_afterwards(), followed("fits", _line) as report:
+                out().print(fitting.described(one), highlight=False, soft_wrap=True)
+        with warnings_afterwards(), followed("fits", fit_line) as report:
             result = fitting.fit(settings, training, later, report)
         files = fitting.write_fit(result, folder)
     _print(result, files)
@@ -244,7 +241,7 @@ def _reader(
 
 
 def network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any]) -> Any:
-    """ "auto", or the architecture of the options; the readout that the task needs is its default."""
+    """The architecture of the options, or "auto"; the readout that the task needs is its default."""
     if kind == AUTO:
         named = [name for name, value in given.items() if value is not None]
         if named or bidirectional:
@@ -256,10 +253,10 @@ def network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any
         return AUTO
     if given["readout"] is None:
         given = given | {"readout": "sequence" if forecast else "mean"}
-    return dataclasses.replace(architecture(kind, None, bidirectional, **given))
+    return architecture(kind, None, bidirectional, **given)
 
 
-def _line(done: int, total: int, what: str) -> str | None:
+def fit_line(done: int, total: int, what: str) -> str | None:
     """What is told where there is no bar: every fit, and not every candidate in it."""
     return None if ": " in what else f"{done}/{total}  {what}"
 
@@ -272,7 +269,8 @@ def _print(result: FitResult, files: list[Path]) -> None:
     table = Table(title="Kernels that were compared" if rows else "Found by marginal likelihood")
     for i, name in enumerate(fitting.CANDIDATE_COLUMNS if rows else ("scale", "value")):
         table.add_column(name, justify="right" if i else "left")
-    for row in rows or [[name, f"{value:.4g}"] for name, value in fitting.found_scales(result).items()]:
+    scales = [[name, f"{value:.4g}"] for name, value in fitting.found_scales(result).items()]
+    for row in [one.cells for one in rows] or scales:
         table.add_row(*row)
     console.print(table)
     for sentence in fitting.said(result):

@@ -95,7 +95,8 @@ def _called_target() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise type(error)(re.sub("^label_column", "target", str(error))) from None
+        text = re.sub("^label_column", "target", str(error)).replace("the label is", "the output is")
+        raise type(error)(text.replace("or drop the series", "or drop the row")) from None
 
 
 def _with_output(table: Table, outputs: np.ndarray) -> Raw:

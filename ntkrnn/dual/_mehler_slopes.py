@@ -35,9 +35,9 @@ from ntkrnn.dual._stepper import Features, Slopes
 from ntkrnn.dual._thinning import Thinned, thinned
 
 
-def terms(spec: str | Nonlinearity, q: Array) -> tuple[Array, Array]:
-    """Thinned coefficients T ``[terms, *q.shape]``, those of single powers and roots of energies, and
-    the energies of the others."""
+def thinned_terms(spec: str | Nonlinearity, q: Array) -> tuple[Array, Array]:
+    """Thinned coefficients T ``[powers, *q.shape]``, those of single powers and roots of energies, and
+    the coefficients whose energies are shared."""
     plan = _hermite.expansion(spec, q.dtype.name)
     thin = thinned(spec, q.dtype.name)
     series = _hermite.coefficients(spec, 0, q, plan)
@@ -57,7 +57,7 @@ def _mixed(weights: np.ndarray, orders: Array) -> Array:
 def _rows(spec: str | Nonlinearity, q: Array) -> list[Array]:
     """T, R, P and B ``[powers, *q.shape]``."""
     plan, thin = _hermite.expansion(spec, q.dtype.name), thinned(spec, q.dtype.name)
-    own, rest = terms(spec, q)
+    own, rest = thinned_terms(spec, q)
     tilts = 0.5 * _hermite.coefficients(spec, 2, q, plan)
     orders = np.arange(*plan.orders)
     weights = thin.weights, thin.weights * orders[thin.single :, None]
@@ -81,7 +81,7 @@ def _twice(orders: np.ndarray) -> np.ndarray:
 def slope_features(spec: str | Nonlinearity, moment_slope: Array, q: Array) -> Features:
     """What one side brings: V'/2, the root of q and its inverse, ``E phi^(n)``, n = 1 to 3, and rows.
 
-    Cost: four quadratures per sequence and step.
+    Cost: five quadratures per sequence and step.
     """
     rows = [row for part in _rows(spec, q) for row in part]
     root = jnp.sqrt(q)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,8 +30,8 @@ from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, add_up
 from ntkrnn.dual import _hermite, _mehler_slopes
 from ntkrnn.dual._mehler import smooth
-from ntkrnn.dual._mehler_slopes import terms as thinned_terms
-from ntkrnn.dual._stepper import Features, Slopes, Stepper, by_pair, detached, fast
+from ntkrnn.dual._mehler_slopes import thinned_terms
+from ntkrnn.dual._stepper import Features, Slopes, SlopesOf, Stepper, by_pair, detached, fast
 from ntkrnn.dual._thinning import Thinned, thinned
 
 UNROLLED = 96
@@ -151,6 +152,15 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
             return radial + (drop + below * value), slope * inverse
         return radial + drop, rho * slope * inverse
 
+    moment_slope, slope_features, slopes = _derivatives(spec)
+    parts = (detached(features), second_moment, moment_slope, advance, slope_features, slopes)
+    return fast(*parts, hoisted=True)
+
+
+def _derivatives(
+    spec: str | Nonlinearity,
+) -> tuple[Callable[[Features], Array], Callable[[Features], Features], SlopesOf]:
+    """The slope of the second moment, slope features, and the slopes of a step."""
     plain_moment, _, plain_slopes = by_pair(smooth(spec))
 
     @opaque
@@ -184,5 +194,4 @@ def stepper(spec: str | Nonlinearity) -> Stepper:
             return plain_slopes(distance, kdot, one, two)
         return _mehler_slopes.slopes(spec, distance, one[1:], two[1:])
 
-    parts = (detached(features), second_moment, moment_slope, advance, slope_features, slopes)
-    return fast(*parts, hoisted=True)
+    return moment_slope, slope_features, slopes

@@ -13,7 +13,7 @@ from ntkrnn.report.axes import drawn
 from ntkrnn.report.figures import label_rows
 from ntkrnn.report.scores import share
 
-_BLUE, _RED, _GREY = "#1f5fa8", "#c4512d", "0.45"
+_BLUE, _GREY = "#1f5fa8", "0.45"
 _BINS = 8
 """Of equally many predictions: of bins of equal width most would be empty."""
 _NAMED = 30
@@ -102,9 +102,7 @@ def coverage(levels: np.ndarray, covered: np.ndarray, of: int, *, title: str) ->
     return _finished(figure, axes, title)
 
 
-def against_truth(
-    truth: np.ndarray, predicted: np.ndarray, half: np.ndarray, *, title: str, name: str = "target"
-) -> Figure:
+def against_truth(truth: np.ndarray, predicted: np.ndarray, half: np.ndarray, *, title: str) -> Figure:
     """Draw predictions with bands over the truth; on the dashed line they are equal.
 
     Args:
@@ -112,7 +110,6 @@ def against_truth(
         predicted: ``[M]``.
         half: ``[M]``, half widths of 95% bands.
         title: of the figure.
-        name: of what is predicted.
     """
     figure = Figure(figsize=(5.8, 5.4), layout="constrained")
     axes = figure.subplots()
@@ -122,8 +119,8 @@ def against_truth(
         truth, predicted, half, fmt="o", markersize=4, color=_BLUE, ecolor="#9db8d8",
         elinewidth=1, label="predicted, 95% band",
     )  # fmt: skip
-    axes.set_xlabel(f"true {name}")
-    axes.set_ylabel(f"predicted {name}")
+    axes.set_xlabel("true target")
+    axes.set_ylabel("predicted target")
     return _finished(figure, axes, title)
 
 

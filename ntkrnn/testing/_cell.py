@@ -26,16 +26,17 @@ class ConformanceError(AssertionError):
 
 
 class Conformance(NamedTuple):
-    """What was measured, each number the largest over depth 1 and 2, one direction and two."""
+    """What was measured: the first two are the largest over depth 1 and 2, one direction and two."""
 
     jacobian: float
     """Relative difference of the tangent kernel from the product of Jacobians."""
     padding: float
     """Relative difference of outputs with padding from those of the sequences alone."""
     limit: float
-    """Relative distance of wide networks, on average, from the tangent kernel of infinite width."""
+    """Relative distance of wide networks of one layer, on average, from the tangent kernel of infinite
+    width."""
     limit_error: float
-    """What that distance may come to by chance."""
+    """What that distance may come to by chance and by their width."""
 
 
 def check_cell(arch: Any, *, seed: int = 0) -> Conformance:

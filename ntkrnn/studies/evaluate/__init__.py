@@ -3,7 +3,6 @@
 from ntkrnn.studies.evaluate._files import (
     AGAINST_COLUMNS,
     FILES,
-    SIZES,
     against_rows,
     best_of,
     said,
@@ -13,6 +12,7 @@ from ntkrnn.studies.evaluate._files import (
 )
 from ntkrnn.studies.evaluate._published import (
     FILE,
+    SIZES,
     Published,
     against,
     in_shares,

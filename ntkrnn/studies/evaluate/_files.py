@@ -14,7 +14,15 @@ from matplotlib.figure import Figure
 from ntkrnn._files import make_folder, write_bytes, write_json
 from ntkrnn.report import run_record, write_figure
 from ntkrnn.report.tables import write_csv
-from ntkrnn.studies.evaluate._published import OURS, Against, Published, Ranks, against, mean_ranks
+from ntkrnn.studies.evaluate._published import (
+    OURS,
+    SIZES,
+    Against,
+    Published,
+    Ranks,
+    against,
+    mean_ranks,
+)
 from ntkrnn.studies.evaluate._run import EvaluateSettings, SetScore
 
 FILES = ("results.json", "results.csv", "results.md", "ranks.png")
@@ -22,9 +30,6 @@ ALPHA = 0.05
 """Level of the tests by which methods are joined in a diagram, before Holm's correction."""
 _MOST = 8
 """Methods beside ours in a table of scores: the best of those that were published."""
-
-
-SIZES = ("train", "test", "length", "channels", "classes")
 
 
 def score_columns(settings: EvaluateSettings, published: Published | None) -> tuple[str, ...]:
@@ -88,7 +93,8 @@ def said(settings: EvaluateSettings, scores: Sequence[SetScore]) -> str:
     seconds = float(sum(one.seconds.sum() for one in scores))
     what = "root mean squared error" if settings.lower_is_better else "accuracy"
     fits = sum(len(one.seconds) for one in scores)
-    return f"mean {what} {mean:.4f} over {len(scores)} sets; {fits} fits in {seconds:.0f} s"
+    sets, many = (f"{n} {noun}{'s' * (n != 1)}" for n, noun in ((len(scores), "set"), (fits, "fit")))
+    return f"mean {what} {mean:.4f} over {sets}; {many} in {seconds:.0f} s"
 
 
 def write_evaluate(

@@ -16,7 +16,8 @@ from ntkrnn.studies.evaluate._run import EvaluateSettings, SetScore
 OURS = "ntkrnn"
 FILE = "published_accuracy.csv"
 """Read where it stands beside the sets."""
-_SIZES = ("train", "test", "length", "classes", "dimensions", "channels")
+SIZES = ("train", "test", "length", "channels", "classes")
+"""Columns of tables that are no scores."""
 _TIE = 1e-9
 
 
@@ -46,7 +47,7 @@ class Against(NamedTuple):
 
 
 def read_published(path: Path) -> Published:
-    """Read a table with a set a row and a method a column; percentages become shares.
+    """Read a table with a set a row and a method a column.
 
     Columns that say sizes (train, test, length, classes) are no methods, and cells may be empty.
 
@@ -54,12 +55,14 @@ def read_published(path: Path) -> Published:
         StudyError: naming the file and the line.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    columns = [i for i, name in enumerate(header) if i and name.strip().lower() not in _SIZES]
+        reader = csv.reader(file)
+        (_, header), *rows = [(reader.line_num, row) for row in reader if row] or [(1, [])]
+    sizes = (*SIZES, "dimensions")
+    columns = [i for i, name in enumerate(header) if i and name.strip().lower() not in sizes]
     if not columns or not rows:
         raise StudyError(f"{path}: expected a header 'dataset,METHOD,...' and a line for every set.")
     scores: dict[str, np.ndarray] = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         try:
             cells = [row[i].strip() for i in columns]
             scores[row[0].strip()] = np.array([float(cell) if cell else np.nan for cell in cells])

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn.estimators import RecurrentGPRegressor, RecurrentKernelClassifier, progress
+from ntkrnn.estimators import progress
 from ntkrnn.report.scores import root_mean_square
 from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.engines import StudyError
-from ntkrnn.studies.evaluate._sets import SUITES, Split, belongs, digest, sets_of
-from ntkrnn.studies.fit import RECORDS
+from ntkrnn.studies.evaluate._sets import SUITES, Part, Split, belongs, digest, sets_of
+from ntkrnn.studies.fit import FitSettings, estimator, gaussian_bands
 from ntkrnn.studies.pieces import Store, kept
 
 KEPT = ("scores", "covered", "tests", "seconds", "sizes")
@@ -143,28 +143,28 @@ def _measured(settings: EvaluateSettings, splits: Sequence[Split]) -> dict[str, 
     return columns | {"sizes": np.array([*train.x.shape, classes])}
 
 
-def _classes(settings: EvaluateSettings, split: Split) -> dict[str, float]:
-    model = RecurrentKernelClassifier(
-        settings.architecture, kernel=settings.kernel, random_state=settings.seed
-    )
+def _fitted(settings: EvaluateSettings, train: Part) -> tuple[Any, float]:
+    """The estimator of a suite, and the seconds of its fit."""
+    task = "forecast" if settings.suite == "sysid" else "classify"
+    asked = FitSettings(task, settings.architecture, settings.kernel, seed=settings.seed)
     start = time.perf_counter()
-    model.fit(split.train.x, split.train.y, lengths=split.train.lengths)
-    seconds = time.perf_counter() - start
+    model = estimator(asked).fit(train.x, train.y, lengths=train.lengths)
+    return model, time.perf_counter() - start
+
+
+def _classes(settings: EvaluateSettings, split: Split) -> dict[str, float]:
+    model, seconds = _fitted(settings, split.train)
     right = model.predict(split.test.x, lengths=split.test.lengths) == split.test.y
     return {"scores": right.mean(), "covered": np.nan, "tests": len(right), "seconds": seconds}
 
 
 def _records(settings: EvaluateSettings, split: Split) -> dict[str, float]:
-    arch = RECORDS if settings.architecture == "auto" else settings.architecture
-    model = RecurrentGPRegressor(arch, kernel=settings.kernel, random_state=settings.seed)
-    start = time.perf_counter()
-    model.fit(split.train.x, split.train.y)
-    seconds = time.perf_counter() - start
+    model, seconds = _fitted(settings, split.train)
     mean, std = model.predict(split.test.x, return_std=True)
     errors = (mean - split.test.y).ravel()
     return {
         "scores": root_mean_square(errors).value,
-        "covered": np.mean(np.abs(errors) <= 1.959964 * std.ravel()),
+        "covered": np.mean(np.abs(errors) <= gaussian_bands(std.ravel())[:, -1]),
         "tests": errors.size,
         "seconds": seconds,
     }

@@ -14,20 +14,20 @@ _DRAWN = 400
 """Series of a kernel's image; of more every so-manieth in order is shown."""
 _LOOKED_AT = 6
 _RECORDS = 4
-_NOTE = "classes sorted; a block that stands out is a class that the kernel tells apart"
 
 
 def figures(result: FitResult) -> dict[str, tuple[str, Figure]]:
     """Of every figure its file's name, what it shows in a sentence, and itself."""
     if result.settings.task == "forecast":
         return _forecast(result)
-    kernel = {"kernel.png": (f"The kernel of the training series: {_NOTE}.", _kernel(result))}
     if result.settings.task == "regress":
-        kernel = {
-            "kernel.png": ("The kernel of the training series, sorted by target.", _kernel(result))
-        }
-        return _regress(result) | kernel
-    return _classify(result) | kernel
+        words = "The kernel of the training series, sorted by target."
+        return _regress(result) | {"kernel.png": (words, _kernel(result))}
+    words = (
+        "The kernel of the training series, sorted by class; a block that stands out is a class that "
+        "it tells apart."
+    )
+    return _classify(result) | {"kernel.png": (words, _kernel(result))}
 
 
 def _classify(result: FitResult) -> dict[str, tuple[str, Figure]]:

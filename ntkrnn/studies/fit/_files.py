@@ -18,7 +18,7 @@ from ntkrnn.report.page import escaped, image, page, table
 from ntkrnn.report.tables import write_csv
 from ntkrnn.studies.fit._figures import figures
 from ntkrnn.studies.fit._form import LEVELS, FitResult
-from ntkrnn.studies.fit._words import CANDIDATE_COLUMNS, candidates, found_scales, said
+from ntkrnn.studies.fit._words import CANDIDATE_COLUMNS, candidates, described, found_scales, said
 from ntkrnn.studies.records import dataset_record
 
 MODEL = "model.npz"
@@ -61,14 +61,13 @@ def summary(result: FitResult) -> dict[str, Any]:
     settings, found = result.settings, result.evaluation
     architectures = result.model.architecture_
     members = architectures if isinstance(architectures, tuple) else (architectures,)
-    columns = ("kernel", "ridge", "leave_one_out_error", "chosen")
     return {
         "task": settings.task,
         "data": _data_record(result.data),
         "test": None if result.test is None else _data_record(result.test),
         "settings": {"kernel": settings.kernel, "folds": settings.folds, "seed": settings.seed},
         "architectures": [repr(arch) for arch in members],
-        "candidates": [dict(zip(columns, row, strict=True)) for row in candidates(result)],
+        "candidates": [one._asdict() for one in candidates(result)],
         "scales": found_scales(result),
         "evaluated": found.how,
         "predictions": len(found.truth),
@@ -122,14 +121,14 @@ def _page(result: FitResult, drawn: dict[str, tuple[str, Path]]) -> bytes:
     record = run_record()
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     parts = [f"<p>{html.escape(sentence)}.</p>" for sentence in said(result)]
-    parts.append(f"<p>{html.escape(data.describe())}</p>")
+    parts.append(f"<p>{html.escape(described(data))}</p>")
     if found:
         parts += [
             "<h2>What was chosen, and from what</h2>",
             "<p>Every kernel with the ridge that has the least mean squared error of left-out series"
             + (", whose targets are +1 and −1" if result.settings.task == "classify" else "")
             + ".</p>",
-            table(CANDIDATE_COLUMNS, [escaped(row) for row in found]),
+            table(CANDIDATE_COLUMNS, [escaped(one.cells) for one in found]),
         ]
     else:
         scales = [[name, f"{value:.4g}"] for name, value in found_scales(result).items()]

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from ntkrnn import _checks
 from ntkrnn.data import Dataset, Records
@@ -15,6 +16,11 @@ TASKS = ("classify", "regress", "forecast")
 FOLDS = 5
 LEVELS = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
 """Shares that bands are to hold; the last is the one that is drawn."""
+
+
+def gaussian_bands(std: np.ndarray) -> np.ndarray:
+    """Half widths ``[M, L]`` of bands that hold the shares :data:`LEVELS` of normal variables."""
+    return std[:, None] * stats.norm.ppf((1 + LEVELS) / 2)
 
 
 @dataclasses.dataclass(frozen=True)

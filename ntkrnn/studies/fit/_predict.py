@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from ntkrnn.data import Dataset, Records
 from ntkrnn.estimators import (
@@ -18,7 +17,7 @@ from ntkrnn.estimators import (
     load,
 )
 from ntkrnn.studies.fit._files import MODEL
-from ntkrnn.studies.fit._form import LEVELS
+from ntkrnn.studies.fit._form import gaussian_bands
 from ntkrnn.studies.fit._series import half_widths
 
 KINDS = (RecurrentKernelClassifier, RecurrentKernelRidge, RecurrentGPRegressor)
@@ -89,17 +88,22 @@ def predict(model: Any, data: Dataset | Records) -> Prediction:
         return Prediction(["series", "predicted", *names], rows, best)
     if isinstance(model, RecurrentKernelRidge):
         mean = model.predict(data.x, lengths=data.lengths)
+        _check_one_output(mean)
         half = np.full(len(mean), half_widths(model)[-1])
         keys = {"series": numbers}
     else:
         mean, std = model.predict(data.x, lengths=data.lengths, return_std=True)
-        half = std * stats.norm.ppf((1 + LEVELS[-1]) / 2)
         keys = {"series": numbers}
         if by_steps(model):
             row, step = np.nonzero(~np.isnan(mean))
-            mean, half = mean[row, step], half[row, step]
+            mean, std = mean[row, step], std[row, step]
             keys = {"series": row + 1, "step": step + 1}
-    if mean.ndim > 1:
-        raise ValueError(f"model: got one with {mean.shape[1]} outputs, expected one with one output.")
+        _check_one_output(mean)
+        half = gaussian_bands(std)[:, -1]
     rows = zip(*keys.values(), mean, mean - half, mean + half, strict=True)
     return Prediction([*keys, "predicted", "low95", "high95"], rows, mean)
+
+
+def _check_one_output(mean: np.ndarray) -> None:
+    if mean.ndim > 1:
+        raise ValueError(f"model: got one with {mean.shape[1]} outputs, expected one with one output.")

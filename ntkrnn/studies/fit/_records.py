@@ -6,15 +6,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from ntkrnn.architectures import Elman
 from ntkrnn.data import Records
-from ntkrnn.estimators import RecurrentGPRegressor
-from ntkrnn.studies.fit._form import LEVELS, Evaluation, FitSettings
+from ntkrnn.studies.fit._estimator import estimator
+from ntkrnn.studies.fit._form import Evaluation, FitSettings, gaussian_bands
 from ntkrnn.studies.fit._series import Fit
 
-RECORDS = Elman(nonlinearity="erf", b_std=0.3, readout="sequence")
 KEPT = 0.75
 """Of every record, that are there to be fitted where no test records are."""
 
@@ -34,11 +31,9 @@ def check(settings: FitSettings, data: Records, test: Records | None) -> None:
 
 def fitted(settings: FitSettings, data: Records, counts: np.ndarray | None = None) -> Any:
     """The Gaussian process, fitted to the leading ``counts`` steps of every record, or to all."""
-    arch = RECORDS if settings.architecture == "auto" else settings.architecture
-    model = RecurrentGPRegressor(arch, kernel=settings.kernel, random_state=settings.seed)
     lengths = data.lengths if counts is None else counts
     longest = data.x.shape[1] if lengths is None else int(lengths.max())
-    return model.fit(data.x[:, :longest], data.y[:, :longest], lengths=lengths)
+    return estimator(settings).fit(data.x[:, :longest], data.y[:, :longest], lengths=lengths)
 
 
 def predict_test(test: Records, final: Any) -> Evaluation:
@@ -100,5 +95,4 @@ def _joined(how: str, data: Records, pieces: list[tuple[np.ndarray, ...]]) -> Ev
     rows, steps, mean, std = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     order = np.lexsort((steps, rows))
     rows, steps, mean, std = (part[order] for part in (rows, steps, mean, std))
-    bands = std[:, None] * stats.norm.ppf((1 + LEVELS) / 2)
-    return Evaluation(how, rows, steps, data.y[rows, steps], mean, bands=bands)
+    return Evaluation(how, rows, steps, data.y[rows, steps], mean, bands=gaussian_bands(std))

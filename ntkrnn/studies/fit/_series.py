@@ -11,17 +11,12 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from ntkrnn.data import Dataset
 from ntkrnn.estimators import RecurrentKernelClassifier, RecurrentKernelRidge
+from ntkrnn.studies.fit._estimator import estimator
 from ntkrnn.studies.fit._form import FOLDS, LEVELS, Evaluation, FitSettings
 
 Fit = Callable[[str, Callable[[], Any]], Any]
 """``fit(what, make)``: calls ``make``, and says meanwhile what it is about."""
 Parts = list[tuple[np.ndarray, np.ndarray]]
-
-
-def estimator(settings: FitSettings) -> Any:
-    """The estimator of a task on whole series, not fitted."""
-    kind = RecurrentKernelClassifier if settings.task == "classify" else RecurrentKernelRidge
-    return kind(settings.architecture, kernel=settings.kernel, random_state=settings.seed)
 
 
 def check(settings: FitSettings, data: Dataset, test: Dataset | None) -> None:

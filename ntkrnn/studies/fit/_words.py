@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from ntkrnn.data import Dataset, Records
 from ntkrnn.estimators import RecurrentGPRegressor
 from ntkrnn.report.scores import Score
 from ntkrnn.studies.fit._form import LEVELS, FitResult
@@ -11,20 +12,38 @@ from ntkrnn.studies.fit._form import LEVELS, FitResult
 CANDIDATE_COLUMNS = ("kernel", "ridge", "leave-one-out error", "chosen")
 
 
-def candidates(result: FitResult) -> list[list[str]]:
-    """Rows of the kernels that were compared, by :data:`CANDIDATE_COLUMNS`; none for forecasts.
+class Candidate(NamedTuple):
+    """A kernel that was compared."""
 
-    The error is the mean square of left-out series' targets, which are +1 and -1 for classes, at the
-    ridge that has the least.
-    """
+    kernel: str
+    ridge: float
+    """That with the least error, in units of the kernel."""
+    leave_one_out_error: float
+    """Mean square of left-out series' targets, which are +1 and -1 for classes."""
+    chosen: bool
+
+    @property
+    def cells(self) -> list[str]:
+        """Text by :data:`CANDIDATE_COLUMNS`."""
+        error = f"{self.leave_one_out_error:.4g}"
+        return [self.kernel, f"{self.ridge:.1e}", error, "yes" if self.chosen else ""]
+
+
+def candidates(result: FitResult) -> list[Candidate]:
+    """The kernels that were compared; none for forecasts."""
     if isinstance(result.model, RecurrentGPRegressor):
         return []
     table, chosen = result.model.candidates_, result.model.kernel_.describe()
     rows = zip(table["candidate"], table["alpha"], table["loo_score"], strict=True)
     return [
-        [name, f"{alpha:.1e}", f"{error:.4g}", "yes" if name == chosen else ""]
-        for name, alpha, error in rows
+        Candidate(str(name), float(ridge), float(error), bool(name == chosen))
+        for name, ridge, error in rows
     ]
+
+
+def described(data: Dataset | Records) -> str:
+    """A line on the data; the estimators standardise, and say how."""
+    return data.describe().removesuffix(", not standardised")
 
 
 def found_scales(result: FitResult) -> dict[str, float]:
