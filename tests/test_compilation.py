@@ -12,7 +12,8 @@ from marking import marked
 
 import ntkrnn
 from ntkrnn import _compile, dual, gram
-from ntkrnn.infinite import _programs, squared_scales
+from ntkrnn.infinite import squared_scales
+from ntkrnn.infinite.tiles import _problem, _programs
 
 # Shapes that no other test uses, so that nothing here is compiled already.
 N, T, D = 3, 11, 2
@@ -168,8 +169,9 @@ LIBRARY_CALL = re.compile(
 def library_calls(arch, lengths=None):
     """Names of library functions in the program that computes tiles, as written and as compiled."""
     x = sequences(0, 4, 3)
-    problem = _programs.Problem(dataclasses.replace(arch.form, width=1, out_dim=1), True, None)
-    work = _programs.prepare(problem, x, x, lengths, lengths, platform="cpu", exact=False)
+    problem = _problem.Problem(dataclasses.replace(arch.form, width=1, out_dim=1), True, None)
+    sizes = _problem.Sizes.of(problem, x, x, "cpu")
+    work = _problem.prepare(problem, sizes, x, x, lengths, lengths, exact=False)
     scale = squared_scales(arch)
     both = jax.eval_shape(lambda: _programs.sides(work.settings, scale, work.one, work.two))
     devices = (jax.devices("cpu")[0],)

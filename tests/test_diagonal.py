@@ -13,7 +13,8 @@ from scipy.integrate import quad
 
 import ntkrnn
 from ntkrnn import dynamics
-from ntkrnn.infinite import AccuracyWarning, _neurons
+from ntkrnn.infinite import AccuracyWarning
+from ntkrnn.infinite.neurons import _kernel_fn as neurons
 from ntkrnn.report import loglog_slope
 
 DTYPE = jnp.zeros(()).dtype
@@ -317,7 +318,7 @@ def test_more_points_than_a_block_are_streamed(monkeypatch):
     for options in ({"method": "qmc", "samples": 256}, {"samples": 700}):
         want = kernel_fn(x, **options)
         with monkeypatch.context() as patch:
-            patch.setattr("ntkrnn.infinite._nodes.BLOCK", 64)
+            patch.setattr("ntkrnn.quadrature._nodes.BLOCK", 64)
             got = kernel_fn(x, **options)
         for a, b in zip(got[:2], want[:2], strict=True):
             assert np.abs(a - b).max() <= 64 * EPS * np.abs(b).max()
@@ -330,7 +331,7 @@ def test_a_tolerance_is_met_or_the_miss_is_reported(monkeypatch):
     largest = lambda k: float((k.ntk_error / k.ntk.max()).max())  # noqa: E731
     assert largest(rough) > 5e-3 >= largest(fine)
     assert float((fine.nngp_error / fine.nngp.max()).max()) <= 5e-3
-    monkeypatch.setattr(_neurons, "MOST_SAMPLES", 64)
+    monkeypatch.setattr(neurons, "MOST_SAMPLES", 64)
     with pytest.warns(AccuracyWarning, match=r"with 64 points in each of 8.*tolerance=1e-05"):
         kernel_fn(x, samples=16, tolerance=1e-5)
 

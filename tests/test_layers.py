@@ -14,9 +14,9 @@ LAYERS = [
     {"_version", "_types"},
     {"_compat"},
     {"_checks", "_compile", "_derivatives", "_memory"},
-    {"_cache", "_files", "_nonlinearities"},
+    {"_cache", "_files", "_nonlinearities", "_random"},
     {"architectures", "dual"},
-    {"cells", "gram"},
+    {"cells", "gram", "quadrature"},
     {"infinite", "empirical"},
     {"_network", "dynamics", "solvers"},
     {"testing", "theory"},
@@ -26,6 +26,17 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# The same within the kernels of infinite width: rooms, and the files of the shell about them.
+ROOMS = [
+    {"_get", "_overflow"},
+    {"pairs", "sampling", "neurons"},
+    {"recursion", "leaky"},
+    {"tiles"},
+    {"_kernel_fn"},
+    {"_leaky"},
+    {"_family"},
+]
 
 
 def _unit(path):
@@ -69,6 +80,26 @@ def test_imports_run_downwards(path):
             assert LEVEL[mine] > LEVEL["_network"], f"{path} imports the package it is part of"
         elif other in LEVEL and other != mine:
             assert LEVEL[other] < LEVEL[mine], f"{path} imports {other}, which is not below {mine}"
+
+
+def _rooms_imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ntkrnn.infinite"):
+            parts = node.module.split(".")
+            yield from [parts[2]] if len(parts) > 2 else [alias.name for alias in node.names]
+
+
+def test_rooms_of_infinite_width_import_downwards():
+    level = {name: k for k, names in enumerate(ROOMS) for name in names}
+    seen = set()
+    for path in (PACKAGE / "infinite").rglob("*.py"):
+        mine = path.relative_to(PACKAGE / "infinite").with_suffix("").parts[0]
+        if mine == "__init__":
+            continue
+        seen.add(mine)
+        for other in _rooms_imported(path):
+            assert other == mine or level[other] < level[mine], f"{path} imports {other}"
+    assert seen == set(level)
 
 
 def _run(code):

@@ -13,7 +13,7 @@ import reference
 from marking import marked
 
 import ntkrnn
-from ntkrnn.infinite import _filter_rows
+from ntkrnn.infinite.leaky import _rows as leaky_rows
 
 X64 = jax.config.jax_enable_x64
 DTYPE = jnp.zeros(()).dtype
@@ -347,7 +347,7 @@ def test_sides_in_groups_are_the_whole(monkeypatch):
         return jax.jit(lambda x: ntkrnn.network(arch).kernel_fn(x, None, None, lengths))(x)
 
     whole = kernels()
-    monkeypatch.setattr(_filter_rows, "_PLANE_BYTES", 2 * T**2 * DTYPE.itemsize)
+    monkeypatch.setattr(leaky_rows, "_PLANE_BYTES", 2 * T**2 * DTYPE.itemsize)
     for one, other in zip(kernels(), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=32 * T * EPS * np.abs(other).max())
 

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 import ntkrnn
 from ntkrnn.infinite import AccuracyWarning, features, sampled_kernel_fn
-from ntkrnn.infinite._feature_weights import PROJECTIONS, draw
+from ntkrnn.infinite.sampling._weights import PROJECTIONS, draw
 
 DTYPE = jnp.zeros(()).dtype
 EPS = float(jnp.finfo(DTYPE).eps)
@@ -469,14 +469,14 @@ def test_a_tolerance_is_met_in_the_norm_with_eight_networks_at_least():
 
 
 def test_networks_stop_going_back_when_the_tangent_kernel_is_known(monkeypatch):
-    monkeypatch.setattr("ntkrnn.infinite._feature_kernels.WORTH_A_PROGRAM", 0)
+    monkeypatch.setattr("ntkrnn.infinite.sampling._estimates.WORTH_A_PROGRAM", 0)
     arch, x = ntkrnn.LSTM(w_std=0.5), sequences(1)
     both = ntkrnn.network(arch).kernel_fn(x, tolerance=0.05, samples=64)
     assert norm_error(both, "nngp") <= 0.05 and norm_error(both, "ntk") <= 0.05
     # The tangent kernel is that of fewer networks, the NNGP kernel is that of the tolerance alone.
     alone = ntkrnn.network(arch).kernel_fn(x, get=("nngp", "nngp_error"), tolerance=0.05, samples=64)
     np.testing.assert_array_equal(both.nngp, alone.nngp)
-    monkeypatch.setattr("ntkrnn.infinite._feature_kernels.WORTH_A_PROGRAM", np.inf)
+    monkeypatch.setattr("ntkrnn.infinite.sampling._estimates.WORTH_A_PROGRAM", np.inf)
     more = ntkrnn.network(arch).kernel_fn(x, tolerance=0.05, samples=64)
     np.testing.assert_array_equal(both.nngp, more.nngp)
     assert norm_error(more, "ntk") < norm_error(both, "ntk")

@@ -1,30 +1,25 @@
-"""Infinite-width kernels: by recursion over the time-time plane, or sampled with standard errors."""
+"""Infinite-width kernels: by recursion over the time-time plane, or sampled with standard errors.
+
+A shell over an engine for each kind of limit, in a room of its own: ``recursion`` and ``leaky``, which
+fill tiles of pairs (``tiles``) from rows of each side (``pairs``); ``sampling``; ``neurons``.
+"""
 
 from ntkrnn.infinite._family import kernel_fn_of
-from ntkrnn.infinite._features import Features, features
-from ntkrnn.infinite._neurons import MOST_SAMPLES, REPLICATES, SAMPLES
-from ntkrnn.infinite._nodes import METHODS, Plan, plan_of, replicates_of
 from ntkrnn.infinite._overflow import KernelOverflowError
-from ntkrnn.infinite._replicates import AccuracyWarning
-from ntkrnn.infinite._sampled import sampled_kernel_fn
-from ntkrnn.infinite._sequence import GramInputs, sequence_kernels
-from ntkrnn.infinite._variances import Track, squared_scales, track
+from ntkrnn.infinite.recursion._given_kernels import GramInputs, sequence_kernels
+from ntkrnn.infinite.recursion._variances import Track, squared_scales, track
+from ntkrnn.infinite.sampling._features import Features, features
+from ntkrnn.infinite.sampling._kernel_fn import sampled_kernel_fn
+from ntkrnn.quadrature import AccuracyWarning
 
 __all__ = [
-    "METHODS",
-    "MOST_SAMPLES",
-    "REPLICATES",
-    "SAMPLES",
     "AccuracyWarning",
     "Features",
     "GramInputs",
     "KernelOverflowError",
-    "Plan",
     "Track",
     "features",
     "kernel_fn_of",
-    "plan_of",
-    "replicates_of",
     "sampled_kernel_fn",
     "sequence_kernels",
     "squared_scales",

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ntkrnn.architectures import Architecture
-from ntkrnn.infinite._filter import leaky_kernel_fn
 from ntkrnn.infinite._kernel_fn import dense_kernel_fn
-from ntkrnn.infinite._neurons import diagonal_kernel_fn
-from ntkrnn.infinite._sampled import sampled_kernel_fn
+from ntkrnn.infinite._leaky import leaky_kernel_fn
+from ntkrnn.infinite.neurons._kernel_fn import diagonal_kernel_fn
+from ntkrnn.infinite.sampling._kernel_fn import sampled_kernel_fn
 
 LIMITS: dict[str, Callable[..., Callable[..., Any]]] = {
     "recursion": dense_kernel_fn,

@@ -18,16 +18,9 @@ from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.dual import has_closed_form, truncation_error
 from ntkrnn.infinite._get import canonical_get, result_type
 from ntkrnn.infinite._overflow import check_kernels, check_scales
-from ntkrnn.infinite._programs import (
-    AnyScale,
-    Problem,
-    check_memory,
-    chosen_devices,
-    compiled,
-    prepare,
-    traced,
-)
-from ntkrnn.infinite._variances import squared_scales
+from ntkrnn.infinite.recursion._variances import squared_scales
+from ntkrnn.infinite.tiles._problem import Problem, Sizes, check_memory, prepare
+from ntkrnn.infinite.tiles._programs import AnyScale, chosen_devices, compiled, traced
 
 GETS = Kernels._fields
 TOLERATED_ERROR = 1e-6
@@ -100,13 +93,14 @@ def exact_kernel_fn(arch: Elman | Leaky, scale: AnyScale) -> Callable[..., Any]:
             chosen = {g: values[GETS.index(g)] for g in wanted}
         else:
             places = chosen_devices(devices, x1)
-            check_memory(problem, x1, x2, places[0])
+            sizes = Sizes.of(problem, x1, x2, places[0].platform)
+            check_memory(problem, sizes, x1, x2, places[0])
             with contextlib.ExitStack() as context:
                 if _checks.inside_a_trace():  # a constant of that program: computed now, on one device
                     context.enter_context(jax.ensure_compile_time_eval())
                     places = places[:1]
                 host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
-                work = prepare(problem, *host, platform=places[0].platform, exact=False)
+                work = prepare(problem, sizes, *host, exact=False)
                 values, variance = compiled(scale, work, x1, x2, places)
                 chosen = {g: values[GETS.index(g)] for g in wanted}
                 check_kernels(arch, chosen, x1, x2, variance)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn.theory._random import generator, unit_vectors
+from ntkrnn._random import generator, unit_vectors
 from ntkrnn.theory._target import Target, like, tokens_for, vector_table
 
 

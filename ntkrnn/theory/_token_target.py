@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._random import generator, unit_vectors
 from ntkrnn.theory._power_series import PowerSeries
-from ntkrnn.theory._random import generator, unit_vectors
 from ntkrnn.theory._target import (
     Estimate,
     Target,

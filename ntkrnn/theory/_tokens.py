@@ -9,7 +9,7 @@ import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._memory import require
-from ntkrnn.theory._random import generator, unit_vectors
+from ntkrnn._random import generator, unit_vectors
 
 DISTRIBUTIONS = ("sphere", "orthogonal", "signs")
 

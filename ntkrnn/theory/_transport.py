@@ -11,18 +11,18 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import Nonlinearity
+from ntkrnn._random import generator
 from ntkrnn._types import Array, Params
 from ntkrnn.architectures import Diagonal
-from ntkrnn.infinite import (
+from ntkrnn.quadrature import (
     METHODS,
     MOST_SAMPLES,
     REPLICATES,
     SAMPLES,
     AccuracyWarning,
-    Plan,
-    plan_of,
+    Rule,
+    rule_of,
 )
-from ntkrnn.theory._random import generator
 from ntkrnn.theory._transport_integral import TransportValues, integrated
 from ntkrnn.theory._transport_maps import Map, checked_maps, neurons_of, smooth_maps
 
@@ -171,10 +171,10 @@ class TransportTarget:
             raise ValueError("x: got a traced array, expected a concrete one; call the target outside "
                              "of jax.jit and jax.grad, and pass its values in.")  # fmt: skip
         samples = self.samples
-        plan = self._plan(x.shape[2], samples)
+        rule = self._rule(x.shape[2], samples)
         while True:
             found = integrated(
-                plan, x, alpha=self.alpha, nonlinearity=self.nonlinearity, maps=self._maps
+                rule, x, alpha=self.alpha, nonlinearity=self.nonlinearity, maps=self._maps
             )
             largest = float(jnp.abs(found.value).max())
             if self.tolerance is None or largest == 0:
@@ -183,17 +183,17 @@ class TransportTarget:
             if error <= self.tolerance:
                 return found
             samples *= 2
-            finer = self._plan(x.shape[2], samples)
-            if samples > MOST_SAMPLES or finer == plan:
+            finer = self._rule(x.shape[2], samples)
+            if samples > MOST_SAMPLES or finer == rule:
                 warnings.warn(
                     f"a standard error of the target is {error:.1e} of its largest value with "
-                    f"{plan.samples} points in each of {plan.replicates} replicates, and tolerance="
+                    f"{rule.samples} points in each of {rule.replicates} replicates, and tolerance="
                     f"{self.tolerance:g}; ask for less, or for more replicates with method='qmc'.",
                     AccuracyWarning,
                     stacklevel=2,
                 )
                 return found
-            plan = finer
+            rule = finer
 
     def realised(self, params: Params) -> Params:
         r"""The parameters ``theta_v = theta_0 + c_i v(w_i, u_i)/sqrt m`` of a finite network.
@@ -220,12 +220,12 @@ class TransportTarget:
         signs = signs / math.sqrt(len(w))
         return {**params, "w": w + signs * v_w, "u": u + signs[:, None] * v_u}
 
-    def _plan(self, d: int, samples: int) -> Plan:
+    def _rule(self, d: int, samples: int) -> Rule:
         method = self.method
         if method == "quadrature" and d > 2:
             raise ValueError(f"method: got 'quadrature' for sequences of d={d} channels, expected d of "
                              "at most 2; pass method='qmc' or leave it out.")  # fmt: skip
-        return plan_of(method, d, samples, self.replicates, self.seed)
+        return rule_of(method, d, samples, self.replicates, self.seed)
 
     def _maps(self, w: Array, u: Array) -> tuple[Array, Array]:
         return checked_maps((self.v_w, self.v_u), (self.rho_w, self.rho_u), w, u)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
-from ntkrnn.infinite import Plan, replicates_of
+from ntkrnn.quadrature import Rule, replicates_of
 
 _ROWS = 64
 """Sequences that pass through the neurons at a time."""
@@ -27,7 +27,7 @@ class TransportValues(NamedTuple):
 
 
 def integrated(
-    plan: Plan,
+    rule: Rule,
     x: Array,
     *,
     alpha: float,
@@ -36,7 +36,7 @@ def integrated(
 ) -> TransportValues:
     """The target at ``x [N, T, d]``; ``maps`` gives both transport maps at neurons ``[S]``."""
     found = []
-    for blocks in replicates_of(plan, x.dtype == jnp.float64):
+    for blocks in replicates_of(rule, x.dtype == jnp.float64):
         total = jnp.zeros(x.shape[:2], x.dtype)
         for points, weights in blocks():
             u = jnp.asarray(np.concatenate([points, points]), x.dtype)
@@ -46,7 +46,7 @@ def integrated(
         found.append(total)
     values = jnp.stack(found)
     spread = jnp.std(values, axis=0, ddof=1)
-    return TransportValues(jnp.mean(values, axis=0)[..., None], (plan.error_factor * spread)[..., None])
+    return TransportValues(jnp.mean(values, axis=0)[..., None], (rule.error_factor * spread)[..., None])
 
 
 @functools.partial(jax.jit, static_argnums=0)

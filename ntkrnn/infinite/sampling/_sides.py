@@ -15,8 +15,8 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, INPUT, STATE, Dense
 from ntkrnn.cells import reading
 from ntkrnn.gram import bucket
-from ntkrnn.infinite._feature_network import feature_counts, network_features, outputs_of
-from ntkrnn.infinite._feature_weights import Network, draw, side_of
+from ntkrnn.infinite.sampling._network import feature_counts, network_features, outputs_of
+from ntkrnn.infinite.sampling._weights import Network, draw, side_of
 
 SAMPLES = 1024
 """Neurons of a network: of more a product costs more for each, and of fewer a bias would show."""

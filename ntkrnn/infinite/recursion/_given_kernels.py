@@ -10,11 +10,11 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import choose
-from ntkrnn.infinite._readouts import cyclic, whole
-from ntkrnn.infinite._rows import Layout, pack
-from ntkrnn.infinite._step import Pair, Plan
-from ntkrnn.infinite._sweep import plainly
-from ntkrnn.infinite._variances import Track
+from ntkrnn.infinite.pairs._rows import Layout
+from ntkrnn.infinite.pairs._step import Pair, Plan
+from ntkrnn.infinite.recursion._readouts import cyclic, whole
+from ntkrnn.infinite.recursion._sweep import plainly
+from ntkrnn.infinite.recursion._variances import Track, packed_rows
 
 
 class GramInputs(NamedTuple):
@@ -55,7 +55,7 @@ def sequence_kernels(
     plan = Plan(arch, scale, step, layout, plainly)
     t1, t2, n1, n2 = inputs.distance.shape
     lanes = choose(n1, n2, t2, inputs.distance.dtype.itemsize, "cpu").lanes
-    rows1, rows2 = pack(layout, None, track1), pack(layout, None, track2)
+    rows1, rows2 = packed_rows(layout, None, track1), packed_rows(layout, None, track2)
 
     def below(shift: Array) -> Any:
         def at(t: Array) -> Pair:

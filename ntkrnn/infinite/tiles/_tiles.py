@@ -16,12 +16,13 @@ from ntkrnn._derivatives import transposable
 from ntkrnn._types import Array
 from ntkrnn.dual import stepper
 from ntkrnn.gram import drain, drain_diagonal, fill, fill_diagonal
-from ntkrnn.infinite import _filter_gram, _gram
-from ntkrnn.infinite._gram import Data, Settings
+from ntkrnn.infinite.leaky import _engine as leaky
+from ntkrnn.infinite.pairs._data import Data, Settings
+from ntkrnn.infinite.recursion import _engine as recursion
 
 
 def _engine(settings: Settings) -> Any:
-    return _filter_gram if settings.form.limit == "filter" else _gram
+    return leaky if settings.form.limit == "filter" else recursion
 
 
 def sides(settings: Settings, scale: Any, one: Data, two: Data) -> Any:
@@ -123,7 +124,7 @@ def _ahead(static: Any, scale: Any, both: Any, pairs: Array) -> tuple[Array, ...
     """The same, from sides whose slope features are computed before the tiles."""
     settings, steps, groups = static
     engine = _engine(settings)
-    if stepper(settings.form.nonlinearity).hoisted is None or engine is _filter_gram:
+    if stepper(settings.form.nonlinearity).hoisted is None or engine is leaky:
         return _value(static, scale, both, pairs)
     both = engine.with_slope_features(settings, both)
     return _value((settings._replace(ahead=True), steps, groups), scale, both, pairs)

@@ -7,7 +7,7 @@ With ``D^s`` half the squared distance of two states and ``Theta`` their tangent
     Psi   = kdot (trained part of the covariance + w_std^2 Theta_{t-1,s-1} + u_std^2 Theta^below)
     (G, Theta)_{t,s} = both filtered along t and then along s
 
-and ``D^s`` follows from G and what each side has by itself, see :mod:`ntkrnn.infinite._filter_moments`.
+and ``D^s`` follows from G and what each side has by itself, see :mod:`ntkrnn.infinite.leaky._moments`.
 The row filtered along t alone is the state that is carried down; everything up to there is one loop
 over the row and the block, and the filter along s a second one.
 """
@@ -23,10 +23,10 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.gram import BLOCK_BYTES, Tiling, bucket
-from ntkrnn.infinite._filter_moments import distance
-from ntkrnn.infinite._filter_rows import Member, view
-from ntkrnn.infinite._rows import Key, Rows, input_distance
-from ntkrnn.infinite._step import Below, Pair, Plan, advance, close, open_, scaled
+from ntkrnn.infinite.leaky._moments import distance
+from ntkrnn.infinite.leaky._rows import Member, view
+from ntkrnn.infinite.pairs._rows import Key, Rows, input_distance
+from ntkrnn.infinite.pairs._step import Below, Pair, Plan, advance, close, open_, scaled
 
 _SMALLEST_TILE = 8
 PLANE_BLOCKS = 64
@@ -50,7 +50,7 @@ def small(
 
 
 class Line(NamedTuple):
-    """One layer at one row; complex numbers, see :func:`ntkrnn.infinite._step.close`."""
+    """One layer at one row; complex numbers, see :func:`ntkrnn.infinite.pairs._step.close`."""
 
     mixed: Array
     """``[T2, B1, B2]``, filtered along t."""

@@ -1,6 +1,6 @@
 r"""One layer in one direction of a random network: forwards, and back to the features of its kernel.
 
-Vectors over the neurons of N sequences are ``[b, N, b]``, see :mod:`ntkrnn.infinite._feature_weights`.
+Vectors over the neurons of N sequences are ``[b, N, b]``, see :mod:`ntkrnn.infinite.sampling._weights`.
 The gates of a cell share the first rotation, and what a neuron gets from the groups that come about has
 their common length. So gate g of a neuron takes what the group g places on gives, and expectations
 that are multiplied in the limit are taken over neurons half of the groups apart.
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, INPUT, ONE, STATE, Dense
 from ntkrnn.cells import reading
-from ntkrnn.infinite._feature_weights import PROJECTIONS, Matrix, Weights
+from ntkrnn.infinite.sampling._weights import PROJECTIONS, Matrix, Weights
 
 
 class Inputs(NamedTuple):

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import Stepper
-from ntkrnn.infinite._filter_moments import Fed, LayerTrack, Moments, own_plane, turned
-from ntkrnn.infinite._rows import Key, LayerRows, Layout, Rows, across
+from ntkrnn.infinite.leaky._moments import Fed, LayerTrack, Moments, own_plane, turned
+from ntkrnn.infinite.pairs._rows import Key, LayerRows, Layout, Rows, across
 
 _MOMENTS = len(Moments._fields)
 _PLANE_BYTES = 1 << 25
@@ -66,7 +66,7 @@ class Packed(NamedTuple):
     """``[T, N]``: the largest pre-activation variance of any layer and direction, 0 in the padding."""
 
 
-def pack(
+def leaky_rows(
     form: Leaky, scale: LeakyScales, passed: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
 ) -> Packed:
     """Moments and rows of one side.
@@ -84,7 +84,7 @@ def pack(
     """
 
     def some(x: Array, valid: Array) -> Packed:
-        return _pack(form, scale, passed, layout, x, valid, steps)
+        return _rows_of_group(form, scale, passed, layout, x, valid, steps)
 
     capacity, n, _ = x.shape
     batch = max(1, _PLANE_BYTES // (capacity**2 * x.dtype.itemsize))
@@ -102,7 +102,7 @@ def pack(
     return jax.tree.map(join, groups)
 
 
-def _pack(
+def _rows_of_group(
     form: Leaky, scale: LeakyScales, passed: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
 ) -> Packed:
     def ordered(a: Array, direction: str, axes: tuple[int, ...] = (0,)) -> Array:

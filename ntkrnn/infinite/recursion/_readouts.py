@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.infinite._layers import run_diagonal
-from ntkrnn.infinite._rows import Rows, across
-from ntkrnn.infinite._step import Pair, Plan, open_
-from ntkrnn.infinite._sweep import Block, Visit, store
+from ntkrnn.infinite.pairs._rows import Rows, across
+from ntkrnn.infinite.pairs._step import Pair, Plan, open_
+from ntkrnn.infinite.recursion._layers import run_diagonal
+from ntkrnn.infinite.recursion._sweep import Block, Visit, store
 
 
 class Side(NamedTuple):

@@ -1,7 +1,7 @@
 r"""The recursion along diagonals, differentiated in reverse mode by hand.
 
 With a tilde for derivatives of the number that is differentiated, and the letters of
-:mod:`ntkrnn.infinite._step`, a step is retraced as::
+:mod:`ntkrnn.infinite.pairs._step`, a step is retraced as::
 
     Psi~ = kdot Theta~,   kdot~ = Psi Theta~
     D^h~ = dD/dD^h D~ + dkdot/dD^h kdot~ - [trained part] Psi~
@@ -22,10 +22,10 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite._rows import Key, LayerRows, Rows, input_distance_cotangents, slope_rows
-from ntkrnn.infinite._step import Pair, close, meet, open_
-from ntkrnn.infinite._sweep import Block, Sweep
-from ntkrnn.infinite._tape import (
+from ntkrnn.infinite.pairs._rows import Key, LayerRows, Rows, input_distance_cotangents, slope_rows
+from ntkrnn.infinite.pairs._step import Pair, close, meet, open_
+from ntkrnn.infinite.recursion._sweep import Block, Sweep
+from ntkrnn.infinite.recursion._tape import (
     CHUNK,
     Tape,
     blank,
@@ -43,7 +43,7 @@ from ntkrnn.infinite._tape import (
 
 
 def transposably(sweep: Sweep, value: Any) -> tuple[Array, Any]:
-    """What :func:`ntkrnn.infinite._sweep.plainly` returns, with a derivative in reverse mode.
+    """What :func:`ntkrnn.infinite.recursion._sweep.plainly` returns, with a derivative in reverse mode.
 
     Cost: as much; retraced, two to three times as much, and memory for the states of every
     :data:`CHUNK` steps of the block and all states of a chunk.

@@ -14,9 +14,11 @@ from ntkrnn import _checks
 from ntkrnn._memory import require
 from ntkrnn._types import SampledKernels
 from ntkrnn.architectures import Dense
-from ntkrnn.infinite._feature_kernels import Estimate, Wanted, estimates, traced_estimates
-from ntkrnn.infinite._feature_network import outputs_of
-from ntkrnn.infinite._feature_sides import (
+from ntkrnn.infinite._get import canonical_get, result_type
+from ntkrnn.infinite._overflow import check_kernels, check_scales
+from ntkrnn.infinite.sampling._estimates import Estimate, Wanted, estimates, traced_estimates
+from ntkrnn.infinite.sampling._network import outputs_of
+from ntkrnn.infinite.sampling._sides import (
     FEWEST_REPLICATES,
     SAMPLES,
     Networks,
@@ -27,9 +29,7 @@ from ntkrnn.infinite._feature_sides import (
     together_of,
     words_of,
 )
-from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._overflow import check_kernels, check_scales
-from ntkrnn.infinite._replicates import AccuracyWarning, check_tolerance, checked_replicates
+from ntkrnn.quadrature._replicates import AccuracyWarning, check_tolerance, checked_replicates
 
 GETS = SampledKernels._fields
 MOST_REPLICATES = 512

@@ -22,24 +22,28 @@ from ntkrnn._types import Array, SampledKernels
 from ntkrnn.architectures import Diagonal
 from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
 from ntkrnn.infinite._get import canonical_get, result_type
-from ntkrnn.infinite._nodes import METHODS, QUADRATURE_CHANNELS, Plan, plan_of, replicates_of
 from ntkrnn.infinite._overflow import check_kernels, check_scales
-from ntkrnn.infinite._replicates import (
+from ntkrnn.quadrature import (
+    METHODS,
+    MOST_SAMPLES,
+    QUADRATURE_CHANNELS,
+    REPLICATES,
+    SAMPLES,
     AccuracyWarning,
+    Rule,
     Running,
     check_tolerance,
     checked_replicates,
     nothing,
     relative_error,
+    replicates_of,
+    rule_of,
     spread,
     with_another,
 )
 
 GETS = SampledKernels._fields
-SAMPLES, REPLICATES = 2048, 8
 LARGEST_NET = 2**30
-MOST_SAMPLES = 2**18
-"""Points of a replicate at which a tolerance is given up."""
 
 
 @compiled("form", "groups", "symmetric", "diagonal")
@@ -76,10 +80,10 @@ Compute = Callable[[Array, Array], tuple[Array, ...]]
 """``(points [S, d], weights [S])`` to their share of the kernels."""
 
 
-def _streamed(plan: Plan, compute: Compute, dtype: Any) -> Running:
+def _streamed(rule: Rule, compute: Compute, dtype: Any) -> Running:
     """Replicates and blocks of points one after the other, by one program for any number of them."""
     running: Any = None
-    for blocks in replicates_of(plan, dtype == jnp.float64):
+    for blocks in replicates_of(rule, dtype == jnp.float64):
         replicate: Any = None
         for points, weights in blocks():
             some = compute(jnp.asarray(points, dtype), jnp.asarray(weights, dtype))
@@ -88,9 +92,9 @@ def _streamed(plan: Plan, compute: Compute, dtype: Any) -> Running:
     return running
 
 
-def _scanned(plan: Plan, compute: Compute, dtype: Any) -> Running:
+def _scanned(rule: Rule, compute: Compute, dtype: Any) -> Running:
     """All in somebody's program, as a loop over replicates."""
-    drawn = [list(blocks()) for blocks in replicates_of(plan, dtype == jnp.float64)]
+    drawn = [list(blocks()) for blocks in replicates_of(rule, dtype == jnp.float64)]
     points, weights = (
         jnp.asarray(np.stack([np.concatenate([block[k] for block in one]) for one in drawn]), dtype)
         for k in (0, 1)
@@ -103,10 +107,10 @@ def _scanned(plan: Plan, compute: Compute, dtype: Any) -> Running:
     return jax.lax.scan(add, nothing(shapes), (points, weights))[0]
 
 
-def _estimate(plan: Plan, compute: Compute, dtype: Any, tracing: bool) -> Any:
+def _estimate(rule: Rule, compute: Compute, dtype: Any, tracing: bool) -> Any:
     """``(kernels, standard errors)``."""
-    running = (_scanned if tracing else _streamed)(plan, compute, dtype)
-    return running.mean, tuple(plan.error_factor * s for s in spread(running))
+    running = (_scanned if tracing else _streamed)(rule, compute, dtype)
+    return running.mean, tuple(rule.error_factor * s for s in spread(running))
 
 
 def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
@@ -190,7 +194,7 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         )
         check_scales(arch, x1.dtype)
         _check_memory(arch, x1, x2, len(wanted), diagonal)
-        plan = _plan(method, x1.shape[2], samples, replicates, seed)
+        rule = _rule(method, x1.shape[2], samples, replicates, seed)
         kinds = [kind for kind in ("nngp", "ntk") if any(g.startswith(kind) for g in wanted)]
         groups = tuple(("h",) if kind == "nngp" else arch.trainable for kind in kinds)
         sides = (x1, x2, lengths1, lengths2)
@@ -204,23 +208,23 @@ def diagonal_kernel_fn(arch: Diagonal) -> Callable[..., Any]:
         if tolerance is not None:
             check_tolerance(tolerance, tracing)
         while True:
-            kernels, errors = _estimate(plan, compute, x1.dtype, tracing)
+            kernels, errors = _estimate(rule, compute, x1.dtype, tracing)
             if tolerance is None:
                 break
             error = relative_error(kernels, errors)
             if error <= tolerance:
                 break
-            finer = plan_of(plan.method, plan.d, 2 * samples, replicates, seed)
-            if 2 * samples > MOST_SAMPLES or finer == plan:
+            finer = rule_of(rule.method, rule.d, 2 * samples, replicates, seed)
+            if 2 * samples > MOST_SAMPLES or finer == rule:
                 warnings.warn(
                     f"kernel_fn: a standard error is {error:.1e} of the largest entry with "
-                    f"{plan.samples} points in each of {plan.replicates} replicates, and tolerance="
+                    f"{rule.samples} points in each of {rule.replicates} replicates, and tolerance="
                     f"{tolerance:g}; ask for less, or for more replicates with method='qmc'.",
                     AccuracyWarning,
                     stacklevel=2,
                 )
                 break
-            plan, samples = finer, 2 * samples
+            rule, samples = finer, 2 * samples
         found = dict(zip(kinds, kernels, strict=True))
         found |= {f"{kind}_error": e for kind, e in zip(kinds, errors, strict=True)}
         if not tracing:
@@ -245,7 +249,7 @@ def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int, diagonal: 
     )
 
 
-def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan:
+def _rule(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Rule:
     samples = _checks.positive_integer("samples", samples)
     if samples > LARGEST_NET:
         raise ValueError(
@@ -261,4 +265,4 @@ def _plan(method: Any, d: int, samples: Any, replicates: Any, seed: Any) -> Plan
             f"method: got 'quadrature' for sequences of d={d} channels, expected d of at most "
             f"{QUADRATURE_CHANNELS}; pass method='qmc' or leave it out."
         )
-    return plan_of(method, d, samples, replicates, seed)
+    return rule_of(method, d, samples, replicates, seed)

@@ -12,12 +12,12 @@ from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
 from ntkrnn.gram import blocks
-from ntkrnn.infinite._filter_moments import Moments, covariance, turned
-from ntkrnn.infinite._filter_plane import Line, states, sweep
-from ntkrnn.infinite._filter_rows import Member, pack
-from ntkrnn.infinite._gram import Data, Settings, root, time_major
-from ntkrnn.infinite._rows import Layout, Rows, across
-from ntkrnn.infinite._step import Pair, Plan, close, open_
+from ntkrnn.infinite.leaky._moments import Moments, covariance, turned
+from ntkrnn.infinite.leaky._plane import Line, states, sweep
+from ntkrnn.infinite.leaky._rows import Member, leaky_rows
+from ntkrnn.infinite.pairs._data import Data, Settings, root, time_major
+from ntkrnn.infinite.pairs._rows import Layout, Rows, across
+from ntkrnn.infinite.pairs._step import Pair, Plan, close, open_
 
 
 class Side(NamedTuple):
@@ -55,7 +55,7 @@ def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
     assert isinstance(form, Leaky) and isinstance(scale, LeakyScales)
     x, valid = time_major(data)
     width = root(scale.u / (2 * x.shape[2])).astype(x.dtype)
-    packed = pack(form, scale, plan.stepper, plan.layout, width * x, valid, data.steps)
+    packed = leaky_rows(form, scale, plan.stepper, plan.layout, width * x, valid, data.steps)
 
     def cut(a: Array) -> Array:
         return a.reshape(*a.shape[:-1], -1, size)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import Features, Stepper, stepper
+from ntkrnn.infinite.pairs._rows import VALID, Layout, Rows
 
 
 def squared_scales(arch: Elman) -> Scales:
@@ -107,3 +108,30 @@ def largest_variance(tracks: Track) -> Array:
     """Largest pre-activation variance of any valid step."""
     every = jnp.stack([entry.features[0] for layer in tracks.layers for entry in layer.values()])
     return jnp.max(jnp.where(tracks.valid, every, 0))
+
+
+def packed_rows(layout: Layout, x: Array | None, track: Track) -> Rows:
+    """Stack the rows of one side.
+
+    Args:
+        layout: which rows.
+        x: ``[T, N, d]`` scaled inputs, 0 outside the sequences, or None for a layer below.
+        track: variances along the sequences.
+    """
+    packed: Rows = {}
+    for layer, directions in enumerate(track.layers):
+        for direction, entry in directions.items():
+            dtype = entry.state.dtype
+            rows = [0.5 * entry.trained]
+            if layout.restarts:
+                rows += [entry.alive.astype(dtype), 0.5 * entry.previous]
+            packed[layer, direction] = jnp.stack([*rows, *entry.features], axis=1)
+            if layer == 0 and x is not None:
+                channels = jnp.swapaxes(x, 1, 2)
+                padding = layout.channels - channels.shape[1]
+                channels = jnp.pad(channels, ((0, 0), (0, padding), (0, 0)))
+                both = [channels, packed[layer, direction]]
+                packed[layer, direction] = jnp.concatenate(both, axis=1)
+    if layout.ragged:
+        packed[VALID] = track.valid[:, None].astype(track.layers[0]["forward"].state.dtype)
+    return packed

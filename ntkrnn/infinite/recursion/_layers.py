@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ntkrnn._types import add_up
-from ntkrnn.infinite._step import Pair, Plan, open_
-from ntkrnn.infinite._sweep import Block, Sweep, Visit, store
+from ntkrnn.infinite.pairs._step import Pair, Plan, open_
+from ntkrnn.infinite.recursion._sweep import Block, Sweep, Visit, store
 
 
 def run_diagonal(

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite._rows import VALID, Key, Rows, input_distance, view
-from ntkrnn.infinite._step import Below, Pair, Plan, advance, close, open_, scaled
+from ntkrnn.infinite.pairs._rows import VALID, Key, Rows, input_distance, view
+from ntkrnn.infinite.pairs._step import Below, Pair, Plan, advance, close, open_, scaled
 
 
 class Block(NamedTuple):

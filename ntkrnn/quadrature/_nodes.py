@@ -13,12 +13,16 @@ QUADRATURE_CHANNELS = 2
 """Dimensions up to which a tensor of one-dimensional rules is worth its points."""
 MOST_NODES = 1024
 """Of a rule in one dimension, beyond which rounding is all that is left."""
+SAMPLES, REPLICATES = 2048, 8
+"""Points of a replicate, and replicates, where nobody says how many."""
+MOST_SAMPLES = 2**18
+"""Points of a replicate at which a tolerance is given up."""
 BLOCK = 4096
 """Points that are made, and held, at a time."""
 HALF_STEP = 2.0**-31  # SciPy's Sobol points are multiples of 2^-30, 0 among them
 
 
-class Plan(NamedTuple):
+class Rule(NamedTuple):
     """What is drawn."""
 
     method: str
@@ -38,29 +42,29 @@ class Plan(NamedTuple):
         return self.replicates**-0.5 if self.method == "qmc" else 1.0
 
 
-def plan_of(method: str | None, d: int, samples: int, replicates: int, seed: int) -> Plan:
-    """The plan for a number of points; with a quadrature about ``samples * replicates`` in all."""
+def rule_of(method: str | None, d: int, samples: int, replicates: int, seed: int) -> Rule:
+    """The rule for a number of points; with a quadrature about ``samples * replicates`` in all."""
     if method is None:
         method = "quadrature" if d <= QUADRATURE_CHANNELS else "qmc"
     if method == "qmc":
-        return Plan(method, d, 1 << (samples - 1).bit_length(), replicates, seed)
+        return Rule(method, d, 1 << (samples - 1).bit_length(), replicates, seed)
     nodes = round((samples * replicates) ** (1 / d) / 2)
-    return Plan(method, d, max(4, min(MOST_NODES // 2, nodes)) ** d, 2**d, seed)
+    return Rule(method, d, max(4, min(MOST_NODES // 2, nodes)) ** d, 2**d, seed)
 
 
 Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 """``(points [S, d], weights [S])`` until a replicate is complete; the weights of all add up to 1."""
 
 
-def replicates_of(plan: Plan, double: bool) -> list[Blocks]:
+def replicates_of(rule: Rule, double: bool) -> list[Blocks]:
     """The replicates, each of which makes its points when it is called.
 
     Args:
-        plan: what is drawn.
+        rule: what is drawn.
         double: whether the sums are in float64, which wants a wider quadrature.
     """
-    make = _sobol if plan.method == "qmc" else _trapezoids
-    return [make(plan, r, double) for r in range(plan.replicates)]
+    make = _sobol if rule.method == "qmc" else _trapezoids
+    return [make(rule, r, double) for r in range(rule.replicates)]
 
 
 def sobol_engine(d: int, random: np.random.Generator) -> Any:
@@ -73,23 +77,23 @@ def sobol_engine(d: int, random: np.random.Generator) -> Any:
     return Sobol(d, scramble=True, **named)
 
 
-def _sobol(plan: Plan, replicate: int, double: bool) -> Blocks:
+def _sobol(rule: Rule, replicate: int, double: bool) -> Blocks:
     """A scramble of the Sobol sequence through the inverse of the normal distribution function."""
     del double
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         from scipy.special import ndtri
 
-        engine = sobol_engine(plan.d, np.random.default_rng([plan.seed, replicate]))
-        size = min(BLOCK, plan.samples)
-        for _ in range(plan.samples // size):
+        engine = sobol_engine(rule.d, np.random.default_rng([rule.seed, replicate]))
+        size = min(BLOCK, rule.samples)
+        for _ in range(rule.samples // size):
             points = ndtri(engine.random(size) + HALF_STEP)
-            yield points, np.full(size, 1 / plan.samples)
+            yield points, np.full(size, 1 / rule.samples)
 
     return blocks
 
 
-def _trapezoids(plan: Plan, replicate: int, double: bool) -> Blocks:
+def _trapezoids(rule: Rule, replicate: int, double: bool) -> Blocks:
     """Every other node, in each dimension from the first or the second, of a trapezoidal rule.
 
     For analytic functions it converges exponentially, and where the input weights see long tokens
@@ -99,15 +103,15 @@ def _trapezoids(plan: Plan, replicate: int, double: bool) -> Blocks:
     """
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        half = round(plan.samples ** (1 / plan.d))
+        half = round(rule.samples ** (1 / rule.d))
         # The tail beyond is worth 1e-11 and 1e-16 of a second moment.
         reach = 8.75 if double else 7.0
         nodes = reach * ((2 * np.arange(2 * half) + 1) / (2 * half) - 1)
         density = np.exp(-0.5 * nodes**2)
-        parts = [np.arange((replicate >> k) & 1, 2 * half, 2) for k in range(plan.d)]
+        parts = [np.arange((replicate >> k) & 1, 2 * half, 2) for k in range(rule.d)]
         points = np.stack(np.meshgrid(*(nodes[p] for p in parts), indexing="ij"), -1)
         factors = np.meshgrid(*(density[p] / density[p].sum() for p in parts), indexing="ij")
-        points, weights = points.reshape(-1, plan.d), np.prod(np.stack(factors), axis=0).ravel()
+        points, weights = points.reshape(-1, rule.d), np.prod(np.stack(factors), axis=0).ravel()
         # Blocks of one size; what fills up the last one has weight 0.
         size = -(-len(points) // -(-len(points) // BLOCK))
         short = -len(points) % size

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Sequences, add_up
 from ntkrnn.architectures import Dense
-from ntkrnn.infinite._feature_layers import Inputs, Kept, backward, feature_count, forward, states
-from ntkrnn.infinite._feature_weights import Network, Weights
+from ntkrnn.infinite.sampling._layers import Inputs, Kept, backward, feature_count, forward, states
+from ntkrnn.infinite.sampling._weights import Network, Weights
 
 BACKWARD = "backward"
 """The direction that runs from the last step to the first."""
@@ -127,7 +127,7 @@ def network_features(
 
     Args:
         arch: the architecture.
-        network: its weights, see :func:`ntkrnn.infinite._feature_weights.draw`.
+        network: its weights, see :func:`ntkrnn.infinite.sampling._weights.draw`.
         x: ``[N, T, d]``.
         lengths: ``[N]`` valid steps; 0 for rows that fill up, whose features are 0.
         biased: whether biases have a scale that is not 0.

@@ -12,8 +12,10 @@ from ntkrnn import _checks
 from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.architectures import Dense
-from ntkrnn.infinite._feature_network import outputs_of
-from ntkrnn.infinite._feature_sides import (
+from ntkrnn.infinite._get import canonical_get
+from ntkrnn.infinite._overflow import check_scales
+from ntkrnn.infinite.sampling._network import outputs_of
+from ntkrnn.infinite.sampling._sides import (
     FEWEST_REPLICATES,
     SAMPLES,
     Networks,
@@ -26,8 +28,6 @@ from ntkrnn.infinite._feature_sides import (
     traced_features,
     words_of,
 )
-from ntkrnn.infinite._get import canonical_get
-from ntkrnn.infinite._overflow import check_scales
 
 
 class Features(NamedTuple):

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite._step import Below, Pair, advance, close, meet, open_
-from ntkrnn.infinite._sweep import Sweep
+from ntkrnn.infinite.pairs._step import Below, Pair, advance, close, meet, open_
+from ntkrnn.infinite.recursion._sweep import Sweep
 
 CHUNK = 10
 """Iterations between two checkpoints."""

@@ -9,49 +9,17 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.architectures import Elman, Leaky, Scales
+from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import Stepper, stepper
-from ntkrnn.gram import Tiling, blocks
-from ntkrnn.infinite import _readouts
-from ntkrnn.infinite._adjoint import transposably
-from ntkrnn.infinite._readouts import Side
-from ntkrnn.infinite._rows import Layout, Rows, pack, slope_rows
-from ntkrnn.infinite._step import Plan
-from ntkrnn.infinite._sweep import plainly
-from ntkrnn.infinite._variances import Track, largest_variance, track
-
-
-class Data(NamedTuple):
-    """One side as it comes: padded, with its true sizes."""
-
-    x: Array
-    """``[N, T, d]``, N a multiple of the tile."""
-    lengths: Array
-    """``[N]`` int32."""
-    steps: Any
-    """The number of time steps before padding, an int or a traced integer."""
-
-
-class Settings(NamedTuple):
-    """What a compiled program is made for."""
-
-    form: Elman | Leaky
-    tiling: Tiling
-    triangle: bool
-    """Whether both sides are the same."""
-    channels: int
-    ragged: bool
-    """Whether sequences differ in length."""
-    diagonal: bool
-    """Whether sequence i of one side is wanted with sequence i of the other alone."""
-    ahead: bool = False
-    """Whether rows have slope features too, for derivatives in forward mode."""
-
-
-def time_major(data: Data) -> tuple[Array, Array]:
-    """``[T, N, d]`` with the padding set to 0, and the valid steps ``[T, N]``."""
-    valid = jnp.arange(data.x.shape[1], dtype=jnp.int32)[:, None] < data.lengths[None, :]
-    return jnp.where(valid[:, :, None], jnp.swapaxes(data.x, 0, 1), 0), valid
+from ntkrnn.gram import blocks
+from ntkrnn.infinite.pairs._data import Data, Settings, root, time_major
+from ntkrnn.infinite.pairs._rows import Layout, Rows, slope_rows
+from ntkrnn.infinite.pairs._step import Plan
+from ntkrnn.infinite.recursion import _readouts
+from ntkrnn.infinite.recursion._adjoint import transposably
+from ntkrnn.infinite.recursion._readouts import Side
+from ntkrnn.infinite.recursion._sweep import plainly
+from ntkrnn.infinite.recursion._variances import Track, largest_variance, packed_rows, track
 
 
 def _aligned(x: Array, valid: Array, steps: Any) -> tuple[Array, Array]:
@@ -61,12 +29,6 @@ def _aligned(x: Array, valid: Array, steps: Any) -> tuple[Array, Array]:
     inside = (source >= 0) & (time < steps)
     moved = jnp.take_along_axis(x, jnp.maximum(source, 0)[:, :, None], axis=0)
     return jnp.where(inside[:, :, None], moved, 0), inside
-
-
-def root(square: Any) -> Any:
-    """Square root of a scale, with derivative 0 at 0."""
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
 def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[Side, Array]:
@@ -85,7 +47,7 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
 
     def rows(x: Array, valid: Array) -> tuple[Rows, Track]:
         tracks = track(form, scale, jnp.mean(jnp.square(x), axis=-1), valid)
-        return pack(layout, width.astype(x.dtype) * x, tracks), tracks
+        return packed_rows(layout, width.astype(x.dtype) * x, tracks), tracks
 
     def states(tracks: Track) -> dict[str, Array]:
         return {d: 0.5 * entry.state for d, entry in tracks.layers[-1].items()}

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 
 from ntkrnn._types import Array
 from ntkrnn.dual import Stepper
-from ntkrnn.infinite._variances import Track
 
 INLINE_CHANNELS = 32
 """Up to so many channels the distance of the inputs is part of the one loop over pairs."""
@@ -71,33 +70,6 @@ class LayerRows(NamedTuple):
     alive: Array | None
     previous: Array | None
     features: tuple[Array, ...]
-
-
-def pack(layout: Layout, x: Array | None, track: Track) -> Rows:
-    """Stack the rows of one side.
-
-    Args:
-        layout: which rows.
-        x: ``[T, N, d]`` scaled inputs, 0 outside the sequences, or None for a layer below.
-        track: variances along the sequences.
-    """
-    packed: Rows = {}
-    for layer, directions in enumerate(track.layers):
-        for direction, entry in directions.items():
-            dtype = entry.state.dtype
-            rows = [0.5 * entry.trained]
-            if layout.restarts:
-                rows += [entry.alive.astype(dtype), 0.5 * entry.previous]
-            packed[layer, direction] = jnp.stack([*rows, *entry.features], axis=1)
-            if layer == 0 and x is not None:
-                channels = jnp.swapaxes(x, 1, 2)
-                padding = layout.channels - channels.shape[1]
-                channels = jnp.pad(channels, ((0, 0), (0, padding), (0, 0)))
-                both = [channels, packed[layer, direction]]
-                packed[layer, direction] = jnp.concatenate(both, axis=1)
-    if layout.ragged:
-        packed[VALID] = track.valid[:, None].astype(track.layers[0]["forward"].state.dtype)
-    return packed
 
 
 def slope_rows(

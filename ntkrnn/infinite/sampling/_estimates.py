@@ -12,8 +12,8 @@ import numpy as np
 
 from ntkrnn._compile import compiled
 from ntkrnn._types import Array
-from ntkrnn.infinite._feature_sides import Networks, Side, features_of, part_features, traced_features
-from ntkrnn.infinite._replicates import (
+from ntkrnn.infinite.sampling._sides import Networks, Side, features_of, part_features, traced_features
+from ntkrnn.quadrature._replicates import (
     Running,
     nothing,
     relative_norm,

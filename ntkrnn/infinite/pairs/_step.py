@@ -22,7 +22,7 @@ import jax
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky, LeakyScales, Scales
 from ntkrnn.dual import Stepper
-from ntkrnn.infinite._rows import LayerRows, Layout
+from ntkrnn.infinite.pairs._rows import LayerRows, Layout
 
 
 class Pair(NamedTuple):
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     stepper: Stepper
     layout: Layout
     sweep: Callable[..., Any] | None = None
-    """How layers advance along a diagonal, see :mod:`ntkrnn.infinite._sweep`; None elsewhere."""
+    """How layers advance along a diagonal (``recursion/_sweep.py``); None elsewhere."""
 
 
 class Met(NamedTuple):

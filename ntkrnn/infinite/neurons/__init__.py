@@ -1,0 +1,1 @@
+"""Diagonal networks: expectations over one neuron by quadrature or Sobol points."""

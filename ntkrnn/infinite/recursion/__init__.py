@@ -1,0 +1,1 @@
+"""Elman networks: the recursion along diagonals of the time-time plane, readouts, adjoint."""

@@ -1,0 +1,1 @@
+"""Any cell with matrices: kernels that are products of features of random networks."""

@@ -1,0 +1,1 @@
+"""Gram matrices tile by tile, by either exact engine: derivatives, sizes, programs, devices."""
