@@ -20,7 +20,6 @@ import numpy as np
 
 import ntkrnn
 from ntkrnn.data import load
-from ntkrnn.infinite import sampled_kernel_fn
 
 SMALL = os.environ.get("NTKRNN_SMALL") == "1"
 
@@ -49,7 +48,7 @@ assert float(kernels.ntk_error.max()) < 0.05 * float(kernels.ntk.max())
 # %%
 for arch in (ntkrnn.Elman(w_std=1.2, b_std=0.1), ntkrnn.Leaky(w_std=1.2, b_std=0.1, rate=0.4)):
     exact = ntkrnn.network(arch).kernel_fn(x)
-    sampled = sampled_kernel_fn(arch)(x, replicates=16)
+    sampled = ntkrnn.network(arch, ntkrnn.Sampling(replicates=16)).kernel_fn(x)
     scores = np.asarray((sampled.ntk - exact.ntk) / sampled.ntk_error)
     relative = float(jnp.linalg.norm(sampled.ntk - exact.ntk) / jnp.linalg.norm(exact.ntk))
     print(f"{arch.title}: off by {relative:.2%}, largest score {np.abs(scores).max():.1f}")

@@ -15,7 +15,7 @@ Other networks, flax modules among them, are functions ``apply_fn(params, x)`` f
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ntkrnn import dual
+from ntkrnn import dual, infinite
 from ntkrnn._cache import cache
 from ntkrnn._network import Network, network
 from ntkrnn._types import Kernels, SampledKernels
@@ -27,6 +27,7 @@ from ntkrnn.empirical import (
     empirical_ntk_matvec,
     empirical_ntk_spectrum,
 )
+from ntkrnn.infinite import Quadrature, Recursion, Sampling
 
 if TYPE_CHECKING:
     from ntkrnn import cells, data, dynamics, estimators, flax, solvers, stax, testing, theory
@@ -41,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted(__all__)
 
 
 __all__ = [
@@ -53,7 +54,10 @@ __all__ = [
     "Leaky",
     "MinimalGRU",
     "Network",
+    "Quadrature",
+    "Recursion",
     "SampledKernels",
+    "Sampling",
     "__version__",
     "cache",
     "cells",
@@ -66,6 +70,7 @@ __all__ = [
     "empirical_ntk_spectrum",
     "estimators",
     "flax",
+    "infinite",
     "network",
     "solvers",
     "stax",

@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any, NamedTuple
 
 from ntkrnn import _checks
 from ntkrnn._types import Outputs, Params
 from ntkrnn.architectures import Architecture, check_architecture
 from ntkrnn.cells import apply, checked_params, fitting_input, init_params
-from ntkrnn.infinite import kernel_fn_of
+from ntkrnn.infinite import KernelFn, Limit
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InitFn:
+    """Draws parameters: ``init_fn(key, input_shape) -> (output_shape, params)``.
+
+    Attributes:
+        arch: the architecture.
+    """
+
+    arch: Architecture
+
+    def __call__(self, key: Any, input_shape: Any) -> tuple[tuple[int, ...], Params]:
+        """Parameters as they are at the start, i.i.d. N(0, 1) (see :func:`network` for the pytree).
+
+        Args:
+            key: a JAX random key.
+            input_shape: ``(N, T, d)``, of which N and T may be -1.
+
+        Returns:
+            The shape of the outputs, and the parameters.
+        """
+        n, t, channels = _checks.input_shape(input_shape)
+        steps = (t,) if self.arch.readout == "sequence" else ()
+        params = init_params(self.arch, _checks.random_key(key), channels)
+        return (n, *steps, self.arch.out_dim), params
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ApplyFn:
+    """Outputs of the finite network: ``apply_fn(params, x, lengths=None) -> y``.
+
+    Attributes:
+        arch: the architecture.
+    """
+
+    arch: Architecture
+
+    def __call__(self, params: Params, x: Any, lengths: Any = None, *, rng: Any = None) -> Outputs:
+        """Outputs ``[N, O]``, or ``[N, T, O]`` for the readout "sequence", 0 at padded steps.
+
+        Args:
+            params: what ``init_fn`` returned, or the same after training.
+            x: ``[N, T, d]``.
+            lengths: ``[N]`` valid leading steps; what stands behind them never matters, NaN included.
+            rng: not used; part of the calling convention of neural-tangents.
+        """
+        del rng  # these networks draw nothing
+        params, channels = checked_params(self.arch, params)
+        x, lengths = _checks.side("x", x, lengths)
+        x = fitting_input(params, channels, "x", x)
+        outputs = apply(self.arch, params, x, lengths)
+        _checks.finite_outputs(outputs, x.shape[1])
+        return outputs
 
 
 class Network(NamedTuple):
-    """What :func:`network` returns; unpacks as ``init_fn, apply_fn, kernel_fn``."""
+    """What :func:`network` returns; unpacks as ``init_fn, apply_fn, kernel_fn``. It pickles."""
 
-    init_fn: Callable[..., tuple[tuple[int, ...], Params]]
-    apply_fn: Callable[..., Outputs]
-    kernel_fn: Callable[..., Any]
+    init_fn: InitFn
+    apply_fn: ApplyFn
+    kernel_fn: KernelFn
+
+    def __repr__(self) -> str:
+        """The call that makes it."""
+        return f"network({self.kernel_fn.arch!r}, limit={self.kernel_fn.limit!r})"
 
 
-def network(arch: Architecture) -> Network:
+def network(arch: Architecture, limit: Limit | None = None) -> Network:
     r"""Bind a finite network and its infinite-width kernels to an architecture.
 
     ``init_fn(key, input_shape) -> (output_shape, params)``
@@ -35,8 +93,8 @@ def network(arch: Architecture) -> Network:
         recursion is that of the architecture. Pure; composes with jit, grad and vmap. ``lengths`` [N]
         are the valid leading steps; what stands behind them never matters, NaN included.
 
-    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, tile=None,
-    devices=None, diagonal=False)``
+    ``kernel_fn(x1, x2=None, get=None, lengths1=None, lengths2=None, *, lengths=None, diagonal=False,
+    **settings)``
         Kernels of infinitely wide networks, per output: ``get`` is "nngp", "ntk", a tuple of them, or
         None for a NamedTuple of both. ``[N1, N2]`` for "last" and "mean", ``[N1, N2, T1, T2]`` for
         "sequence" (0 at padded steps). With K the covariance and Theta the tangent kernel of the
@@ -65,24 +123,23 @@ def network(arch: Architecture) -> Network:
 
             nngp_{t,t'} = E h_t h'_t',   ntk_{t,t'} = E [w] D_w h_t D_w h'_t' + [u] <D_u h_t, D_u h'_t'>
 
-        integrated numerically. There ``get=None`` gives a :class:`ntkrnn.SampledKernels` with a
-        standard error of every entry, which "nngp_error" and "ntk_error" name, and the keywords are
-        ``samples=2048, replicates=8, tolerance=None, seed=0, method=None, diagonal=False``:
-        ``replicates`` independently scrambled Sobol sets (``method="qmc"``) of ``samples`` points
-        each, doubled until no error exceeds ``tolerance`` times the largest entry, or for d <= 2 a
-        trapezoidal rule of about as many nodes (``method="quadrature"``). Every entry is a
-        deterministic function of its two sequences, d and ``seed``.
+        integrated numerically: see :class:`ntkrnn.Quadrature`. :class:`ntkrnn.Leaky` has the recursion
+        above, filtered over time: see :class:`ntkrnn.Recursion`. Cells with gates
+        (:class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU`, :class:`ntkrnn.MinimalGRU`, your own) have no closed
+        form: their kernels are products of features of random networks, to 2% of their norms unless
+        another accuracy is said: see :class:`ntkrnn.Sampling`, and ``ntkrnn.infinite.features`` for
+        the features. Where kernels are estimated, ``get=None`` gives a :class:`ntkrnn.SampledKernels`
+        with a standard error of every entry, which "nngp_error" and "ntk_error" name.
 
-        :class:`ntkrnn.Leaky` has the recursion above, filtered over time. Cells with gates
-        (:class:`ntkrnn.LSTM`, :class:`ntkrnn.GRU`, :class:`ntkrnn.MinimalGRU`) have no closed form:
-        their kernels are products of features of random networks, to 2% of their norms unless
-        another ``tolerance`` or a number of ``replicates`` is said; ``get=None`` gives a
-        :class:`ntkrnn.SampledKernels` too, and the keywords are ``samples=1024, replicates=None,
-        tolerance=None, key=0, tile=None, diagonal=False``; see ``ntkrnn.infinite.sampled_kernel_fn``,
-        and ``ntkrnn.infinite.features`` for the features.
+        The fields of the limit are keywords too, for one call: ``kernel_fn(x, tile=64)``,
+        ``kernel_fn(x, tolerance=1e-3, key=1)``.
 
     Args:
         arch: an architecture such as :class:`ntkrnn.Elman` or :class:`ntkrnn.LSTM`.
+        limit: how kernels of infinite width are computed: :class:`ntkrnn.Recursion`,
+            :class:`ntkrnn.Sampling` or :class:`ntkrnn.Quadrature`, and None for what the architecture
+            has of these, an exact one where there is one. ``Sampling()`` for an Elman or a leaky
+            network is a second, independent route to its kernels.
 
     Returns:
         :class:`Network`.
@@ -99,10 +156,9 @@ def network(arch: Architecture) -> Network:
     networks). Programs are compiled for sizes in steps of a quarter octave in N and T (an octave for
     small ones), in about a second; the 128 that were used last are kept.
 
-    A leaky network takes O(N1 N2 L T1 T2) for every readout. Cells of G gates: apply O(N T L G m^2);
-    for sampled kernels see there. A diagonal network: apply O(N T m d), kernels as
-    :func:`ntkrnn.empirical_ntk_fn` at width ``2 samples replicates``; the error falls about as
-    1/samples for smooth functions of few channels.
+    Cells of G gates: apply O(N T L G m^2); a diagonal network: apply O(N T m d). What their kernels and
+    those of leaky networks take is told by :class:`ntkrnn.Sampling`, :class:`ntkrnn.Quadrature` and
+    :class:`ntkrnn.Recursion`.
 
     Source: TP2 (arXiv 2006.14548), RNTK (arXiv 2006.10246), CE24 (arXiv 2402.12241), in the scalings of
     ``docs/conventions.md``.
@@ -116,20 +172,4 @@ def network(arch: Architecture) -> Network:
         ((5, 1), (5, 5))
     """
     check_architecture(arch)
-
-    def init_fn(key: Any, input_shape: Any) -> tuple[tuple[int, ...], Params]:
-        n, t, channels = _checks.input_shape(input_shape)
-        steps = (t,) if arch.readout == "sequence" else ()
-        params = init_params(arch, _checks.random_key(key), channels)
-        return (n, *steps, arch.out_dim), params
-
-    def apply_fn(params: Params, x: Any, lengths: Any = None, *, rng: Any = None) -> Outputs:
-        del rng  # part of neural-tangents' calling convention; these networks draw nothing
-        params, channels = checked_params(arch, params)
-        x, lengths = _checks.side("x", x, lengths)
-        x = fitting_input(params, channels, "x", x)
-        outputs = apply(arch, params, x, lengths)
-        _checks.finite_outputs(outputs, x.shape[1])
-        return outputs
-
-    return Network(init_fn, apply_fn, kernel_fn_of(arch))
+    return Network(InitFn(arch), ApplyFn(arch), KernelFn(arch, limit))

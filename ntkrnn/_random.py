@@ -41,6 +41,32 @@ def generator(key: Any) -> np.random.Generator:
     return np.random.default_rng([1, *(int(word) for word in np.asarray(words))])
 
 
+def key_words(key: Any) -> tuple[int, ...]:
+    """The words of a random key of JAX, or of the key of a whole number; a tuple of words is itself.
+
+    Raises:
+        TypeError: for a key that is being traced, or no key.
+        ValueError: for a negative number.
+
+    Example:
+        >>> key_words(3) == key_words(jax.random.key(3)) == key_words((0, 3))
+        True
+    """
+    if isinstance(key, tuple) and key and all(isinstance(word, int) for word in key):
+        return key
+    with jax.ensure_compile_time_eval():
+        if isinstance(key, (int, np.integer)):
+            key = jax.random.key(_checks.whole_number("key", key))
+        key = _checks.random_key(key)
+        values = _checks.concrete_values(jax.random.key_data(key))
+    if values is None:
+        raise TypeError(
+            "key: got a random key that is being traced, expected a concrete one, from which weights "
+            "are drawn before the program is made; close over it instead of passing it through jax.jit."
+        )
+    return tuple(int(word) for word in values.ravel())
+
+
 def unit_vectors(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Independent uniform points of the unit sphere of the last axis."""
     raw = rng.standard_normal(shape)

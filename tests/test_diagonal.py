@@ -14,7 +14,7 @@ from scipy.integrate import quad
 import ntkrnn
 from ntkrnn import dynamics
 from ntkrnn.infinite import AccuracyWarning
-from ntkrnn.infinite.neurons import _kernel_fn as neurons
+from ntkrnn.infinite.neurons import _kernels as neurons
 from ntkrnn.report import loglog_slope
 
 DTYPE = jnp.zeros(()).dtype
@@ -184,7 +184,7 @@ def identity_kernels(alpha, x1, x2):
 def test_identity_has_a_closed_form(readout):
     arch = ntkrnn.Diagonal(nonlinearity="identity", alpha=0.8, readout=readout)
     for d in (2, 3):
-        x1, x2 = data(2, 4, d), data(3, 5, d, seed=1)
+        x1, x2 = data(2, 4, d), data(3, 5, d, key=1)
         got = ntkrnn.network(arch).kernel_fn(x1, x2)
         for name, want in zip(("nngp", "ntk"), identity_kernels(0.8, x1, x2), strict=True):
             want = {"last": want[:, :, -1, -1], "mean": want.mean((2, 3)), "sequence": want}[readout]
@@ -244,12 +244,12 @@ def test_standard_errors_are_calibrated():
     square of 1.4 with standard deviation sqrt(7.84/80).
     """
     kernel_fn = ntkrnn.network(ntkrnn.Diagonal(readout="last", alpha=0.9)).kernel_fn
-    x1, x2 = data(1, 3, 2), data(1, 4, 2, seed=1)
+    x1, x2 = data(1, 3, 2), data(1, 4, 2, key=1)
     truth = kernel_fn(x1, x2)
     assert float(truth.ntk_error[0, 0]) < 1e-4
     scores = []
     for seed in range(80):
-        got = kernel_fn(x1, x2, method="qmc", samples=32, seed=seed)
+        got = kernel_fn(x1, x2, method="qmc", samples=32, key=seed)
         scores.append([float((got[k] - truth[k])[0, 0] / got[k + 2][0, 0]) for k in (0, 1)])
     scores = np.array(scores)
     inside = np.mean(np.abs(scores) < 1, axis=0)
@@ -293,7 +293,7 @@ def test_only_the_inner_products_of_tokens_matter():
     rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0].astype(DTYPE)
     first = kernel_fn(x)
     for other in (x @ rotation, np.pad(x, ((0, 0), (0, 0), (0, 2)))):
-        second = kernel_fn(other, seed=1)
+        second = kernel_fn(other, key=1)
         for value, again, e, f in zip(first[:2], second[:2], first[2:], second[2:], strict=True):
             assert np.all(np.abs(value - again) <= 9 * np.hypot(e, f) + 64 * EPS)
             assert np.any(value != again)
@@ -308,7 +308,7 @@ def test_an_entry_depends_on_its_two_sequences_and_the_seed_alone():
     part = kernel_fn(x[rows, :5], None, "ntk", lengths[rows])
     want = whole[np.ix_(rows, rows)][:, :, :5, :5]
     assert np.abs(part - want).max() <= 64 * EPS * np.abs(want).max()
-    assert np.any(kernel_fn(x, None, "ntk", lengths, seed=1) != whole)
+    assert np.any(kernel_fn(x, None, "ntk", lengths, key=1) != whole)
 
 
 def test_more_points_than_a_block_are_streamed(monkeypatch):

@@ -29,13 +29,12 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # The same within the kernels of infinite width: rooms, and the files of the shell about them.
 ROOMS = [
-    {"_get", "_overflow"},
+    {"_request", "_overflow"},
     {"pairs", "sampling", "neurons"},
     {"recursion", "leaky"},
     {"tiles"},
+    {"_limits"},
     {"_kernel_fn"},
-    {"_leaky"},
-    {"_family"},
 ]
 
 

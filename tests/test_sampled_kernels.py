@@ -12,13 +12,18 @@ from marking import marked
 from scipy.stats import multivariate_normal
 
 import ntkrnn
-from ntkrnn.infinite import AccuracyWarning, features, sampled_kernel_fn
+from ntkrnn.infinite import AccuracyWarning, features
 from ntkrnn.infinite.sampling._weights import PROJECTIONS, draw
 
 DTYPE = jnp.zeros(()).dtype
 EPS = float(jnp.finfo(DTYPE).eps)
 FEW = {"samples": 64, "replicates": 4}
 """Fixed networks, of which a kernel is a function of two sequences."""
+
+
+def sampled_kernel_fn(arch):
+    """The second route to kernels that have a closed form, and the only one to those that have none."""
+    return ntkrnn.network(arch, ntkrnn.Sampling()).kernel_fn
 
 
 def sequences(seed, n=3, steps=4, d=2):

@@ -14,7 +14,7 @@ import numpy as np
 from ntkrnn import GRU, LSTM, Elman, network
 from ntkrnn.architectures import Dense
 from ntkrnn.bench._run import median_seconds
-from ntkrnn.infinite import sampled_kernel_fn
+from ntkrnn.infinite import KernelFn, Sampling
 
 CHANNELS = 8
 KEYS = 16
@@ -107,10 +107,7 @@ class Bias(NamedTuple):
 
 def _bias(name: str, arch: Dense, x: jax.Array, samples: int, replicates: int, want: Any) -> Bias:
     """``<K, K*>/<K*, K*> - 1`` of means K, with the noise of the limit K* itself."""
-    each = [
-        sampled_kernel_fn(arch)(x, samples=samples, replicates=replicates // KEYS, key=key)
-        for key in range(KEYS)
-    ]
+    each = [KernelFn(arch, Sampling(samples, replicates // KEYS, key=key))(x) for key in range(KEYS)]
     found = []
     for kernel in ("nngp", "ntk"):
         limit = np.asarray(getattr(want, kernel), np.float64)
@@ -126,14 +123,13 @@ def _bias(name: str, arch: Dense, x: jax.Array, samples: int, replicates: int, w
 def biases(quick: bool = False) -> list[Bias]:
     """Against the closed form of an Elman network, and of gated ones against a million neurons."""
     neurons, sizes = (2**12, (64,)) if quick else (2**18, (64, 256, 1024))
-    wide = {"samples": 256, "replicates": 32} if quick else {"samples": 1024, "replicates": 1024}
+    wide = Sampling(256, 32, key=KEYS) if quick else Sampling(1024, 1024, key=KEYS)
     x, found = data(3, 4, 2), []
     for name, arch in {
         "Elman": Elman(w_std=1.5),
         "LSTM": LSTM(w_std=1.5),
         "GRU": GRU(w_std=1.5),
     }.items():
-        kernel_fn = network(arch).kernel_fn
-        want = kernel_fn(x) if name == "Elman" else kernel_fn(x, **wide, key=KEYS)
+        want = KernelFn(arch, None if name == "Elman" else wide)(x)
         found += [_bias(name, arch, x, m, max(2 * KEYS, neurons // m), want) for m in sizes]
     return found

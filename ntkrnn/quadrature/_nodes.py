@@ -30,7 +30,8 @@ class Rule(NamedTuple):
     samples: int
     """Points of a replicate."""
     replicates: int
-    seed: int
+    words: tuple[int, ...]
+    """What the scrambles are drawn from."""
 
     @property
     def error_factor(self) -> float:
@@ -42,14 +43,14 @@ class Rule(NamedTuple):
         return self.replicates**-0.5 if self.method == "qmc" else 1.0
 
 
-def rule_of(method: str | None, d: int, samples: int, replicates: int, seed: int) -> Rule:
+def rule_of(method: str | None, d: int, samples: int, replicates: int, words: tuple[int, ...]) -> Rule:
     """The rule for a number of points; with a quadrature about ``samples * replicates`` in all."""
     if method is None:
         method = "quadrature" if d <= QUADRATURE_CHANNELS else "qmc"
     if method == "qmc":
-        return Rule(method, d, 1 << (samples - 1).bit_length(), replicates, seed)
+        return Rule(method, d, 1 << (samples - 1).bit_length(), replicates, words)
     nodes = round((samples * replicates) ** (1 / d) / 2)
-    return Rule(method, d, max(4, min(MOST_NODES // 2, nodes)) ** d, 2**d, seed)
+    return Rule(method, d, max(4, min(MOST_NODES // 2, nodes)) ** d, 2**d, words)
 
 
 Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
@@ -84,7 +85,7 @@ def _sobol(rule: Rule, replicate: int, double: bool) -> Blocks:
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         from scipy.special import ndtri
 
-        engine = sobol_engine(rule.d, np.random.default_rng([rule.seed, replicate]))
+        engine = sobol_engine(rule.d, np.random.default_rng([*rule.words, replicate]))
         size = min(BLOCK, rule.samples)
         for _ in range(rule.samples // size):
             points = ndtri(engine.random(size) + HALF_STEP)

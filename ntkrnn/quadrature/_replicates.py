@@ -70,15 +70,21 @@ def relative_norm(kernel: Any, error: Any) -> float:
     return float(np.linalg.norm(np.asarray(error, np.float64)) / size) if size else 0.0
 
 
-def check_tolerance(tolerance: Any, tracing: bool) -> None:
-    """Raise unless there is a tolerance that can be met.
+def check_tolerance(value: Any) -> float:
+    """``tolerance`` as a float above 0."""
+    tolerance = _checks.nonnegative_float("tolerance", value)
+    if not tolerance > 0:
+        raise ValueError(f"tolerance: got {value}, expected a number above 0, or None.")
+    return tolerance
+
+
+def check_traced_tolerance(tolerance: float | None, tracing: bool) -> None:
+    """Raise where a tolerance is asked for while JAX is tracing, and no error is known.
 
     Raises:
-        ValueError: for a tolerance of 0, or where JAX is tracing and no error is known.
+        ValueError: saying what to do instead.
     """
-    if not _checks.nonnegative_float("tolerance", tolerance) > 0:
-        raise ValueError(f"tolerance: got {tolerance}, expected a number above 0, or None.")
-    if tracing:
+    if tracing and tolerance is not None:
         raise ValueError(
             f"tolerance: got {tolerance} while JAX is tracing, where no error is known; pass samples "
             "instead, or call kernel_fn outside of jax.jit and jax.grad."

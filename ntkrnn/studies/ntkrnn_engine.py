@@ -26,8 +26,8 @@ def ntkrnn_engine() -> Engine:
 
 def _infinite(arch: Architecture, x: Sequences, lengths: Lengths | None) -> Pair | SampledKernels:
     # A limit that networks are compared with is to be better than they are.
-    options = {"tolerance": LIMIT_TOLERANCE} if arch.limit == "sampled" else {}
-    return ntkrnn.network(arch).kernel_fn(x, lengths1=lengths, **options)
+    limit = ntkrnn.Sampling(tolerance=LIMIT_TOLERANCE) if arch.limit == "sampled" else None
+    return ntkrnn.network(arch, limit).kernel_fn(x, lengths1=lengths)
 
 
 def _finite(arch: Architecture, params: Params, x: Sequences, lengths: Lengths | None) -> Pair:

@@ -225,7 +225,7 @@ class TransportTarget:
         if method == "quadrature" and d > 2:
             raise ValueError(f"method: got 'quadrature' for sequences of d={d} channels, expected d of "
                              "at most 2; pass method='qmc' or leave it out.")  # fmt: skip
-        return rule_of(method, d, samples, self.replicates, self.seed)
+        return rule_of(method, d, samples, self.replicates, (self.seed,))
 
     def _maps(self, w: Array, u: Array) -> tuple[Array, Array]:
         return checked_maps((self.v_w, self.v_u), (self.rho_w, self.rho_u), w, u)

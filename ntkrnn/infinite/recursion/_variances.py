@@ -10,24 +10,25 @@ All arrays are time-major, ``[T, N]``.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, add_up
-from ntkrnn.architectures import Elman, Scales
+from ntkrnn.architectures import Elman, Leaky, Scales
 from ntkrnn.dual import Features, Stepper, stepper
 from ntkrnn.infinite.pairs._rows import VALID, Layout, Rows
 
 
-def squared_scales(arch: Elman) -> Scales:
+def squared_scales(arch: Elman | Leaky) -> Any:
     """The scales as the recursion uses them, squared before they are rounded to a float32.
 
     A relative error e of ``w_std^2`` grows to T e over T steps; the square of a rounded root is off
     by two more roundings than the rounded square.
     """
-    return Scales(*(std**2 for std in arch.scales))
+    w, u, b, v, *rate = arch.scales  # a rate is no scale of a sum
+    return type(arch.scales)(w**2, u**2, b**2, v**2, *rate)
 
 
 class LayerTrack(NamedTuple):

@@ -10,10 +10,11 @@ import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._memory import require
+from ntkrnn._random import key_words
 from ntkrnn._types import Array
 from ntkrnn.architectures import Dense
-from ntkrnn.infinite._get import canonical_get
 from ntkrnn.infinite._overflow import check_scales
+from ntkrnn.infinite._request import canonical_get
 from ntkrnn.infinite.sampling._network import outputs_of
 from ntkrnn.infinite.sampling._sides import (
     FEWEST_REPLICATES,
@@ -26,7 +27,6 @@ from ntkrnn.infinite.sampling._sides import (
     side_of_values,
     together_of,
     traced_features,
-    words_of,
 )
 
 
@@ -53,7 +53,7 @@ def features(
     r"""Features of sequences, whose products are sampled kernels of infinite width.
 
     ``nngp @ nngp.T`` and ``ntk @ ntk.T`` are, up to rounding, the kernels that
-    :func:`ntkrnn.infinite.sampled_kernel_fn` gives for the same ``samples``, ``replicates`` and
+    a limit :class:`ntkrnn.Sampling` gives for the same ``samples``, ``replicates`` and
     ``key``. They belong to every sequence by itself: features of sequences that come later go with
     those that were kept, and linear methods on them take no matrix of N times N. For one network, M
     neurons, states h, derivatives delta of the output by pre-activations, and what their parameters
@@ -82,7 +82,7 @@ def features(
         TypeError, ValueError: for arguments that do not fit, naming them, and for what memory does not
             hold.
 
-    Cost: that of the networks in :func:`ntkrnn.infinite.sampled_kernel_fn`; memory for the result.
+    Cost: that of the networks in :class:`ntkrnn.Sampling`; memory for the result.
 
     Source: random features (Rahimi & Recht 2007) of the limit of TP1 (arXiv 1910.12478) and TP2
     (arXiv 2006.14548); ``docs/gated-kernels.md``.
@@ -106,7 +106,7 @@ def features(
     samples = _checks.positive_integer("samples", samples)
     replicates = _checks.positive_integer("replicates", replicates)
     tile = None if tile is None else _checks.positive_integer("tile", tile)
-    networks = networks_of(arch, samples, words_of(key), x.shape[2], x.dtype)
+    networks = networks_of(arch, samples, key_words(key), x.shape[2], x.dtype)
     given = [a for a in (x, lengths, *jax.tree.leaves(arch.scales)) if a is not None]
     tracing = _checks.inside_a_trace() or any(_checks.concrete_values(a) is None for a in given)
     tangent = "ntk" in names and networks.counts()[1] > 0

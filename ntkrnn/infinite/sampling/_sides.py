@@ -79,7 +79,7 @@ def networks_of(arch: Dense, samples: int, words: tuple[int, ...], d: int, dtype
     Args:
         arch: the architecture; its scales may be traced.
         samples: the least number of neurons.
-        words: of :func:`words_of`.
+        words: of :func:`ntkrnn._random.key_words`.
         d: channels of the sequences.
         dtype: of the sequences.
     """
@@ -87,25 +87,6 @@ def networks_of(arch: Dense, samples: int, words: tuple[int, ...], d: int, dtype
     given = [_checks.concrete_values(b) for b in jax.tree.leaves(arch.scales.b)]
     biased = any(b is None or b != 0 for b in given)
     return Networks(form, arch.scales, biased, side_of(samples), words, d, np.dtype(dtype))
-
-
-def words_of(key: Any) -> tuple[int, ...]:
-    """The words of a JAX random key, or of the key of a whole number.
-
-    Raises:
-        TypeError: for a key that is being traced, or no key.
-    """
-    with jax.ensure_compile_time_eval():
-        if isinstance(key, (int, np.integer)):
-            key = jax.random.key(_checks.whole_number("key", key))
-        key = _checks.random_key(key)
-        values = _checks.concrete_values(jax.random.key_data(key))
-    if values is None:
-        raise TypeError(
-            "key: got a random key that is being traced, expected a concrete one, from which weights "
-            "are drawn before the program is made; close over it instead of passing it through jax.jit."
-        )
-    return tuple(int(word) for word in values.ravel())
 
 
 class Side(NamedTuple):

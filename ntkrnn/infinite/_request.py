@@ -1,14 +1,35 @@
-"""The argument ``get`` of every ``kernel_fn``, and what it is answered with."""
+"""What one call of a ``kernel_fn`` asks an engine for, and what the call is answered with."""
 
 from __future__ import annotations
 
 import collections
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
-from ntkrnn._types import Kernels, SampledKernels
+from ntkrnn._types import Array, Kernels, SampledKernels
 
 _NAMED = {kind._fields: kind for kind in (Kernels, SampledKernels)}
+
+
+class Request(NamedTuple):
+    """Both sides, checked, and which kernels of them are wanted."""
+
+    x1: Array
+    x2: Array
+    lengths1: Array | None
+    lengths2: Array | None
+    symmetric: bool
+    """Whether x2 is x1."""
+    diagonal: bool
+    """Whether sequence i of one side is wanted with sequence i of the other alone."""
+    names: tuple[str, ...]
+    unknown: bool
+    """Whether JAX is tracing a sequence, a length or a scale."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kernels that the names are about, errors among them."""
+        return tuple(k for k in ("nngp", "ntk") if any(name.startswith(k) for name in self.names))
 
 
 def canonical_get(get: Any, names: tuple[str, ...]) -> tuple[str, ...]:
