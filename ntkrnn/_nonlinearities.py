@@ -111,9 +111,9 @@ class Kept:
     def __init__(self, fn: Scalar) -> None:
         self._fn = fn
 
-    def __call__(self, x: Any) -> Any:
-        """The function at x."""
-        return self._fn(x)
+    def __call__(self, *args: Any) -> Any:
+        """The function at a point."""
+        return self._fn(*args)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Kept) and self._fn is other._fn
@@ -135,11 +135,16 @@ class Nonlinearity:
         name: what it is called when printed; a key of the named functions if ``fn`` is None.
         fn: the scalar function, elementwise on arrays; None stands for the function of that name.
         max_variance: the largest pre-activation variance at which the expansion must be accurate.
+        dual: the expectations of ``fn`` in closed form, in place of the expansion: see
+            :func:`ntkrnn.dual.nonlinearity`.
+        lipschitz: ``(sup |fn|, sup |fn'|, sup |fn''|)``, in place of a search for them.
     """
 
     name: str
     fn: Scalar | None = None
     max_variance: float = DEFAULT_MAX_VARIANCE
+    dual: Callable[..., Any] | None = None
+    lipschitz: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         """Validate, and keep the function from being copied."""
@@ -157,11 +162,42 @@ class Nonlinearity:
             )
         limit = _checks.positive_float("max_variance", self.max_variance)
         object.__setattr__(self, "max_variance", limit)
-        if self.fn is not None and not isinstance(self.fn, Kept):
-            object.__setattr__(self, "fn", Kept(self.fn))
+        self._check_facts()
+        for field in ("fn", "dual"):
+            function = getattr(self, field)
+            if function is not None and not isinstance(function, Kept):
+                object.__setattr__(self, field, Kept(function))
+
+    def _check_facts(self) -> None:
+        """Raise unless what is said of a function is of the right kind, and there is a function."""
+        if self.dual is not None and not callable(self.dual):
+            raise TypeError(
+                f"dual: got {self.dual!r} of type {type(self.dual).__name__}, expected a function "
+                "(c, distance, q1, q2) -> ntkrnn.dual.PairExpectation, or None."
+            )
+        for field in ("dual", "lipschitz"):
+            if self.fn is None and getattr(self, field) is not None:
+                raise ValueError(
+                    f"{field}: got one for the named function {self.name!r}, expected None; it is "
+                    "for a function of your own."
+                )
+        if self.lipschitz is not None:
+            given = self.lipschitz
+            if not isinstance(given, (tuple, list)) or len(given) != 3:
+                raise ValueError(
+                    f"lipschitz: got {given!r}, expected three numbers: the suprema of the function "
+                    "and of its first two derivatives, math.inf where there is none."
+                )
+            numbers = tuple(
+                value if value == math.inf else _checks.nonnegative_float(f"lipschitz[{i}]", value)
+                for i, value in enumerate(given)
+            )
+            object.__setattr__(self, "lipschitz", numbers)
 
     def __repr__(self) -> str:
         """The call that makes it."""
+        if self.dual is not None:
+            return f"dual.nonlinearity({self.name}, dual=...)"
         what = repr(self.name) if self.fn is None else self.name
         return f"dual.nonlinearity({what}, max_variance={self.max_variance:g})"
 

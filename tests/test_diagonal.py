@@ -184,7 +184,7 @@ def identity_kernels(alpha, x1, x2):
 def test_identity_has_a_closed_form(readout):
     arch = ntkrnn.Diagonal(nonlinearity="identity", alpha=0.8, readout=readout)
     for d in (2, 3):
-        x1, x2 = data(2, 4, d), data(3, 5, d, key=1)
+        x1, x2 = data(2, 4, d), data(3, 5, d, seed=1)
         got = ntkrnn.network(arch).kernel_fn(x1, x2)
         for name, want in zip(("nngp", "ntk"), identity_kernels(0.8, x1, x2), strict=True):
             want = {"last": want[:, :, -1, -1], "mean": want.mean((2, 3)), "sequence": want}[readout]
@@ -244,7 +244,7 @@ def test_standard_errors_are_calibrated():
     square of 1.4 with standard deviation sqrt(7.84/80).
     """
     kernel_fn = ntkrnn.network(ntkrnn.Diagonal(readout="last", alpha=0.9)).kernel_fn
-    x1, x2 = data(1, 3, 2), data(1, 4, 2, key=1)
+    x1, x2 = data(1, 3, 2), data(1, 4, 2, seed=1)
     truth = kernel_fn(x1, x2)
     assert float(truth.ntk_error[0, 0]) < 1e-4
     scores = []
@@ -341,8 +341,8 @@ BAD = [
     ({"samples": 0}, ValueError, "samples: got 0"),
     ({"samples": 2.5}, TypeError, "samples: got 2.5"),
     ({"replicates": 1}, ValueError, "replicates: got 1, expected at least 2"),
-    ({"seed": -1}, ValueError, "seed: got -1"),
-    ({"seed": 0.5}, TypeError, "seed: got 0.5"),
+    ({"key": -1}, ValueError, "key: got -1"),
+    ({"key": 0.5}, TypeError, "key: got 0.5"),
     ({"method": "mc"}, ValueError, "method: got 'mc', expected one of"),
     ({"method": "quadrature"}, ValueError, "d=3 channels, expected d of at most 2"),
     ({"tolerance": 0}, ValueError, "tolerance: got 0"),

@@ -28,6 +28,7 @@ from ntkrnn.dual import (
     _threshold,
     _trigonometric,
 )
+from ntkrnn.dual._own import check_dual
 from ntkrnn.dual._result import PairExpectation, PairFunction
 from ntkrnn.dual._stepper import Stepper, generic
 
@@ -56,6 +57,8 @@ def nonlinearity(
     *,
     name: str | None = None,
     max_variance: float = DEFAULT_MAX_VARIANCE,
+    dual: PairFunction | None = None,
+    lipschitz: tuple[float, float, float] | None = None,
 ) -> Nonlinearity:
     r"""Make a scalar function usable as the nonlinearity of an architecture.
 
@@ -71,13 +74,22 @@ def nonlinearity(
         name: what it is called when printed; by default the function's own name.
         max_variance: the largest pre-activation variance expected,
             ``w_std^2 E phi^2 + u_std^2 |x_t|^2/d + b_std^2``. Larger values need more terms.
+        dual: the expectations in closed form, where you know it, which replaces the series: a function
+            ``(c, distance, q1, q2) -> PairExpectation(k, distance, kdot)``, elementwise, broadcasting
+            and differentiable by JAX, with ``k = E phi(a) phi(b)``, ``kdot = E phi'(a) phi'(b)`` and
+            the new distance ``E (phi(a) - phi(b))^2/2``, which is best computed from the given one,
+            ``(q1 + q2)/2 - c``, and not as a difference of expectations. It is compared with a
+            quadrature at a few points.
+        lipschitz: ``(sup |phi|, sup |phi'|, sup |phi''|)`` where you know them, infinite where there is
+            none; what the theories need. By default they are searched for numerically.
 
     Returns:
         A :class:`Nonlinearity`, hashable, equal to another one with the same function and settings.
 
     Raises:
         TypeError: if ``fn`` is neither callable nor a name.
-        ValueError: if it is not smooth enough, not finite, or not elementwise.
+        ValueError: if it is not smooth enough, not finite, or not elementwise; if ``dual`` is not what
+            a quadrature gives for ``fn``.
 
     Cost: about a second for the first use of a function, then nothing.
 
@@ -94,9 +106,10 @@ def nonlinearity(
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name: got {name!r} of type {type(name).__name__}, expected a string or None.")
     if isinstance(fn, Nonlinearity):
+        dual, lipschitz = dual or fn.dual, lipschitz or fn.lipschitz
         fn, name = (fn.fn or fn.name), fn.name
     if isinstance(fn, str):
-        named = Nonlinearity(check_name(fn, "fn"), None, limit)
+        named = Nonlinearity(check_name(fn, "fn"), None, limit, dual, lipschitz)
         if not has_closed_form(named):
             _hermite.expansion(named, jnp.zeros(()).dtype.name)
         return named
@@ -105,8 +118,11 @@ def nonlinearity(
             f"fn: got {fn!r} of type {type(fn).__name__}, expected a scalar function such as "
             "jnp.arctan, or a name such as 'tanh'."
         )
-    made = Nonlinearity(name or getattr(fn, "__name__", "function"), fn, limit)
+    made = Nonlinearity(name or getattr(fn, "__name__", "function"), fn, limit, dual, lipschitz)
     _check_elementwise(fn, made.name)
+    if made.dual is not None:
+        check_dual(made)
+        return made
     _hermite.expansion(made, jnp.zeros(()).dtype.name)
     return made
 
@@ -157,7 +173,7 @@ def has_closed_form(spec: str | Nonlinearity) -> bool:
         (True, False)
     """
     if isinstance(spec, Nonlinearity):
-        return spec.fn is None and has_closed_form(spec.name)
+        return spec.dual is not None or (spec.fn is None and has_closed_form(spec.name))
     return check_name(spec, "spec") in CLOSED_FORMS or leaky_slope(spec) is not None
 
 
@@ -169,6 +185,8 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
     """
     if not has_closed_form(spec):
         return _mehler.smooth(spec)
+    if isinstance(spec, Nonlinearity) and spec.dual is not None:
+        return spec.dual
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     slope = leaky_slope(name)
     return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
@@ -184,6 +202,8 @@ def _stepper(spec: str | Nonlinearity, closed: bool) -> Stepper:
     """Made once, so that what is traced of it is found again."""
     if not closed:
         return _mehler_stepper.stepper(spec)
+    if isinstance(spec, Nonlinearity) and spec.dual is not None:
+        return generic(spec.dual)
     name = spec.name if isinstance(spec, Nonlinearity) else spec
     slope = leaky_slope(name)
     if slope is not None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 
 from ntkrnn import _checks
@@ -21,6 +22,16 @@ def _key(key: Any) -> Any:
     if isinstance(key, (int, np.integer)):
         return _checks.whole_number("key", key)
     return key_words(key)
+
+
+def _devices(devices: Any) -> tuple[Any, ...]:
+    listed = tuple(devices) if isinstance(devices, Iterable) else ()
+    if not listed or any(not isinstance(d, jax.Device) for d in listed):
+        raise TypeError(
+            f"devices: got {devices!r}, expected a sequence of at least one device, such as "
+            "jax.devices()."
+        )
+    return listed
 
 
 def _put(limit: Any, name: str, check: Any) -> None:
@@ -81,8 +92,7 @@ class Recursion:
     def __post_init__(self) -> None:
         """Normalise and validate every field."""
         _put(self, "tile", lambda value: _checks.positive_integer("tile", value))
-        if isinstance(self.devices, Iterable):
-            _put(self, "devices", tuple)
+        _put(self, "devices", _devices)
 
 
 @dataclasses.dataclass(frozen=True)

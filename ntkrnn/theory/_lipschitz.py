@@ -81,6 +81,8 @@ def lipschitz_constants(nonlinearity: str | Nonlinearity) -> LipschitzConstants:
     """
     name = nonlinearity
     if isinstance(nonlinearity, Nonlinearity):
+        if nonlinearity.lipschitz is not None:
+            return LipschitzConstants(*nonlinearity.lipschitz)
         if nonlinearity.fn is not None:
             return _searched(nonlinearity)
         name = nonlinearity.name

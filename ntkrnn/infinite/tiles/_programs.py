@@ -7,7 +7,6 @@ what they hold is the matrix: every entry comes from one device, so that their n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -104,19 +103,13 @@ def program(
     return mapped(scale, steps, both, pairs, groups)
 
 
-def chosen_devices(devices: Sequence[Any] | None, x: Array) -> list[Any]:
+def chosen_devices(devices: tuple[Any, ...] | None, x: Array) -> list[Any]:
     """Where to compute: as asked, or all devices like the one that ``x`` is on."""
-    if devices is None:
-        home = next(iter(x.devices()))
-        alike = [d for d in jax.local_devices() if d.platform == home.platform]
-        return alike if home in alike else [home]
-    found = list(devices) if isinstance(devices, Iterable) else []
-    if not found or any(not isinstance(d, jax.Device) for d in found):
-        raise TypeError(
-            f"devices: got {devices!r}, expected a sequence of at least one device, such as "
-            "jax.devices()."
-        )
-    return found
+    if devices is not None:
+        return list(devices)
+    home = next(iter(x.devices()))
+    alike = [d for d in jax.local_devices() if d.platform == home.platform]
+    return alike if home in alike else [home]
 
 
 def compiled(
