@@ -176,10 +176,9 @@ def dataset(
     long: str | None = None,
 ) -> Dataset:
     """The sequences of the options."""
-    chosen = {"at_most": DEFAULT_N} if n is None else {"n": n}
-    return load(
-        data, seed=seed, standardize=standardize, label_column=label_column, long=long, **chosen
-    )
+    most = DEFAULT_N if n is None else None
+    options = {"standardize": standardize, "label_column": label_column, "long": long}
+    return load(data, n=n, at_most=most, seed=seed, **options)
 
 
 def print_data(sequences: Dataset) -> None:

@@ -15,6 +15,7 @@ from ntkrnn.data._dataset import Dataset, Raw, cut, valid_steps
 from ntkrnn.data._files import SUFFIXES, no_columns, read
 from ntkrnn.data._limit import within_limit
 from ntkrnn.data._messages import near, one_of
+from ntkrnn.data._reader import Reader, read_by
 from ntkrnn.data._settle import in_words, settle
 from ntkrnn.data._standardize import KINDS, standardize
 from ntkrnn.data._told import regular_file
@@ -29,6 +30,7 @@ def load(
     standardize: str = "global",
     label_column: str | int | None = None,
     long: str | tuple[str | int, str | int] | None = None,
+    reader: Reader | None = None,
 ) -> Dataset:
     """Load sequences, keep a seeded subset of them, and standardise what was kept.
 
@@ -57,6 +59,8 @@ def load(
             header or by its position, counted from 1, or from the end as -1.
         long: the columns of series and time, ``"ID,TIME"`` or a pair, of a table with one time step
             a row: rows with one id are a series, sorted by time, and all other columns are channels.
+        reader: for a file of a format of your own, whatever its suffix: a function ``path -> (series,
+            labels)`` to a list of real arrays ``[T_i]`` or ``[T_i, d]`` and a list of labels, or None.
 
     Returns:
         A :class:`Dataset`; ``x`` is float32 ``[n, T, d]`` with ``T`` the longest length kept. Its
@@ -85,14 +89,19 @@ def load(
         at_most = _whole("at_most", at_most, 1)
         if n is not None:
             raise ValueError(f"at_most: got {at_most} beside n={n}; give one of the two.")
-    raw = _open(source, Roles.of(label_column, long))
+    raw = _open(source, Roles.of(label_column, long), reader)
     if at_most is not None:
         n = min(at_most, len(raw.x))
     kept, selection = _subset(raw, n, seed)
     return _ready(kept, selection, standardize, in_words(raw))
 
 
-def _open(source: str | os.PathLike[str], roles: Roles) -> Raw:
+def _open(source: str | os.PathLike[str], roles: Roles, reader: Reader | None) -> Raw:
+    if reader is not None:
+        if not callable(reader):
+            raise TypeError(f"reader: got {reader!r}, expected a function path -> (series, labels).")
+        no_columns("a file that reader reads", roles)
+        return settle(read_by(reader, regular_file("data", source)))
     if isinstance(source, str) and source in NAMES:
         no_columns(f"the built-in set {source!r}", roles)
         return settle(builtin(source))
