@@ -7,9 +7,7 @@ which bounds memory by the tile and computes one triangle where both sides are t
 from __future__ import annotations
 
 import functools
-import inspect
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +19,8 @@ from ntkrnn._compat import neural_tangents
 from ntkrnn._compile import compiled
 from ntkrnn._memory import require
 from ntkrnn._types import Array, Gram, Outputs, Params
-from ntkrnn.cells import floating_params
 from ntkrnn.empirical._axes import DIAGONAL, TRACED, Roles, check_axes, roles_of_rank, turned
+from ntkrnn.empirical._function import FunctionSides, check_function, fitting_function, masked
 from ntkrnn.empirical._precision import precision_of
 from ntkrnn.gram import Tiling, bucket, fill, schedule
 
@@ -61,7 +59,7 @@ def any_network_ntk_fn(
         implementation: one of :data:`IMPLEMENTATIONS`, None for the first.
         tile: sequences per side of a tile, None to choose.
     """
-    takes_lengths = _check_function(apply_fn)
+    takes_lengths = check_function(apply_fn)
     check_axes(trace_axes, diagonal_axes)
     name = precision_of(precision).name.lower()
     implementation = _checks.choice(
@@ -82,17 +80,10 @@ def any_network_ntk_fn(
         diagonal = _checks.boolean("diagonal", diagonal)
         pair = _checks.pair(x1, x2, lengths1, lengths2, lengths, diagonal)
         x1, x2, lengths1, lengths2, symmetric = pair
-        params = _checked_params(params)
-        for argument, given in (("lengths1", lengths1), ("lengths2", lengths2)):
-            if given is not None and not takes_lengths:
-                raise ValueError(
-                    f"{argument}: got lengths, but apply_fn takes none; give it an argument "
-                    "`lengths`, the [N] valid leading steps of its x."
-                )
-        if lengths1 is not None or lengths2 is not None:
-            lengths1, lengths2 = _all_lengths(x1, lengths1), _all_lengths(x2, lengths2)
-        y1 = _output(apply_fn, params, x1, lengths1)
-        y2 = y1 if symmetric else _output(apply_fn, params, x2, lengths2)
+        given = FunctionSides(x1, x2, lengths1, lengths2, symmetric)
+        params, (x1, x2, lengths1, lengths2, symmetric), y1, y2 = fitting_function(
+            apply_fn, takes_lengths, params, given
+        )
         roles = roles_of_rank(y1.ndim, "apply_fn", trace_axes, diagonal_axes)
         if roles.time in (TRACED, DIAGONAL) and y1.shape[1] != y2.shape[1]:
             raise ValueError(
@@ -119,80 +110,6 @@ def any_network_ntk_fn(
         return kernel if kernel.shape[:2] == size else kernel[: size[0], : size[1]]
 
     return ntk_fn
-
-
-def _check_function(apply_fn: Any) -> bool:
-    """Whether the function takes lengths; raise unless it is one that programs can be kept for."""
-    if any(cls.__module__.partition(".")[0] == "flax" for cls in type(apply_fn).__mro__):
-        raise TypeError(
-            f"arch_or_apply_fn: got a module of flax of type {type(apply_fn).__name__}, expected an "
-            "architecture or a function; pass ntkrnn.flax.apply_fn_from_module(module)."
-        )
-    try:
-        hash(apply_fn)
-    except TypeError:
-        raise TypeError(
-            f"arch_or_apply_fn: got a callable of type {type(apply_fn).__name__} that cannot be "
-            "hashed, and compiled programs are kept by it; wrap it in a function."
-        ) from None
-    try:
-        parameters = inspect.signature(apply_fn).parameters.values()
-    except (TypeError, ValueError):  # some built-in callables do not tell
-        return True
-    return any(
-        p.kind is p.VAR_KEYWORD or (p.name == "lengths" and p.kind is not p.POSITIONAL_ONLY)
-        for p in parameters
-    )
-
-
-def _checked_params(params: Params) -> Params:
-    """Finite floating arrays: the kernel differentiates with respect to all of them."""
-    if not jax.tree.leaves(params):
-        raise ValueError(
-            f"params: got {params!r} without any array, expected the parameters of apply_fn."
-        )
-    return floating_params(params)
-
-
-def _all_lengths(x: Array, lengths: Array | None) -> Array:
-    return jnp.full(x.shape[0], x.shape[1], jnp.int32) if lengths is None else lengths
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _applied(apply_fn: Any, params: Params, x: Array, options: dict[str, Array]) -> Any:
-    """Only for the shape; compiled, or rather traced, so that it is looked at once."""
-    return apply_fn(params, x, **options)
-
-
-def _output(apply_fn: Any, params: Params, x: Array, lengths: Array | None) -> Any:
-    """Shape and dtype of the outputs; raise unless they are ``[N, O]`` or ``[N, T, O]``."""
-    options = {} if lengths is None else {"lengths": lengths}
-    try:
-        y = jax.eval_shape(functools.partial(_applied, apply_fn), params, x, options)
-    except (TypeError, ValueError) as error:
-        if re.match(r"\w+: got ", str(error)):  # of a function of this library, which says it all
-            raise
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"apply_fn: got {type(error).__name__} from it for x of shape {x.shape}: {reason} Expected "
-            "a function of the parameters and of sequences [N, T, d]; do these fit each other?"
-        ) from error
-    n, steps = x.shape[:2]
-    shape = getattr(y, "shape", None)
-    if shape is None or len(shape) not in (2, 3) or shape[0] != n:
-        found = (
-            f"{type(y).__name__} {jax.tree.map(jnp.shape, y)}" if shape is None else f"shape {shape}"
-        )
-        raise ValueError(
-            f"apply_fn: got an output of {found} for x of shape {x.shape}, expected one array [N, O] "
-            f"or [N, T, O] with N={n}; add an axis of outputs, or flatten the others into it."
-        )
-    if len(shape) == 3 and lengths is not None and shape[1] != steps:
-        raise ValueError(
-            f"apply_fn: got an output of shape {shape} for x of shape {x.shape} and lengths, expected "
-            f"[N, T, O] with T={steps}, where outputs at padded steps are taken as 0."
-        )
-    return y
 
 
 def _tiling(n1: int, n2: int, tile: int | None, params: Params, y: Any) -> Tiling:
@@ -285,15 +202,8 @@ def _tile_kernel(apply_fn: Any, plan: _Plan, params: Params, ragged: bool) -> Ca
     nt = neural_tangents()
     roles = [role for role in plan.roles if role is not None]
 
-    def outputs(params: Params, x: Array, lengths: Array | None = None) -> Array:
-        if lengths is None:
-            return apply_fn(params, x)
-        inside = (jnp.arange(x.shape[1]) < lengths[:, None])[:, :, None]
-        y = apply_fn(params, jnp.where(inside, x, 0), lengths=lengths)
-        return jnp.where(inside, y, 0) if y.ndim == 3 else y
-
     ntk_fn = nt.empirical_ntk_fn(
-        outputs,
+        masked(apply_fn),
         trace_axes=tuple(i for i, role in enumerate(roles, 1) if role == TRACED),
         diagonal_axes=tuple(i for i, role in enumerate(roles, 1) if role == DIAGONAL),
         # One Jacobian a sequence: without this, each output is differentiated through every row.

@@ -7,103 +7,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._compile import compiled
-from ntkrnn._types import Array, Params
-from ntkrnn.architectures import AnyScales, Architecture
-from ntkrnn.cells import run
-from ntkrnn.empirical._axes import TRACED, Roles, roles_of
+from ntkrnn._types import Array
+from ntkrnn.architectures import Architecture
+from ntkrnn.empirical._axes import TRACED, Roles, check_axes, roles_of, roles_of_rank
 from ntkrnn.empirical._features import fitting_sides
+from ntkrnn.empirical._function import FunctionSides, check_function, fitting_function
 from ntkrnn.empirical._precision import precision_of
+from ntkrnn.empirical._products import products_of_architecture, products_of_function
 
 BLOCK_ENTRIES = 2**24
 """States of the sequences of one block."""
+TOGETHER = 64
+"""Sequences of a block of a function, of which nobody knows what it keeps."""
 
 
-def _split(params: Params, trainable: tuple[str, ...]) -> tuple[list[Array], Callable[..., Params]]:
-    """The trainable blocks, and a function that puts others in their place."""
-    paths, structure = jax.tree_util.tree_flatten_with_path(params)
-    chosen = [i for i, (path, _) in enumerate(paths) if path[-1].key in trainable]
-
-    def merge(part: list[Array]) -> Params:
-        leaves = [leaf for _, leaf in paths]
-        for i, leaf in zip(chosen, part, strict=True):
-            leaves[i] = leaf
-        return jax.tree.unflatten(structure, leaves)
-
-    return [paths[i][1] for i in chosen], merge
-
-
-def _in_blocks(size: int, x: Array, lengths: Any) -> tuple[Array, Array]:
-    """``[blocks, size, ...]``; the last block is filled up with zeros of length 1."""
-    n, steps = x.shape[:2]
-    lengths = jnp.full(n, steps, jnp.int32) if lengths is None else lengths
-    short = -n % size
-    x = jnp.pad(x, ((0, short), (0, 0), (0, 0)))
-    lengths = jnp.pad(lengths, (0, short), constant_values=1)
-    return x.reshape(-1, size, *x.shape[1:]), lengths.reshape(-1, size)
-
-
-@compiled("form", "roles", "sizes", "precision")
-def _compiled(
-    form: Architecture,
-    scales: AnyScales,
-    roles: Roles,
-    params: Params,
-    x1: Array,
-    x2: Array,
-    lengths1: Any,
-    lengths2: Any,
-    v: Array,
-    sizes: tuple[int, int],
-    precision: jax.lax.Precision,
-) -> Array:
-    """``v``: ``[N2, (T2,) O or 1, k]``; the result: ``[N1, (T1,) O or 1, k]``."""
-    arch = form.with_scales(scales)
-    part, merge = _split(params, arch.trainable)
-    (n1, t1), (n2, t2) = x1.shape[:2], x2.shape[:2]
-    blocks1 = _in_blocks(sizes[0], x1, lengths1)
-    blocks2 = _in_blocks(sizes[1], x2, lengths2)
-    time1, time2 = ((t1,), (t2,)) if arch.readout == "sequence" else ((), ())
-
-    def outputs(x: Array, lengths: Array) -> Callable[[list[Array]], Array]:
-        return lambda part: run(arch, merge(part), x, lengths, precision=precision).output
-
-    def product(u: Array) -> Array:
-        """``Theta u`` on the whole output space: ``[N2, (T2,) O]`` to ``[N1, (T1,) O]``."""
-        u = jnp.pad(u, [(0, -n2 % sizes[1])] + [(0, 0)] * (u.ndim - 1))
-
-        def add(total: list[Array], block: tuple[Array, ...]) -> tuple[list[Array], None]:
-            x, lengths, cotangent = block
-            (gradient,) = jax.vjp(outputs(x, lengths), part)[1](cotangent)
-            return jax.tree.map(jnp.add, total, gradient), None
-
-        zero = jax.tree.map(jnp.zeros_like, part)
-        cotangents = u.reshape(-1, sizes[1], *time2, arch.out_dim)
-        direction, _ = jax.lax.scan(add, zero, (*blocks2, cotangents))
-
-        def along(block: tuple[Array, Array]) -> Array:
-            return jax.jvp(outputs(*block), (part,), (direction,))[1]
-
-        return jax.lax.map(along, blocks1).reshape(-1, *time1, arch.out_dim)[:n1]
-
-    def one(column: Array) -> Array:
-        if roles.channel != TRACED or arch.out_dim == 1:
-            return product(column)
-        unit = jnp.eye(arch.out_dim, dtype=column.dtype)
-        each = jax.lax.map(lambda e: jnp.sum(product(column * e) * e, -1, keepdims=True), unit)
-        return jnp.sum(each, axis=0) / arch.out_dim
-
-    # One after the other: only one set of parameters and states is held at a time.
-    return jnp.moveaxis(jax.lax.map(one, jnp.moveaxis(v, -1, 0)), 0, -1)
-
-
-def _roles(arch: Architecture, trace_axes: Sequence[int]) -> Roles:
+def _with_time(roles: Roles, trace_axes: Sequence[int]) -> Roles:
     """Roles of the output axes; the time axis is always kept."""
-    roles = roles_of(arch, trace_axes, ())
     if roles.time == TRACED:
         raise ValueError(
             f"trace_axes: got {tuple(trace_axes)!r}, which holds the time axis; products with vectors "
@@ -115,8 +37,12 @@ def _roles(arch: Architecture, trace_axes: Sequence[int]) -> Roles:
 def space_of(arch: Architecture, roles: Roles, x: Array) -> tuple[int, ...]:
     """Shape of a vector: ``(N,)``, with T for "sequence", with O where channels are kept."""
     time = (x.shape[1],) if arch.readout == "sequence" else ()
-    channels = () if roles.channel == TRACED else (arch.out_dim,)
-    return (x.shape[0], *time, *channels)
+    return _space(roles, (x.shape[0], *time, arch.out_dim))
+
+
+def _space(roles: Roles, outputs: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a vector over outputs ``[N, O]`` or ``[N, T, O]``."""
+    return outputs[:-1] if roles.channel == TRACED else outputs
 
 
 def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
@@ -134,7 +60,7 @@ def _vector(v: Any, space: tuple[int, ...], dtype: Any) -> Array:
 
 
 def empirical_ntk_matvec(
-    arch: Architecture,
+    arch_or_apply_fn: Architecture | Callable[..., Any],
     trace_axes: Sequence[int] = (-1,),
     *,
     batch_size: int | None = None,
@@ -149,9 +75,11 @@ def empirical_ntk_matvec(
     gives the operator on the whole output space, vectors ``[N, O]``.
 
     Args:
-        arch: an architecture such as :class:`ntkrnn.Elman`.
+        arch_or_apply_fn: an architecture such as :class:`ntkrnn.Elman`, or a function as for
+            :func:`empirical_ntk_fn`, whose kernel is over all leaves of its parameters.
         trace_axes: ``(-1,)`` to average over channels, or ``()``.
-        batch_size: sequences in flight; None for as many as make some 2^24 states.
+        batch_size: sequences in flight; None for as many as make some 2^24 states, or, of a
+            function, 64.
         precision: of every matrix product, as in :func:`empirical_ntk_fn`.
 
     Returns:
@@ -180,10 +108,13 @@ def empirical_ntk_matvec(
         >>> bool(jnp.allclose(matvec(jnp.ones(4)), theta @ jnp.ones(4), rtol=1e-4))
         True
     """
-    roles = _roles(arch, trace_axes)
     precision = precision_of(precision)
     if batch_size is not None:
         batch_size = _checks.positive_integer("batch_size", batch_size)
+    if callable(arch_or_apply_fn) and not isinstance(arch_or_apply_fn, (type, np.ufunc)):
+        return _of_function(arch_or_apply_fn, trace_axes, batch_size, precision.name.lower())
+    arch: Any = arch_or_apply_fn
+    roles = _with_time(roles_of(arch, trace_axes, ()), trace_axes)
 
     def operator_fn(
         x1: Any,
@@ -196,29 +127,74 @@ def empirical_ntk_matvec(
     ) -> Callable[[Any], Array]:
         params, sides = fitting_sides(arch, roles, params, x1, x2, lengths1, lengths2, lengths)
         x1, x2 = sides.x1, sides.x2
-        space = space_of(arch, roles, x2)
         sizes = (_block_of(arch, x1, batch_size), _block_of(arch, x2, batch_size))
 
-        def matvec(v: Any) -> Array:
-            """Theta v."""
-            columns = _vector(v, space, x1.dtype)
-            if roles.channel == TRACED:
-                columns = columns[..., None, :]
-            got = _compiled(
-                arch.form, arch.scales, roles, params, *sides[:4], columns, sizes, precision
-            )
-            _checks.finite_outputs(got, x1.shape[1])
-            if roles.channel == TRACED:
-                got = got[..., 0, :]
-            return got[..., 0] if np.shape(v) == space else got
+        def multiplied(columns: Array) -> Array:
+            given = (params, *sides[:4], columns, sizes, precision)
+            return products_of_architecture(arch.form, arch.scales, roles, *given)
 
-        return matvec
+        return _matvec(multiplied, roles, space_of(arch, roles, x2), x1)
 
     return operator_fn
+
+
+def _of_function(
+    apply_fn: Callable[..., Any], trace_axes: Sequence[int], batch_size: int | None, precision: str
+) -> Callable[..., Callable[[Any], Array]]:
+    """The same for a function ``apply_fn(params, x)``."""
+    takes_lengths = check_function(apply_fn)
+    check_axes(trace_axes, ())
+
+    def operator_fn(
+        x1: Any,
+        x2: Any,
+        params: Any,
+        lengths1: Any = None,
+        lengths2: Any = None,
+        *,
+        lengths: Any = None,
+    ) -> Callable[[Any], Array]:
+        pair = FunctionSides(*_checks.pair(x1, x2, lengths1, lengths2, lengths))
+        params, sides, y1, y2 = fitting_function(apply_fn, takes_lengths, params, pair)
+        roles = _with_time(roles_of_rank(y1.ndim, "apply_fn", trace_axes, ()), trace_axes)
+        sizes = (_equal_parts(len(sides.x1), batch_size or TOGETHER),)
+        sizes += (_equal_parts(len(sides.x2), batch_size or TOGETHER),)
+
+        def multiplied(columns: Array) -> Array:
+            given = (params, *sides[:4], columns, sizes, precision)
+            return products_of_function(apply_fn, roles, *given)
+
+        return _matvec(multiplied, roles, _space(roles, y2.shape), sides.x1)
+
+    return operator_fn
+
+
+def _matvec(
+    multiplied: Callable[[Array], Array], roles: Roles, space: tuple[int, ...], x1: Array
+) -> Callable[[Any], Array]:
+    """Products with one vector or with several, checked."""
+
+    def matvec(v: Any) -> Array:
+        """Theta v."""
+        columns = _vector(v, space, x1.dtype)
+        if roles.channel == TRACED:
+            columns = columns[..., None, :]
+        got = multiplied(columns)
+        _checks.finite_outputs(got, x1.shape[1])
+        if roles.channel == TRACED:
+            got = got[..., 0, :]
+        return got[..., 0] if np.shape(v) == space else got
+
+    return matvec
 
 
 def _block_of(arch: Architecture, x: Array, batch_size: int | None) -> int:
     """Sequences to a block, as equally many in each as can be."""
     n, steps = x.shape[:2]
     most = batch_size or max(1, BLOCK_ENTRIES // (steps * arch.state_size * arch.depth))
+    return _equal_parts(n, most)
+
+
+def _equal_parts(n: int, most: int) -> int:
+    """The size of as few parts as that allows."""
     return math.ceil(n / math.ceil(n / most))
