@@ -52,7 +52,8 @@ class Dense(abc.ABC):
     family: ClassVar[str] = "dense"
     """What kind of code computes finite networks: the key of the tables of cells and empirical."""
     limit: ClassVar[str] = "sampled"
-    """What kind of code computes the kernels of infinite width: the key of the table of infinite."""
+    """How kernels of infinite width are computed by default: exactly by "recursion" or "filter", by
+    features of random networks, "sampled", or over single "neurons"; see :class:`ntkrnn.Sampling`."""
     kind: ClassVar[str] = ""
     """What it is called in a line of a figure; the name of the class if that is not said."""
     blocks: ClassVar[tuple[str, ...]] = BLOCKS

@@ -69,7 +69,7 @@ class Diagonal:
     family: ClassVar[str] = "diagonal"
     """What kind of code computes finite networks: the key of the tables of cells and empirical."""
     limit: ClassVar[str] = "neurons"
-    """What kind of code computes the kernels of infinite width: the key of the table of infinite."""
+    """How kernels of infinite width are computed: over single neurons, :class:`ntkrnn.Quadrature`."""
     blocks: ClassVar[tuple[str, ...]] = BLOCKS
     """What can be trained."""
     scale_fields: ClassVar[tuple[str, ...]] = ("alpha",)
