@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from ntkrnn._types import Array, Params
-from ntkrnn.architectures import AnyScales
+from ntkrnn.architectures import AnyScales, Architecture
 from ntkrnn.dynamics._losses import Loss, mean_loss, residual
 from ntkrnn.dynamics._measures import Movement, changed, movement, signs
 from ntkrnn.dynamics._model import Data, Model, joined
@@ -76,6 +78,128 @@ class Final(NamedTuple):
     best: Params | None
 
 
+class Run(NamedTuple):
+    """What stays the same in one run."""
+
+    plan: Plan
+    scales: AnyScales | None
+    arch: Architecture | None
+    """With its scales; None for a function."""
+    data: Data
+    test: Data | None
+    seed: Seed
+    start: Params
+    """The trainable part of the parameters of the seed."""
+    frozen: Params
+    """The other part."""
+
+    def whole(self, trained: Params) -> Params:
+        """All parameters."""
+        return joined(trained, self.frozen)
+
+    def outputs(self, params: Params, data: Data) -> Array:
+        """Of the network."""
+        return self.plan.model.outputs(self.scales, params, data.x, data.lengths)
+
+    def kernel(self, params: Params) -> Array:
+        """The empirical tangent kernel of the training sequences."""
+        network = self.arch or self.plan.model.fn
+        ntk_fn = empirical_ntk_fn(network)  # pyright: ignore[reportArgumentType]
+        return ntk_fn(self.data.x, None, params, lengths1=self.data.lengths)
+
+    def signs(self, params: Params) -> list[Array] | None:
+        """Of the pre-activations; None for a function, whose pre-activations nobody knows."""
+        if self.arch is None:
+            return None
+        return signs(self.arch, params, self.data.x, self.data.lengths)
+
+
+class Now(NamedTuple):
+    """A step that is recorded, with what several records are made of; None where none asks for it."""
+
+    trained: Params
+    params: Params
+    outputs: Array | None
+    loss: Array | None
+    kernel: Array | None
+    first_kernel: Array | None
+    first_signs: list[Array] | None
+
+
+def _test_outputs(run: Run, now: Now) -> Array | None:
+    return None if run.test is None else run.outputs(now.params, run.test)
+
+
+def _movement(run: Run, now: Now) -> Movement:
+    return movement(run.plan.model.form, run.start, now.trained, "spectral" in run.plan.record)
+
+
+def _signs(run: Run, now: Now) -> Array | None:
+    later = run.signs(now.params)
+    if now.first_signs is None or later is None:
+        return None
+    return changed(now.first_signs, later, run.data.lengths, run.data.x.dtype)
+
+
+def _drift(run: Run, now: Now) -> Array:
+    assert now.kernel is not None and now.first_kernel is not None
+    change = now.kernel - now.first_kernel
+    norms = [jnp.sqrt(jnp.sum(jnp.square(k))) for k in (change, now.first_kernel)]
+    return norms[0] / norms[1]
+
+
+RECORDERS: dict[str, tuple[frozenset[str], Callable[[Run, Now], Any]]] = {
+    "loss": (frozenset({"loss"}), lambda run, now: now.loss),
+    "outputs": (frozenset({"outputs"}), lambda run, now: now.outputs),
+    "test_outputs": (frozenset({"test_outputs"}), _test_outputs),
+    "movement": (frozenset({"movement", "spectral"}), _movement),
+    "signs": (frozenset({"signs"}), _signs),
+    "ntk": (frozenset({"ntk"}), lambda run, now: now.kernel),
+    "drift": (frozenset({"drift"}), _drift),
+}
+"""For every field of :class:`Records` the names that ask for it, and what it is."""
+
+
+def _observed(run: Run, state: State, first_kernel: Any, first_signs: Any) -> tuple[State, Records]:
+    """What is recorded of a state, and the state, which remembers the best one so far."""
+    record, data, params = run.plan.record, run.data, run.whole(state.params)
+    outputs = loss = kernel = None
+    if record & {"loss", "outputs", "best"}:
+        outputs = run.outputs(params, data)
+        loss = mean_loss(run.plan.loss, outputs, data.y, data.inside)
+        if state.best is not None:
+            better = loss < state.best_loss
+            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), state.params, state.best)
+            state = state._replace(best=best, best_loss=jnp.where(better, loss, state.best_loss))
+    if record & {"ntk", "drift"}:
+        kernel = run.kernel(params)
+    now = Now(state.params, params, outputs, loss, kernel, first_kernel, first_signs)
+    values = {
+        field: recorder(run, now) if record & names else None
+        for field, (names, recorder) in RECORDERS.items()
+    }
+    return state, Records(**values)
+
+
+def _stepped(run: Run, k: Array, state: State) -> State:
+    """One step of the optimiser."""
+    model, optimizer, loss, _ = run.plan
+    batch = run.data if run.seed.batches is None else run.data.rows(run.seed.batches[k])
+
+    def by_outputs(outputs: Array) -> Array:
+        return residual(loss, outputs, batch.y, batch.inside)
+
+    params = run.whole(state.params)
+    gradient = model.gradient(run.scales, params, batch.x, batch.lengths, by_outputs)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+    average = state.average
+    if average is not None:  # theta_0 to theta_k
+        share = 1 / (k + 1).astype(run.data.x.dtype)
+        average = jax.tree.map(lambda a, b: a + share * (b - a), average, state.params)
+    new = optax.apply_updates(state.params, updates)
+    return state._replace(params=new, optimizer=optimizer_state, average=average)
+
+
 def run_one(
     plan: Plan,
     scales: AnyScales | None,
@@ -99,78 +223,28 @@ def run_one(
     Returns:
         Parameters at the end, and records with a leading axis R.
     """
-    model, optimizer, loss, record = plan
-    start, frozen = model.split(seed.params)
-    form = model.form
+    start, frozen = plan.model.split(seed.params)
+    form, record = plan.model.form, plan.record
     arch = None if form is None or scales is None else form.with_scales(scales)
-
-    def whole(trained: Params) -> Params:
-        return joined(trained, frozen)
-
-    def kernel(params: Params) -> Array:
-        ntk_fn = empirical_ntk_fn(arch or model.fn)  # pyright: ignore[reportArgumentType]
-        return ntk_fn(data.x, None, params, lengths1=data.lengths)
-
-    def step(k: Array, state: State) -> State:
-        batch = data if seed.batches is None else data.rows(seed.batches[k])
-
-        def by_outputs(outputs: Array) -> Array:
-            return residual(loss, outputs, batch.y, batch.inside)
-
-        gradient = model.gradient(scales, whole(state.params), batch.x, batch.lengths, by_outputs)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
-        average = state.average
-        if average is not None:  # theta_0 to theta_k
-            share = 1 / (k + 1).astype(data.x.dtype)
-            average = jax.tree.map(lambda a, b: a + share * (b - a), average, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return state._replace(params=params, optimizer=optimizer_state, average=average)
-
-    first_signs = first_kernel = None
-    if "signs" in record and arch is not None:
-        first_signs = signs(arch, seed.params, data.x, data.lengths)
-    if "drift" in record:
-        first_kernel = kernel(seed.params)
-
-    def look(state: State) -> tuple[State, Records]:
-        params, found = whole(state.params), dict.fromkeys(Records._fields)
-        if record & {"loss", "outputs", "best"}:
-            outputs = model.outputs(scales, params, data.x, data.lengths)
-            value = mean_loss(loss, outputs, data.y, data.inside)
-            found["loss"] = value if "loss" in record else None
-            found["outputs"] = outputs if "outputs" in record else None
-            if state.best is not None:
-                better = value < state.best_loss
-                best = jax.tree.map(lambda a, b: jnp.where(better, a, b), state.params, state.best)
-                state = state._replace(best=best, best_loss=jnp.where(better, value, state.best_loss))
-        if "test_outputs" in record and test is not None:
-            found["test_outputs"] = model.outputs(scales, params, test.x, test.lengths)
-        if record & {"movement", "spectral"}:
-            found["movement"] = movement(form, start, state.params, "spectral" in record)
-        if first_signs is not None and arch is not None:
-            now = signs(arch, params, data.x, data.lengths)
-            found["signs"] = changed(first_signs, now, data.lengths, data.x.dtype)
-        if record & {"ntk", "drift"}:
-            ntk = kernel(params)
-            found["ntk"] = ntk if "ntk" in record else None
-            if first_kernel is not None:
-                norms = [jnp.sqrt(jnp.sum(jnp.square(k))) for k in (ntk - first_kernel, first_kernel)]
-                found["drift"] = norms[0] / norms[1]
-        return state, Records(**found)
+    run = Run(plan, scales, arch, data, test, seed, start, frozen)
+    first_signs = run.signs(seed.params) if "signs" in record else None
+    first_kernel = run.kernel(seed.params) if "drift" in record else None
+    step = functools.partial(_stepped, run)
 
     def segment(carry: tuple[Array, State], until: Array) -> tuple[tuple[Array, State], Records]:
         done, state = carry
-        state, records = look(jax.lax.fori_loop(done, until, step, state))
+        state = jax.lax.fori_loop(done, until, step, state)
+        state, records = _observed(run, state, first_kernel, first_signs)
         return (until, state), records
 
     state = State(
         start,
-        optimizer.init(start),
+        plan.optimizer.init(start),
         start if "average" in record else None,
         start if "best" in record else None,
         jnp.asarray(jnp.inf, data.x.dtype),
     )
     (done, state), records = jax.lax.scan(segment, (jnp.zeros((), at.dtype), state), at)
     state = jax.lax.fori_loop(done, steps, step, state)
-    kept = [None if part is None else whole(part) for part in (state.params, state.average, state.best)]
-    return Final(*kept), records
+    parts = (state.params, state.average, state.best)
+    return Final(*(None if part is None else run.whole(part) for part in parts)), records
