@@ -11,22 +11,27 @@ from ntkrnn.dual._result import PairExpectation
 
 POINTS = ((0.0, 1.0, 1.0), (0.6, 1.0, 0.5), (-0.4, 0.7, 2.0), (0.3, 0.3, 0.3))
 """``(c, q1, q2)``: none, some, negative and full correlation."""
-TOLERANCE = 1e-4
-"""Of what is compared, relative to the root of second moments: far above the error of a quadrature of a
-smooth function, and far below what a wrong formula is off by."""
-_NODES = 100
+_HALF_WIDTH, _NODES = 8.0, 2000
+TOLERANCE = 5e-3
+"""Relative to second moments. The rule below has rounding errors alone for smooth functions; where a
+derivative jumps it misses at most half a step, 0.004, times the density 0.4, of a moment that is half
+of the square of the jump: 0.32%. A wrong formula is off by more."""
 
 
 def expectations(phi: Nonlinearity, c: float, q1: float, q2: float) -> np.ndarray:
-    """``(k, distance, kdot)`` by a product of two Gauss-Hermite rules, in float64.
+    """``(k, distance, kdot, (V1 + V2)/2, (S1 + S2)/2)``, V and S second moments of phi and phi'.
 
-    Cost: 10^4 evaluations of the function and of its derivative.
+    A midpoint rule in two dimensions, which, other than Gauss's, also serves functions with kinks; in
+    float64.
+
+    Cost: 4 10^6 evaluations of the function and of its derivative, half a second.
     """
     fn = phi.fn
     assert fn is not None
-    z, w = np.polynomial.hermite_e.hermegauss(_NODES)
+    z = _HALF_WIDTH * ((2 * np.arange(_NODES) + 1) / _NODES - 1)
+    w = np.exp(-0.5 * z**2)
     w = np.outer(w, w) / w.sum() ** 2
-    a = np.sqrt(q1) * z[:, None] + 0 * z[None, :]
+    a = np.broadcast_to(np.sqrt(q1) * z[:, None], w.shape)
     b = c / np.sqrt(q1) * z[:, None] + np.sqrt(max(q2 - c**2 / q1, 0.0)) * z[None, :]
     with jax.enable_x64(True):
         (f, df), (g, dg) = (
@@ -53,6 +58,11 @@ def check_dual(phi: Nonlinearity) -> None:
             raise TypeError(
                 f"dual: got {type(got).__name__} from it, expected a "
                 "ntkrnn.dual.PairExpectation(k, distance, kdot)."
+            )
+        if any(jnp.shape(value) != () for value in got):
+            raise ValueError(
+                f"dual: got shapes {[jnp.shape(value) for value in got]} from it for numbers, expected "
+                "a function that works elementwise."
             )
         scales = (moment, moment, slope)
         for field, value, wanted, scale in zip(PairExpectation._fields, got, want, scales, strict=True):

@@ -79,7 +79,7 @@ class KernelFn:
         self._kernels = ENGINES[type(self.limit)](arch)
 
     def __repr__(self) -> str:
-        """The call that makes it."""
+        """What it is of, and how it is computed."""
         return f"kernel_fn of {self.arch!r} by {self.limit!r}"
 
     def __reduce__(self) -> Any:
@@ -139,7 +139,7 @@ class KernelFn:
         unknown = [name for name in settings if name not in fields]
         if unknown:
             kind = type(self.limit).__name__
-            hint = " It is called 'key' now." if unknown[0] == "seed" else ""
+            hint = " It is called 'key' now." if unknown[0] == "seed" and "key" in fields else ""
             raise TypeError(
                 f"kernel_fn: got an unexpected keyword argument {unknown[0]!r}, expected get, lengths, "
                 f"diagonal or a field of ntkrnn.{kind}: {', '.join(fields)}.{hint}"
