@@ -15,7 +15,7 @@ Other networks, flax modules among them, are functions ``apply_fn(params, x)`` f
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ntkrnn import dual, infinite
+from ntkrnn import dual, infinite, readouts
 from ntkrnn._cache import cache
 from ntkrnn._network import Network, network
 from ntkrnn._types import Kernels, SampledKernels
@@ -72,6 +72,7 @@ __all__ = [
     "flax",
     "infinite",
     "network",
+    "readouts",
     "solvers",
     "stax",
     "testing",

@@ -33,7 +33,7 @@ class InitFn:
             The shape of the outputs, and the parameters.
         """
         n, t, channels = _checks.input_shape(input_shape)
-        steps = (t,) if self.arch.readout == "sequence" else ()
+        steps = (t,) if self.arch.reading.stepwise else ()
         params = init_params(self.arch, _checks.random_key(key), channels)
         return (n, *steps, self.arch.out_dim), params
 
@@ -60,7 +60,7 @@ class ApplyFn:
         del rng  # these networks draw nothing
         params, channels = checked_params(self.arch, params)
         x, lengths = _checks.side("x", x, lengths)
-        x = fitting_input(params, channels, "x", x)
+        x = fitting_input(self.arch, params, channels, "x", x)
         outputs = apply(self.arch, params, x, lengths)
         _checks.finite_outputs(outputs, x.shape[1])
         return outputs

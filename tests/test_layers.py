@@ -14,7 +14,7 @@ LAYERS = [
     {"_version", "_types"},
     {"_compat"},
     {"_checks", "_compile", "_derivatives", "_memory"},
-    {"_cache", "_files", "_nonlinearities", "_random"},
+    {"_cache", "_files", "_nonlinearities", "_random", "readouts"},
     {"architectures", "dual"},
     {"cells", "gram", "quadrature"},
     {"infinite", "empirical"},

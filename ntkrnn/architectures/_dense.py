@@ -12,12 +12,12 @@ from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures._cell import INPUT, ONE, STATE, Cell, Gate, Part, Term
 from ntkrnn.architectures._description import check_description, check_parts
 from ntkrnn.architectures._fields import (
-    READOUTS,
     name_of,
     normalised_nonlinearity,
     normalised_trainable,
     per_gate,
 )
+from ntkrnn.readouts import Readout, normalised_readout, readout_of
 
 BLOCKS = ("w", "u", "b", "v")
 
@@ -68,7 +68,7 @@ class Dense(abc.ABC):
     b_std: Any = 0.0
     v_std: Any = 1.0
     depth: int = 1
-    readout: str = "last"
+    readout: str | Readout = "last"
     out_dim: int = 1
     bidirectional: bool = False
     trainable: tuple[str, ...] = BLOCKS
@@ -97,9 +97,14 @@ class Dense(abc.ABC):
             put(name, per_gate(name, getattr(self, name), named[block], _checks.scale))
         put("v_std", _checks.scale("v_std", self.v_std))
         put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
-        put("readout", _checks.choice("readout", self.readout, READOUTS))
+        put("readout", normalised_readout(self.readout))
         put("bidirectional", _checks.boolean("bidirectional", self.bidirectional))
         put("trainable", normalised_trainable(self.trainable, BLOCKS))
+
+    @property
+    def reading(self) -> Readout:
+        """The readout as a value."""
+        return readout_of(self.readout)
 
     @property
     @abc.abstractmethod

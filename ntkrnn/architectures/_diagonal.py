@@ -9,11 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 from ntkrnn import _checks
 from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures._fields import (
-    READOUTS,
     name_of,
     normalised_nonlinearity,
     normalised_trainable,
 )
+from ntkrnn.readouts import Readout, normalised_readout, readout_of
 
 BLOCKS = ("w", "u")
 
@@ -80,7 +80,7 @@ class Diagonal:
     width: int = 1024
     nonlinearity: str | Nonlinearity = "tanh"
     alpha: float = 0.5
-    readout: str = "sequence"
+    readout: str | Readout = "sequence"
     symmetric: bool = True
     trainable: tuple[str, ...] = BLOCKS
     out_dim: int = 1
@@ -92,7 +92,7 @@ class Diagonal:
             put(name, _checks.positive_integer(name, getattr(self, name)))
         put("alpha", _checks.scale("alpha", self.alpha))
         put("nonlinearity", normalised_nonlinearity(self.nonlinearity))
-        put("readout", _checks.choice("readout", self.readout, READOUTS))
+        put("readout", normalised_readout(self.readout))
         put("symmetric", _checks.boolean("symmetric", self.symmetric))
         put("trainable", normalised_trainable(self.trainable, BLOCKS))
         if self.symmetric and self.width % 2:
@@ -100,6 +100,11 @@ class Diagonal:
                 f"width: got {self.width}, expected an even number with symmetric=True, where half of "
                 f"the neurons mirror the others; pass width={self.width + 1} or symmetric=False."
             )
+
+    @property
+    def reading(self) -> Readout:
+        """The readout as a value."""
+        return readout_of(self.readout)
 
     @property
     def scales(self) -> DiagonalScales:

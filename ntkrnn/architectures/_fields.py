@@ -8,8 +8,6 @@ from typing import Any
 
 from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity, check_name
 
-READOUTS = ("last", "mean", "sequence")
-
 
 def normalised_nonlinearity(value: Any, name: str = "nonlinearity") -> str | Nonlinearity:
     """The name wherever a name says it all; ``dataclasses.asdict`` hands back a mapping."""

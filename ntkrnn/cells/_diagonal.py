@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ntkrnn._nonlinearities import scalar_function
 from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
 from ntkrnn.architectures import Diagonal
+from ntkrnn.cells._read_out import read
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of
 
 
@@ -124,24 +125,12 @@ def run(
         unroll = 1
     start = [jnp.zeros_like(drive[0]) for drive in drives]
     _, (states, pre) = jax.lax.scan(step, start, (drives, inside), unroll=unroll)
-    parts = [_read(arch.readout, h, lengths) for h in states]
+    parts = [read(arch.reading, h, lengths, backward=False) for h in states]
     output = _read_out(parts, _halves(arch, params["c"], 1), precision) / math.sqrt(arch.width)
     h = jnp.concatenate(states, axis=-1)
     previous = jnp.concatenate([jnp.zeros_like(h[:1]), h[:-1]])
     steps = Steps((jnp.concatenate(pre, axis=-1),), {"state": previous, "input": x})
     return Trace(output, jnp.concatenate(parts, axis=-1), [{"forward": steps}])
-
-
-def _read(readout: str, states: Array, lengths: Lengths | None) -> Array:
-    """``[N, m]`` or ``[N, T, m]`` of the states ``[T, N, m]``, which are 0 at padded steps."""
-    if readout == "sequence":
-        return jnp.swapaxes(states, 0, 1)
-    if readout == "mean":
-        count = states.shape[0] if lengths is None else lengths.astype(states.dtype)[:, None]
-        return jnp.sum(states, axis=0) / count
-    if lengths is None:
-        return states[-1]
-    return jnp.take_along_axis(states, lengths[None, :, None] - 1, axis=0)[0]
 
 
 def gradient(

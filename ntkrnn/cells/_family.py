@@ -175,23 +175,25 @@ def _describe(leaf: Any) -> str:
     return type(leaf).__name__
 
 
-def fitting_input(params: Params, channels: int, name: str, x: Array) -> Array:
+def fitting_input(arch: Architecture, params: Params, channels: int, name: str, x: Array) -> Array:
     """``x`` [N, T, d] in the common dtype of inputs and parameters, if their channels agree.
 
     Args:
+        arch: the architecture.
         params: what :func:`checked_params` returned.
         channels: the number of channels that they were made for.
         name: of the sequences.
         x: checked sequences.
 
     Raises:
-        ValueError: if the parameters were made for another d.
+        ValueError: if the parameters were made for another d, or the readout for fewer steps.
     """
     if x.shape[2] != channels:
         raise ValueError(
             f"{name}: got d={x.shape[2]} channels (shape {tuple(x.shape)}), expected d={channels}, "
             "with which the parameters were initialised."
         )
+    arch.reading.check_steps(name, x.shape[1])
     with jax.numpy_dtype_promotion("standard"):
         return x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
 from ntkrnn.cells._stack import inside_of
+from ntkrnn.readouts import Readout, weights_of
 
 CHUNK_ENTRIES = 2**22
 """Features of one side that are held at a time."""
@@ -32,8 +33,7 @@ class Reading(NamedTuple):
     """What is summed over the neurons; a program is compiled for it."""
 
     nonlinearity: str | Nonlinearity
-    readout: str
-    """"last", "mean" or "sequence"."""
+    readout: Readout
     groups: tuple[tuple[str, ...], ...]
     """A Gram matrix for each group of features: ``("h",)``, or some of ``("w", "u")``."""
     time: str | None = None
@@ -79,7 +79,11 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
     if inside is not None:
         x = jnp.where(inside[:, :, None], x, 0)
     drive = jnp.einsum("tnd,cd->tnc", x, some.u, precision=precision)
-    last, groups = reading.readout == "last", reading.groups
+    readout, groups = reading.readout, reading.groups
+    summed = not (readout.final or readout.stepwise)
+    weights = None
+    if summed and not readout.uniform:
+        weights = weights_of(readout, steps, side.lengths, False, x.dtype)
 
     # A feature's source is h_{t-1} for w and a channel of x_t for u: both as one multiply-add.
     by_state = [
@@ -93,7 +97,7 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
 
     def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
         h, derivatives, sums = carry
-        drive, sources, valid = inputs
+        drive, sources, valid, weight = inputs
         new, slope = jax.jvp(phi, (some.w[None, :] * h + drive,), (jnp.ones_like(h),))
         found = []
         for group, derivative, mask, source in zip(groups, derivatives, by_state, sources, strict=True):
@@ -103,22 +107,26 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
             own = mask * h[:, None, :] + source[:, :, None]
             found.append(slope[:, None, :] * (own + some.w[None, None, :] * derivative))
         if valid is not None:
-            rest = [h, *derivatives] if last else [jnp.zeros((), h.dtype)] * (1 + len(groups))
+            rest = [h, *derivatives] if readout.final else [jnp.zeros((), h.dtype)] * (1 + len(groups))
             new = jnp.where(valid[:, None], new, rest[0])
             found = [
                 jnp.where(valid[:, None, None], a, b) for a, b in zip(found, rest[1:], strict=True)
             ]
-        if reading.readout == "mean":
+        if weight is not None:
+            sums = [a + weight[:, None, None] * b for a, b in zip(sums, found, strict=True)]
+        elif summed:
             sums = [a + b for a, b in zip(sums, found, strict=True)]
-        return (new, found, sums), by_output(found) if reading.readout == "sequence" else None
+        return (new, found, sums), by_output(found) if readout.stepwise else None
 
     zero = [jnp.zeros((n, len(_features_of(group, d)), some.w.shape[0]), x.dtype) for group in groups]
-    start = (jnp.zeros_like(drive[0]), zero, zero if reading.readout == "mean" else None)
-    (_, found, sums), kept = jax.lax.scan(step, start, (drive, by_input, inside))
-    if reading.readout == "mean":
+    start = (jnp.zeros_like(drive[0]), zero, zero if summed else None)
+    (_, found, sums), kept = jax.lax.scan(step, start, (drive, by_input, inside, weights))
+    if weights is not None:
+        found = sums
+    elif summed:
         count = steps if side.lengths is None else side.lengths.astype(x.dtype)[:, None, None]
         found = [a / count for a in sums]
-    if reading.readout != "sequence":
+    if not readout.stepwise:
         kept = by_output(found)
     return [a.reshape(*a.shape[:-2], -1) for a in kept]
 

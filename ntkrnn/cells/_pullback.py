@@ -19,22 +19,8 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, Lengths, Params, add_up
 from ntkrnn.architectures import INNER, INPUT, STATE, Cell, Dense
 from ntkrnn.cells._matrices import reading, scaled_back, stacked
+from ntkrnn.cells._read_out import read_back
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of, steps_to_a_turn
-
-
-def _ends(
-    arch: Dense, part: Array, direction: str, steps: int, lengths: Lengths | None
-) -> tuple[Array | None, Array | None]:
-    """Derivative by the states that a readout reads: by the last one run, and by all, [T, N, m]."""
-    if arch.readout == "sequence":
-        return None, jnp.swapaxes(part, 0, 1)
-    if arch.readout == "mean":
-        count = steps if lengths is None else lengths.astype(part.dtype)[:, None]
-        return None, jnp.broadcast_to(part / count, (steps, *part.shape))
-    if lengths is None or direction == "backward":
-        return part, None
-    at_end = jnp.arange(steps, dtype=jnp.int32)[:, None] == lengths[None, :] - 1
-    return None, jnp.where(at_end[:, :, None], part[None], 0)
 
 
 def _by_rows(deltas: Array, matrix: Array, precision: Any) -> Array:
@@ -116,9 +102,12 @@ def pullback(
     steps = first.sources["input"].shape[0]
     inside = inside_of(steps, lengths)
     scale = arch.v_std / math.sqrt(arch.state_size)
-    read = scale * jnp.einsum("...o,om->...m", cotangent, params["v"], precision=precision)
-    parts = dict(zip(arch.directions, jnp.split(read, len(arch.directions), axis=-1), strict=True))
-    ends = {d: _ends(arch, part, d, steps, lengths) for d, part in parts.items()}
+    by_features = scale * jnp.einsum("...o,om->...m", cotangent, params["v"], precision=precision)
+    parts = jnp.split(by_features, len(arch.directions), axis=-1)
+    ends = {
+        d: read_back(arch.reading, part, steps, lengths, d == "backward")
+        for d, part in zip(arch.directions, parts, strict=True)
+    }
     found = []
     options = (precision, unroll)
     for depth, (layer, blocks) in reversed(

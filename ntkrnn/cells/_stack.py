@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, Lengths, Params, Sequences
 from ntkrnn.architectures import INNER, INPUT, ONE, STATE, Cell, Dense
 from ntkrnn.cells._matrices import by_columns, of_gate, reading, stacked
+from ntkrnn.cells._read_out import read
 
 UNROLL = 2
 """Steps to a turn of the loop: two save a copy of the state a turn; more gain nothing."""
@@ -144,25 +145,6 @@ def _unroll(
     return carries[0], Steps(pre, sources, tuple(rest))
 
 
-def _read(arch: Dense, tops: dict[str, Array], lengths: Lengths | None) -> Array:
-    """Features of the readout from the top states of each direction."""
-    if arch.readout == "last":
-        ends = []
-        for direction, states in tops.items():
-            if direction == "backward":
-                ends.append(states[0])
-            elif lengths is None:
-                ends.append(states[-1])
-            else:
-                ends.append(jnp.take_along_axis(states, lengths[None, :, None] - 1, axis=0)[0])
-        return jnp.concatenate(ends, axis=-1)
-    states = jnp.concatenate(list(tops.values()), axis=-1)
-    if arch.readout == "mean":
-        count = states.shape[0] if lengths is None else lengths.astype(states.dtype)[:, None]
-        return jnp.sum(states, axis=0) / count
-    return jnp.swapaxes(states, 0, 1)
-
-
 def run(
     arch: Dense,
     params: Params,
@@ -206,6 +188,7 @@ def run(
             )
         layers.append(layer)
         below = jnp.concatenate([tops[d] for d in arch.directions], axis=-1)
-    read = _read(arch, tops, lengths)
-    product = jnp.einsum("...m,om->...o", read, params["v"], precision=precision)
-    return Trace(arch.v_std / math.sqrt(arch.state_size) * product, read, layers)
+    parts = [read(arch.reading, tops[d], lengths, d == "backward") for d in arch.directions]
+    features = jnp.concatenate(parts, axis=-1)
+    product = jnp.einsum("...m,om->...o", features, params["v"], precision=precision)
+    return Trace(arch.v_std / math.sqrt(arch.state_size) * product, features, layers)

@@ -145,9 +145,9 @@ def train(
     one = jax.tree.map(lambda a: a[0], params) if ensemble else params
     if model.form is not None:
         _, channels = checked_params(arch, one)
-        x = fitting_input(one, channels, "x", x)
+        x = fitting_input(arch, one, channels, "x", x)
         if test is not None:
-            test = test._replace(x=fitting_input(one, channels, "x_test", test.x))
+            test = test._replace(x=fitting_input(arch, one, channels, "x_test", test.x))
     shape = jax.eval_shape(model.outputs, scales, one, x, lengths).shape
     inside = valid_steps(shape, lengths)
     data = Data(x, lengths, fitting_targets(loss, y, shape, lengths, x.dtype), inside)

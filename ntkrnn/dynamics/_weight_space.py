@@ -51,7 +51,7 @@ def linearize(arch: Any, params: Params) -> Callable[..., Outputs]:
         x, lengths = _checks.side("x", x, lengths)
         params, channels = _fitting(arch, model, params)
         if channels is not None:
-            x = fitting_input(params, channels, "x", x)
+            x = fitting_input(arch, params, channels, "x", x)
         shift = jax.tree.map(lambda a, b: a - b, model.split(params)[0], start)
 
         def outputs(trained: Params) -> Array:

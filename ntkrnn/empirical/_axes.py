@@ -33,7 +33,7 @@ def roles_of(arch: Architecture, trace_axes: Sequence[int], diagonal_axes: Seque
         ValueError: if an axis is out of range, the batch axis, or named twice.
     """
     check_architecture(arch)
-    ndim = 3 if arch.readout == "sequence" else 2
+    ndim = 3 if arch.reading.stepwise else 2
     return roles_of_rank(ndim, f"readout {arch.readout!r}", trace_axes, diagonal_axes)
 
 

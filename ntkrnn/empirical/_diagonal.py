@@ -38,7 +38,7 @@ def _compiled(
         w, u, c, scale = w[:half], u[:half], c[:, :half], 2 * scale
     if roles.time == TRACED:
         scale /= x1.shape[1]
-    reading = Reading(form.nonlinearity, form.readout, (form.trainable,), roles.time)
+    reading = Reading(form.nonlinearity, form.reading, (form.trainable,), roles.time)
     one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
 
     def gram(c: Array) -> Array:

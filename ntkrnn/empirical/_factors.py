@@ -49,7 +49,7 @@ class Factors(NamedTuple):
 
 def _basis(arch: Dense, steps: int, dtype: Any) -> Array:
     """One cotangent for each output of a sequence: ``[O, O]`` or ``[T O, T, O]``."""
-    if arch.readout != "sequence":
+    if not arch.reading.stepwise:
         return jnp.eye(arch.out_dim, dtype=dtype)
     size = steps * arch.out_dim
     return jnp.eye(size, dtype=dtype).reshape(size, steps, arch.out_dim)

@@ -45,8 +45,8 @@ def fitting_sides(
     pair = _checks.pair(x1, x2, lengths1, lengths2, lengths, diagonal)
     x1, x2, lengths1, lengths2, symmetric = pair
     params, channels = checked_params(arch, params)
-    x1 = fitting_input(params, channels, "x1", x1)
-    x2 = x1 if symmetric else fitting_input(params, channels, "x2", x2)
+    x1 = fitting_input(arch, params, channels, "x1", x1)
+    x2 = x1 if symmetric else fitting_input(arch, params, channels, "x2", x2)
     if roles.time in (TRACED, DIAGONAL) and x1.shape[1] != x2.shape[1]:
         raise ValueError(
             f"x2: got T={x2.shape[1]} steps against T={x1.shape[1]} of x1; a {roles.time} time axis "

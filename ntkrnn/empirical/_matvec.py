@@ -36,7 +36,7 @@ def _with_time(roles: Roles, trace_axes: Sequence[int]) -> Roles:
 
 def space_of(arch: Architecture, roles: Roles, x: Array) -> tuple[int, ...]:
     """Shape of a vector: ``(N,)``, with T for "sequence", with O where channels are kept."""
-    time = (x.shape[1],) if arch.readout == "sequence" else ()
+    time = (x.shape[1],) if arch.reading.stepwise else ()
     return _space(roles, (x.shape[0], *time, arch.out_dim))
 
 

@@ -108,7 +108,7 @@ def products_of_architecture(
     """Products of an architecture's kernel, see :func:`_products`."""
     arch = form.with_scales(scales)
     part, merge = _split(params, arch.trainable)
-    time1, time2 = ((a.shape[1],) if arch.readout == "sequence" else () for a in (x1, x2))
+    time1, time2 = ((a.shape[1],) if arch.reading.stepwise else () for a in (x1, x2))
 
     def outputs(x: Array, lengths: Array) -> Callable[[list[Array]], Array]:
         return lambda part: run(arch, merge(part), x, lengths, precision=precision).output

@@ -70,7 +70,7 @@ def members_of(architecture: Any, differences: bool) -> tuple[Member, ...]:
         raise ValueError("architecture: got an empty list, expected at least one architecture.")
     for arch in several:
         check_architecture(arch)
-        if arch.readout == "sequence":
+        if arch.reading.stepwise:
             raise ValueError(
                 f"architecture: got {arch!r}, whose kernel compares all pairs of steps; expected the "
                 "readout 'mean' or 'last', of which there is one number for two series."

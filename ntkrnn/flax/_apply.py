@@ -12,11 +12,11 @@ from ntkrnn import _checks
 from ntkrnn._types import Outputs
 from ntkrnn.flax._linen import LinenApply
 from ntkrnn.flax._nnx import NnxApply
-from ntkrnn.flax._steps import READOUTS
+from ntkrnn.readouts import Readout, normalised_readout
 
 
 def apply_fn_from_module(
-    module: Any, readout: str | None = None, *, tokens: bool = False
+    module: Any, readout: str | Readout | None = None, *, tokens: bool = False
 ) -> Callable[..., Outputs]:
     r"""Make ``apply_fn(params, x, lengths=None)`` of a flax module that maps sequences.
 
@@ -31,8 +31,9 @@ def apply_fn_from_module(
             deterministic, with parameters as its only variables, and with the sequences on the first
             axis all through.
         readout: "last" takes the output at the last valid step, "mean" averages over the valid
-            steps, "sequence" takes every step, with 0 at padded ones; all three of a module with
-            outputs [N, T, O]. None leaves the outputs as they are.
+            steps, "sequence" takes every step, with 0 at padded ones, a value of ntkrnn.readouts a
+            weighted sum (step t in the order of time); all of a module with outputs [N, T, O]. None
+            leaves the outputs as they are.
         tokens: whether the module maps whole numbers [N, T], as one with an ``Embed`` in front does.
             ``x`` then is [N, T, 1], as everywhere else, and the module gets it as int32 [N, T].
 
@@ -65,7 +66,7 @@ def apply_fn_from_module(
         (4, 4)
     """
     if readout is not None:
-        _checks.choice("readout", readout, READOUTS)
+        readout = normalised_readout(readout)
     tokens = _checks.boolean("tokens", tokens)
     if isinstance(module, nn.Module):
         return LinenApply(module, readout, tokens)

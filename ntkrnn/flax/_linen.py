@@ -30,7 +30,7 @@ _OTHER_VARIABLES = (
 class LinenApply:
     """``apply_fn(params, x, lengths=None)`` of a linen module; equal for equal modules."""
 
-    def __init__(self, module: nn.Module, readout: str | None, tokens: bool) -> None:
+    def __init__(self, module: nn.Module, readout: Any, tokens: bool) -> None:
         self.module, self.readout, self.tokens = module, readout, tokens
         self._lengths_name = lengths_name(module)
         try:

@@ -18,7 +18,7 @@ from ntkrnn.flax._tokens import check_sequences, check_tokens_known, entering, n
 class NnxApply:
     """``apply_fn(params, x, lengths=None)`` of an nnx module; equal for modules of equal structure."""
 
-    def __init__(self, module: nnx.Module, readout: str | None, tokens: bool) -> None:
+    def __init__(self, module: nnx.Module, readout: Any, tokens: bool) -> None:
         self.readout, self.tokens, self._name = readout, tokens, type(module).__name__
         self._lengths_name = lengths_name(module)
         _check_nodes(module)

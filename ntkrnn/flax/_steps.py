@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from ntkrnn._types import Array, Lengths, Outputs, Sequences
+from ntkrnn.cells._read_out import read
+from ntkrnn.readouts import readout_of
 
-READOUTS = ("sequence", "last", "mean")
 _NAMES = ("lengths", "seq_lengths")
 
 
@@ -46,14 +47,14 @@ def without_padding(x: Sequences, lengths: Lengths | None) -> Sequences:
     return x if lengths is None else jnp.where(inside(x, lengths), x, 0)
 
 
-def read_out(y: Any, x: Sequences, lengths: Lengths | None, readout: str | None) -> Outputs:
+def read_out(y: Any, x: Sequences, lengths: Lengths | None, readout: Any) -> Outputs:
     """The outputs of a module, or a readout of its sequence of outputs.
 
     Args:
         y: what the module returned.
         x: ``[N, T, d]``.
         lengths: ``[N]`` or None.
-        readout: one of :data:`READOUTS`, or None for the outputs as they are.
+        readout: its name or value, or None for the outputs as they are.
 
     Returns:
         ``[N, O]``, or ``[N, T, O]`` for "sequence" and for None where the module gives that.
@@ -76,14 +77,11 @@ def read_out(y: Any, x: Sequences, lengths: Lengths | None, readout: str | None)
             f"module: got an output of {found} for x of shape {tuple(x.shape)}, expected one array "
             f"{expected}; {remedy}, and let nn.RNN return no carry."
         )
-    if readout is None or (readout == "sequence" and lengths is None):
+    if readout is None:
         return y
-    if readout == "last":
-        if lengths is None:
-            return y[:, -1]
-        return jnp.take_along_axis(y, (lengths - 1)[:, None, None], axis=1)[:, 0]
-    if readout == "mean" and lengths is None:
-        return jnp.mean(y, axis=1)
-    valid: Any = lengths
-    kept = jnp.where(inside(x, valid), y, 0)
-    return kept if readout == "sequence" else jnp.sum(kept, axis=1) / valid[:, None].astype(y.dtype)
+    value = readout_of(readout)
+    value.check_steps("x", steps)
+    if not value.stepwise:
+        masked = y if lengths is None else jnp.where(inside(x, lengths), y, 0)
+        return read(value, jnp.swapaxes(masked, 0, 1), lengths, backward=False)
+    return y if lengths is None else jnp.where(inside(x, lengths), y, 0)

@@ -126,6 +126,8 @@ class KernelFn:
         diagonal = _checks.boolean("diagonal", diagonal)
         sides = _checks.pair(x1, x2, lengths1, lengths2, lengths, diagonal)
         check_scales(self.arch, sides[0].dtype)
+        for name, x in (("x1", sides[0]), ("x2", sides[1])):
+            self.arch.reading.check_steps(name, x.shape[1])
         given = [*sides[:4], *jax.tree.leaves(self.arch.scales)]
         unknown = any(a is not None and _checks.concrete_values(a) is None for a in given)
         kernels = self._kernels(Request(*sides, diagonal, names, unknown), limit)

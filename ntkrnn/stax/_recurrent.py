@@ -107,7 +107,7 @@ def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
             cells = params.get("cells") if isinstance(params, dict) else params
             whole = {"cells": cells, "v": jnp.zeros((1, arch.state_size), x.dtype)}
             whole, channels = checked_params(states, whole)
-            x = fitting_input(whole, channels, "inputs", x)
+            x = fitting_input(states, whole, channels, "inputs", x)
             return features(states, whole, x, lengths)
 
         @stax.requires(

@@ -131,7 +131,7 @@ def _error_figure(result: CompareResult) -> Any:
 
 def _kernel_figure(result: CompareResult) -> Any:
     widths, lengths = result.settings.widths, result.dataset.lengths
-    sequence = result.settings.architecture.readout == "sequence"
+    sequence = result.settings.architecture.reading.stepwise
     steps = result.dataset.x.shape[1]
     last = np.full(len(result.dataset.x), steps) - 1 if lengths is None else lengths - 1
     rows = np.arange(len(last))

@@ -19,6 +19,7 @@ import ntkrnn
 from ntkrnn import _compat, cells
 from ntkrnn._types import Lengths, Params, Sequences
 from ntkrnn.architectures import Architecture, Elman
+from ntkrnn.readouts import NAMED
 from ntkrnn.studies.engines import Engine, Pair, StudyError
 
 
@@ -57,12 +58,17 @@ def _elman(arch: Architecture) -> Elman:
             f"engine: got neural-tangents for a {arch.title}, expected an Elman network, whose layer "
             "neural-tangents can compose; use the engine ntkrnn."
         )
+    if not isinstance(arch.readout, str):
+        raise StudyError(
+            f"engine: got neural-tangents for the readout {arch.readout!r}, expected one of "
+            f"{', '.join(map(repr, NAMED))}, which neural-tangents has; use the engine ntkrnn."
+        )
     return arch
 
 
 def _infinite(nt: ModuleType, arch: Architecture, x: Sequences, lengths: Lengths | None) -> Pair:
     arch = _elman(arch)
-    if arch.readout == "last" and (arch.bidirectional or lengths is not None):
+    if arch.reading.final and (arch.bidirectional or lengths is not None):
         return _read_out(arch, *_last_states(nt, arch, x, lengths))
     layers = [ntkrnn.stax.Recurrent(arch), *_pooling(nt, arch)]
     trained = "v" in arch.trainable
@@ -73,9 +79,9 @@ def _infinite(nt: ModuleType, arch: Architecture, x: Sequences, lengths: Lengths
 
 
 def _pooling(nt: ModuleType, arch: Elman) -> list[Any]:
-    if arch.readout == "mean":
+    if arch.reading.uniform:
         return [nt.stax.GlobalAvgPool()]
-    if arch.readout == "last":
+    if arch.reading.final:
         return [nt.stax.Index(nt.stax.Slice[:, -1])]
     return []
 

@@ -83,7 +83,7 @@ def prepare(settings: TrajectorySettings, dataset: Dataset) -> tuple[Problem, tu
     check_memory(arch, settings.widths, x.shape)
     lengths = None if dataset.lengths is None else jnp.asarray(dataset.lengths)
     ends = (None, None) if lengths is None else (lengths[:n], lengths[n:])
-    if arch.readout == "sequence":
+    if arch.reading.stepwise:
         y = np.broadcast_to(y[:, None, :], (*x.shape[:2], y.shape[1]))
         if dataset.lengths is not None:  # outputs in the padding are 0, and so is their error
             y = np.where((np.arange(x.shape[1]) < dataset.lengths[:, None])[..., None], y, 0)

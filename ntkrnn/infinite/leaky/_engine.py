@@ -15,7 +15,7 @@ from ntkrnn.gram import blocks
 from ntkrnn.infinite.leaky._moments import Moments, covariance, turned
 from ntkrnn.infinite.leaky._plane import Line, states, sweep
 from ntkrnn.infinite.leaky._rows import Member, leaky_rows
-from ntkrnn.infinite.pairs._data import Data, Settings, root, time_major
+from ntkrnn.infinite.pairs._data import Data, Settings, read_steps, root, time_major
 from ntkrnn.infinite.pairs._rows import Layout, Rows, across
 from ntkrnn.infinite.pairs._step import Pair, Plan, close, open_
 
@@ -26,10 +26,13 @@ class Side(NamedTuple):
     rows: Rows
     """``[T, blocks, R, B]`` for each layer and direction."""
     moments: dict[str, Moments]
-    """Of the top layer by direction: ``[blocks, B]`` at the end of the run ("last") or summed over the
-    valid steps ("mean"), ``[T, blocks, B]`` after every step ("sequence")."""
-    valid: dict[str, Array]
-    """``[T, blocks, B]``: 1 at valid steps, in the order of the direction."""
+    """Of the top layer by direction: ``[blocks, B]`` at the end of the run ("last") or summed over
+    steps with their weights, ``[T, blocks, B]`` after every step ("sequence")."""
+    read: dict[str, Array]
+    """``[T, blocks, B]``: the weights of the steps in a sum over them, else 1 at valid steps; in the
+    order of the direction."""
+    counts: Array
+    """``[blocks, B]``, numbers of valid steps; 0 for the sequences that fill up a tile."""
     steps: Any = None
     """The number of time steps before padding; None but in a tile."""
 
@@ -45,13 +48,13 @@ class FilterSides(NamedTuple):
 
 def _plan(settings: Settings, scale: LeakyScales, dtype: Any) -> Plan:
     passed = stepper(settings.form.nonlinearity)
-    layout = Layout.of(passed, dtype, settings.channels, restarts=False, ragged=False)
+    layout = Layout.of(passed, dtype, settings.channels, restarts=False)
     return Plan(settings.form, scale, passed, layout)
 
 
 def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
     """Rows and moments of one side, and its largest pre-activation variance."""
-    form, scale, readout = plan.form, plan.scale, plan.form.readout
+    form, scale, reading = plan.form, plan.scale, plan.form.reading
     assert isinstance(form, Leaky) and isinstance(scale, LeakyScales)
     x, valid = time_major(data)
     width = root(scale.u / (2 * x.shape[2])).astype(x.dtype)
@@ -60,21 +63,24 @@ def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
     def cut(a: Array) -> Array:
         return a.reshape(*a.shape[:-1], -1, size)
 
-    inside = valid.astype(x.dtype)
-    orders = {d: turned(inside, data.steps) if d == "backward" else inside for d in form.directions}
+    steps = dict.fromkeys(form.directions, valid.astype(x.dtype))
+    if not (reading.final or reading.stepwise):
+        steps = read_steps(form, data)
+    weights = {d: turned(a, data.steps) if d == "backward" else a for d, a in steps.items()}
 
     def read(direction: str) -> Moments:
         # The gain is 0 in the padding: the last state is held to the end of the array.
         moments = [a[1:] for a in packed.top[direction].moments]
-        if readout == "last":
+        if reading.final:
             moments = [a[-1] for a in moments]
-        elif readout == "mean":
-            moments = [jnp.sum(orders[direction] * a, axis=0) for a in moments]
+        elif not reading.stepwise:
+            moments = [jnp.sum(weights[direction] * a, axis=0) for a in moments]
         return Moments(*(cut(a) for a in moments))
 
     moments = {d: read(d) for d in form.directions}
-    valids = {d: cut(a) for d, a in orders.items()}
-    return Side(blocks(packed.rows, size), moments, valids), jnp.max(packed.largest)
+    weights = {d: cut(a) for d, a in weights.items()}
+    counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
+    return Side(blocks(packed.rows, size), moments, weights, counts), jnp.max(packed.largest)
 
 
 def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> FilterSides:
@@ -93,9 +99,9 @@ def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> Filte
 
 def extent(settings: Settings, both: FilterSides) -> tuple[int, ...]:
     """Shape of the kernels, padded."""
-    shapes = [next(iter(side.valid.values())).shape for side in both[:2]]
+    shapes = [next(iter(side.read.values())).shape for side in both[:2]]
     shape = tuple(math.prod(s[1:]) for s in shapes)
-    return (*shape, *(s[0] for s in shapes)) if settings.form.readout == "sequence" else shape
+    return (*shape, *(s[0] for s in shapes)) if settings.form.reading.stepwise else shape
 
 
 def together(settings: Settings) -> bool:
@@ -128,7 +134,7 @@ def tile(
     directions.
     """
     del pulled
-    plan = _plan(settings, scale, one.valid["forward"].dtype)
+    plan = _plan(settings, scale, one.counts.dtype)
     one, two = (
         jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)._replace(steps=count)
         for side, count in zip((one, two), steps, strict=True)
@@ -164,8 +170,8 @@ def _ordered(plane: Array | None, one: Side, two: Side, direction: str) -> Array
 
 def _empty(one: Side, two: Side, direction: str) -> Array:
     """``[T1, T2, B1, B2]``"""
-    (t1, b1), (t2, b2) = one.valid[direction].shape, two.valid[direction].shape
-    zero = jnp.zeros((t1, t2, b1, b2), one.valid[direction].dtype)
+    (t1, b1), (t2, b2) = one.read[direction].shape, two.read[direction].shape
+    zero = jnp.zeros((t1, t2, b1, b2), one.counts.dtype)
     return close(Pair(zero, zero))
 
 
@@ -189,8 +195,8 @@ def _read(
     plan: Plan, layers: range, direction: str, one: Side, two: Side, stored: Array | None
 ) -> Pair:
     """Covariance and tangent kernel of what the readout sees in one direction."""
-    readout = plan.form.readout
-    valid1, valid2 = one.valid[direction], two.valid[direction]
+    reading = plan.form.reading
+    read1, read2 = one.read[direction], two.read[direction]
     moments1 = Moments(*(across(a, 1) for a in one.moments[direction]))
     moments2 = Moments(*(across(a, 2) for a in two.moments[direction]))
 
@@ -200,8 +206,8 @@ def _read(
 
     def total(value: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
         del left, right
-        here, row = across(valid1[t], 1), line.after
-        there = across(valid2, 2)
+        here, row = across(read1[t], 1), line.after
+        there = across(read2, 2)
         real, imag = (jnp.sum(there * part, axis=0) for part in (row.real, row.imag))
         return value + jax.lax.complex(here * real, here * imag)
 
@@ -210,26 +216,25 @@ def _read(
         return value.at[t].set(line.after)
 
     empty = _empty(one, two, direction)
-    visit, start = {
-        "last": (end, empty[0, 0]),
-        "mean": (total, empty[0, 0]),
-        "sequence": (keep, empty),
-    }[readout]
+    if reading.stepwise:
+        visit, start = keep, empty
+    else:
+        visit, start = end if reading.final else total, empty[0, 0]
     found = open_(sweep(plan, layers, direction, one.rows, two.rows, one.steps, stored, visit, start))
-    if readout == "sequence":
+    if reading.stepwise:
         moments1, moments2 = (
             Moments(*(a[:, None] for a in moments1)),
             Moments(*(a[None] for a in moments2)),
         )
-        inside = (across(valid1, 1)[:, None] > 0.5) & (across(valid2, 2)[None] > 0.5)
+        inside = (across(read1, 1)[:, None] > 0.5) & (across(read2, 2)[None] > 0.5)
         pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
         pair = Pair(*(jnp.where(inside, a, 0) for a in pair))
         if direction == "backward":
             pair = Pair(*(turned(turned(a, one.steps), two.steps, axis=1) for a in pair))
         return Pair(*(jnp.transpose(a, (2, 3, 0, 1)) for a in pair))
     pair = Pair(covariance(found.distance, moments1, moments2), found.ntk)
-    if readout == "last":
+    if not reading.uniform:
         return pair
     # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
-    count1, count2 = (jnp.maximum(jnp.sum(a, axis=0), 1) for a in (valid1, valid2))
+    count1, count2 = (jnp.maximum(side.counts, 1) for side in (one, two))
     return Pair(*(a / (across(count1, 1) * across(count2, 2)) for a in pair))

@@ -42,7 +42,7 @@ def small(
     """
     block = BLOCK_BYTES.get(platform, BLOCK_BYTES["gpu"]) // itemsize
     pairs, size = block // bucket(t2), _SMALLEST_TILE
-    if form.readout == "sequence" or (form.bidirectional and form.depth > 1):
+    if form.reading.stepwise or (form.bidirectional and form.depth > 1):
         pairs, size = min(pairs, PLANE_BLOCKS * block // (bucket(t1) * bucket(t2))), 1
     while (2 * size) ** 2 <= pairs:
         size *= 2

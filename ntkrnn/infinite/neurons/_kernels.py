@@ -62,8 +62,8 @@ def _expectations(
         jnp.concatenate([points, points]),
         jnp.concatenate([half, half])[None],
     )
-    time = "kept" if form.readout == "sequence" else None
-    reading = Reading(form.nonlinearity, form.readout, groups, time)
+    time = "kept" if form.reading.stepwise else None
+    reading = Reading(form.nonlinearity, form.reading, groups, time)
     one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
     found = neuron_gram(reading, neurons, one, two, jax.lax.Precision.HIGHEST, diagonal)
     return tuple(kernel[..., 0, 0] for kernel in found)
@@ -167,7 +167,7 @@ def _accurate(limit: Any, rule: Rule, compute: Compute, dtype: Any, tracing: boo
 def _check_memory(arch: Diagonal, x1: Array, x2: Array, kernels: int, diagonal: bool) -> None:
     """The kernels, the sums that their errors come from, and those of one replicate."""
     (n1, t1, _), (n2, t2, _) = x1.shape, x2.shape
-    entries = n1 * (1 if diagonal else n2) * (t1 * t2 if arch.readout == "sequence" else 1)
+    entries = n1 * (1 if diagonal else n2) * (t1 * t2 if arch.reading.stepwise else 1)
     require(
         "x1",
         3 * kernels * entries * x1.dtype.itemsize,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.gram import Tiling
+from ntkrnn.readouts import weights_of
 
 
 class Data(NamedTuple):
@@ -42,6 +43,20 @@ def time_major(data: Data) -> tuple[Array, Array]:
     """``[T, N, d]`` with the padding set to 0, and the valid steps ``[T, N]``."""
     valid = jnp.arange(data.x.shape[1], dtype=jnp.int32)[:, None] < data.lengths[None, :]
     return jnp.where(valid[:, :, None], jnp.swapaxes(data.x, 0, 1), 0), valid
+
+
+def read_steps(form: Elman | Leaky, data: Data) -> dict[str, Array]:
+    """By direction ``[T, N]``: how much of the state at every step a sum over steps reads.
+
+    For "mean" that is 1 at valid steps: its sums are divided at the end.
+    """
+    reading, capacity, dtype = form.reading, data.x.shape[1], data.x.dtype
+    if reading.uniform:
+        _, valid = time_major(data)
+        return dict.fromkeys(form.directions, valid.astype(dtype))
+    return {
+        d: weights_of(reading, capacity, data.lengths, d == "backward", dtype) for d in form.directions
+    }
 
 
 def root(square: Any) -> Any:

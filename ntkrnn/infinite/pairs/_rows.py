@@ -4,7 +4,8 @@ A step of the recursion reads one contiguous slice ``[R, N]`` of either side. Th
 direction are: half of the variance that comes through trainable blocks; whether there is a previous
 step, and half the state variance there (if the recursion restarts anywhere); the features of the
 nonlinearity. Before them, in the first layer, the input channels, scaled by ``u_std/sqrt(2d)`` so that
-the distance is a plain sum of squares. If lengths are unequal, one more array has the valid steps.
+the distance is a plain sum of squares. Where steps count differently in what is read, one more array
+for each direction has their weights.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ _CHUNK = 16
 
 Key = tuple[int, str]
 """(layer, direction)"""
-VALID: Key = (-1, "valid")
+READ = -1
+"""In place of a layer: the weights with which the readout reads its states."""
 Rows = dict[Key, Array]
-"""``[T, R, N]`` for each layer and direction, and ``[T, 1, N]`` under :data:`VALID`."""
+"""``[T, R, N]`` for each layer and direction, and ``[T, 1, N]`` for :data:`READ`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +43,14 @@ class Layout:
     features: int
     restarts: bool
     """Whether some state has no predecessor later than at the first step."""
-    ragged: bool
-    """Whether some steps are padding."""
 
     @classmethod
-    def of(cls, stepper: Stepper, dtype: Any, channels: int, restarts: bool, ragged: bool) -> Layout:
+    def of(cls, stepper: Stepper, dtype: Any, channels: int, restarts: bool) -> Layout:
         """The layout for a nonlinearity."""
         features = _feature_count(stepper, jnp.dtype(dtype))
         if channels > INLINE_CHANNELS:
             channels += -channels % _CHUNK
-        return cls(channels, features, restarts, ragged)
+        return cls(channels, features, restarts)
 
     def first(self, key: Key) -> int:
         """How many rows of input channels come before the others."""
@@ -89,7 +89,7 @@ def slope_rows(
     """
     new = dict(rows)
     for key, whole in rows.items():
-        if key == VALID:
+        if key[0] == READ:
             continue
         first = layout.first(key) + (3 if layout.restarts else 1)
         own = tuple(whole[..., k, :] for k in range(first, whole.shape[-2]))

@@ -12,8 +12,8 @@ from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import Stepper, stepper
 from ntkrnn.gram import blocks
-from ntkrnn.infinite.pairs._data import Data, Settings, root, time_major
-from ntkrnn.infinite.pairs._rows import Layout, Rows, slope_rows
+from ntkrnn.infinite.pairs._data import Data, Settings, read_steps, root, time_major
+from ntkrnn.infinite.pairs._rows import READ, Layout, Rows, slope_rows
 from ntkrnn.infinite.pairs._step import Plan
 from ntkrnn.infinite.recursion import _readouts
 from ntkrnn.infinite.recursion._adjoint import transposably
@@ -56,20 +56,24 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
         return a.reshape(*a.shape[:-1], -1, size)
 
     x, valid = time_major(data)
-    aligned = form.readout == "last" and ragged
+    aligned = form.reading.final and ragged
     packed, tracks = rows(*(_aligned(x, valid, steps) if aligned else (x, valid)))
-    largest, halves, starts = largest_variance(tracks), states(tracks), None
-    if form.readout == "last":
+    largest, halves, starts, read = largest_variance(tracks), states(tracks), None, {}
+    if form.reading.final:
         halves = {d: h[0] if d == "backward" else h[steps - 1] for d, h in halves.items()}
         if aligned and form.bidirectional:
             unaligned, tracks = rows(x, valid)
             halves["backward"] = states(tracks)["backward"][0]
             starts = blocks(unaligned, size)
-    elif form.readout == "mean":
-        halves = {d: jnp.sum(h, axis=0) for d, h in halves.items()}
+    elif not form.reading.stepwise:
+        read = read_steps(form, data)
+        halves = {d: jnp.sum(read[d] * h, axis=0) for d, h in halves.items()}
+        if ragged or not form.reading.uniform:
+            packed |= {(READ, d): weights[:, None] for d, weights in read.items()}
     counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
     halves = {d: cut(h) for d, h in halves.items()}
-    return Side(blocks(packed, size), starts, halves, counts), largest
+    masses = {d: cut(jnp.sum(weights, axis=0)) for d, weights in read.items()}
+    return Side(blocks(packed, size), starts, halves, counts, masses), largest
 
 
 class Sides(NamedTuple):
@@ -89,9 +93,8 @@ def _plan(settings: Settings, scale: Scales, dtype: Any, sweep: Any = plainly) -
 
 
 def _layout(settings: Settings, passed: Stepper, dtype: Any) -> Layout:
-    everything = settings.form.readout != "last"
-    restarts = everything or settings.ragged
-    return Layout.of(passed, dtype, settings.channels, restarts, everything and settings.ragged)
+    restarts = settings.ragged or not settings.form.reading.final
+    return Layout.of(passed, dtype, settings.channels, restarts)
 
 
 def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
@@ -100,7 +103,7 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     Cost: O((N1 + N2) T L) evaluations of the features of the nonlinearity.
     """
     plan, tiling = _plan(settings, scale, one.x.dtype), settings.tiling
-    last = settings.form.readout == "last"
+    last = settings.form.reading.final
     steps = larger(one.steps, two.steps) if last else one.steps
     left, largest = _side(plan, one, steps, tiling.rows, settings.ragged)
     right = left
@@ -129,14 +132,14 @@ def with_slope_features(settings: Settings, both: Sides) -> Sides:
 def extent(settings: Settings, both: Sides) -> tuple[int, ...]:
     """Shape of the kernels, padded."""
     shape = tuple(math.prod(side.counts.shape) for side in both[:2])
-    if settings.form.readout == "sequence":
+    if settings.form.reading.stepwise:
         shape = (*shape, *(next(iter(s.variances.values())).shape[0] for s in both[:2]))
     return shape
 
 
 def together(settings: Settings) -> bool:
     """Whether :func:`tile` takes several blocks at a time."""
-    return settings.form.readout == "last"
+    return settings.form.reading.final
 
 
 def tile(
@@ -155,9 +158,9 @@ def tile(
     Cost: O(B1 B2 L T) for "last", O(B1 B2 L T1 T2) otherwise.
     """
     plan = _plan(settings, scale, one.counts.dtype, transposably if pulled else plainly)
-    if settings.form.readout == "last":
+    if settings.form.reading.final:
         return _readouts.last(plan, one, two, larger(*steps))
-    whole = _readouts.mean if settings.form.readout == "mean" else _readouts.sequence
+    whole = _readouts.sequence if settings.form.reading.stepwise else _readouts.summed
     return whole(plan, one, two, *steps, settings.tiling.lanes)
 
 

@@ -51,7 +51,7 @@ def sequence_kernels(
     Cost: O(L N1 N2 T1 T2) time and memory.
     """
     step = stepper(arch.nonlinearity)
-    layout = Layout.of(step, inputs.distance.dtype, 0, restarts=True, ragged=False)
+    layout = Layout.of(step, inputs.distance.dtype, 0, restarts=True)
     plan = Plan(arch, scale, step, layout, plainly)
     t1, t2, n1, n2 = inputs.distance.shape
     lanes = choose(n1, n2, t2, inputs.distance.dtype.itemsize, "cpu").lanes

@@ -1,9 +1,10 @@
 r"""From diagonals to the kernels of each readout, one tile at a time.
 
-"last" needs the single diagonal that ends at the last steps (T, T'); "mean" needs every pair of steps
-but only their sum; "sequence" keeps them all. The T1 T2 pairs fall into T2 *cyclic* diagonals
-``(t, (t + shift) mod T2)`` of T1 pairs each, on which the recursion restarts where t' wraps to 0, so
-that no step is wasted on pairs outside the plane; several diagonals advance together, as lanes.
+"last" needs the single diagonal that ends at the last steps (T, T'); a sum over steps, such as "mean",
+needs every pair of them, but only to add it up with the weights of the readout; "sequence" keeps them
+all. The T1 T2 pairs fall into T2 *cyclic* diagonals ``(t, (t + shift) mod T2)`` of T1 pairs each, on
+which the recursion restarts where t' wraps to 0, so that no step is wasted on pairs outside the plane;
+several diagonals advance together, as lanes.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ class Side(NamedTuple):
     """The same with the first steps aligned, where that is another thing."""
     variances: dict[str, Array]
     """Half state variances of the top layer by direction: ``[blocks, B]`` where it is read out
-    ("last") or summed over valid steps ("mean"), ``[T, blocks, B]`` ("sequence")."""
+    ("last") or summed over steps with their weights, ``[T, blocks, B]`` ("sequence")."""
     counts: Array
     """``[blocks, B]``, numbers of valid steps; 0 for the sequences that fill up a tile."""
+    masses: dict[str, Array]
+    """Sums of the weights by direction, ``[blocks, B]``; empty where nothing is summed over steps."""
 
 
 def _facing(one: Array, two: Array) -> tuple[Array, Array]:
@@ -85,26 +88,27 @@ def cyclic(rows: Rows, period: Any, lanes: int, capacity: int) -> Rows:
     return {key: repeat(a) for key, a in rows.items()}
 
 
-def _inside(valid: Any, value: Array) -> Array:
-    """The part of an array that belongs to pairs of valid steps."""
-    if valid is None:
+def _weighted(weights: Any, value: Array) -> Array:
+    """What of a complex array the readout reads; all of it for no weights."""
+    if weights is None:
         return value
-    inside1, inside2 = _facing(valid[0][..., 0, :], valid[1][..., 0, :])
-    return jnp.where(inside1 * inside2 > 0.5, value, 0)
+    read1, read2 = _facing(weights[0][..., 0, :], weights[1][..., 0, :])
+    both = read1 * read2
+    return jax.lax.complex(both * value.real, both * value.imag)
 
 
-def _add(total: Array, state: Array, valid: Any, at: Array) -> Array:
+def _add(total: Array, state: Array, weights: Any, at: Array) -> Array:
     del at
-    return total + _inside(valid, state)
+    return total + _weighted(weights, state)
 
 
-def _share(cotangent: Array, valid: Any, at: Array) -> Array:
+def _share(cotangent: Array, weights: Any, at: Array) -> Array:
     del at
-    return _inside(valid, cotangent)
+    return _weighted(weights, cotangent)
 
 
 _TOTAL = Visit(_add, _share)
-"""Add up the states at valid steps."""
+"""Add up the states with the weights of their steps."""
 
 
 def _only(side: Side) -> Side:
@@ -112,8 +116,8 @@ def _only(side: Side) -> Side:
     return jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)
 
 
-def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> tuple[Array, ...]:
-    """Sums over all pairs of valid steps, for one block of each side.
+def summed(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> tuple[Array, ...]:
+    """Weighted sums over all pairs of steps, for one block of each side.
 
     Args:
         plan: what to compute.
@@ -140,15 +144,17 @@ def mean(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) 
 
     start = dict.fromkeys(plan.form.directions, block(jnp.asarray(0)).zero()[0])
     totals = jax.lax.fori_loop(0, -(-period // lanes), some, start)
-    # Nothing is divided by the count 0 of a sequence that fills up a tile: its derivative is NaN.
-    count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts, two.counts)))
     kernels = []
     for direction, total in totals.items():
         half1, half2 = _facing(one.variances[direction], two.variances[direction])
-        state = open_(total)
-        cov = (count2 * half1 + count1 * half2 - state.distance) / (count1 * count2)
-        pair = _readout(plan, cov, state.ntk / (count1 * count2))
-        kernels.append(tuple(k[None] for k in pair))
+        mass1, mass2 = _facing(one.masses[direction], two.masses[direction])
+        distance, ntk = open_(total)
+        cov = mass2 * half1 + mass1 * half2 - distance
+        if plan.form.reading.uniform:
+            # The count of a sequence that fills up a tile is 0: the derivative of a quotient is NaN.
+            count1, count2 = _facing(*(jnp.maximum(c, 1) for c in (one.counts, two.counts)))
+            cov, ntk = cov / (count1 * count2), ntk / (count1 * count2)
+        kernels.append(tuple(k[None] for k in _readout(plan, cov, ntk)))
     return _averaged(kernels)
 
 
@@ -188,7 +194,7 @@ def whole(
 def sequence(
     plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int
 ) -> tuple[Array, ...]:
-    """Kernels ``[1, B1, B2, T1, T2]`` at every pair of steps, 0 where either is padding; see `mean`."""
+    """Kernels ``[1, B1, B2, T1, T2]`` at every pair of steps, 0 where either is padding."""
     one, two = _only(one), _only(two)
     state = whole(plan, one.ends, two.ends, steps, period, lanes)
     halves1 = _averaged(list(one.variances.values()))[:, None, :, None]

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._types import Array
-from ntkrnn.infinite.pairs._rows import VALID, Key, Rows, input_distance, view
+from ntkrnn.infinite.pairs._rows import READ, Key, Rows, input_distance, view
 from ntkrnn.infinite.pairs._step import Below, Pair, Plan, advance, close, open_, scaled
 
 
@@ -72,9 +72,9 @@ class Visit(NamedTuple):
     """What is done with the top state at every position, a function linear in the state."""
 
     fold: Callable[[Any, Array, Any, Array], Any]
-    """``(value, top state, valid steps of both sides, position) -> value``"""
+    """``(value, top state, weights of both sides or None, position) -> value``"""
     pull: Callable[[Any, Any, Array], Array]
-    """``(cotangent of value, valid steps, position) -> cotangent of state``"""
+    """``(cotangent of value, weights, position) -> cotangent of state``"""
 
 
 class Sweep(NamedTuple):
@@ -108,9 +108,10 @@ class Sweep(NamedTuple):
             below = open_(jax.lax.dynamic_index_in_dim(self.stored, at[0], keepdims=False))
         elif self.block.below is not None:
             below = self.block.below(at[0])
-        ragged = self.plan.layout.ragged and self.visit is not None
-        valid = self.block.at(VALID, at[-1]) if ragged else None
-        return [self.block.at(key, at[k]) for k, key in enumerate(self.keys)], below, valid
+        read = (READ, self.direction)
+        weighted = read in self.block.rows1 and self.visit is not None
+        weights = self.block.at(read, at[-1]) if weighted else None
+        return [self.block.at(key, at[k]) for k, key in enumerate(self.keys)], below, weights
 
     def low(self, stage: int, under: Pair | None, read: Any) -> Below:
         """What feeds a layer; ``under`` is the state of the layer below, if that is one of these."""
@@ -153,13 +154,13 @@ def plainly(sweep: Sweep, value: Any) -> tuple[Array, Any]:
     return states[-1], value
 
 
-def _set(buffer: Array, state: Array, valid: Any, at: Array) -> Array:
-    del valid
+def _set(buffer: Array, state: Array, weights: Any, at: Array) -> Array:
+    del weights
     return buffer.at[at].set(state)
 
 
-def _get(cotangent: Array, valid: Any, at: Array) -> Array:
-    del valid
+def _get(cotangent: Array, weights: Any, at: Array) -> Array:
+    del weights
     return jax.lax.dynamic_index_in_dim(cotangent, at, keepdims=False)
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Leaky, Scales
 from ntkrnn.dual import Features, Stepper, stepper
-from ntkrnn.infinite.pairs._rows import VALID, Layout, Rows
+from ntkrnn.infinite.pairs._rows import Layout, Rows
 
 
 def squared_scales(arch: Elman | Leaky) -> Any:
@@ -133,6 +133,4 @@ def packed_rows(layout: Layout, x: Array | None, track: Track) -> Rows:
                 channels = jnp.pad(channels, ((0, 0), (0, padding), (0, 0)))
                 both = [channels, packed[layer, direction]]
                 packed[layer, direction] = jnp.concatenate(both, axis=1)
-    if layout.ragged:
-        packed[VALID] = track.valid[:, None].astype(track.layers[0]["forward"].state.dtype)
     return packed

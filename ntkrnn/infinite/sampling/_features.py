@@ -117,7 +117,7 @@ def features(
     nngp, *layers = (a * replicates**-0.5 for a in make(networks, side, replicates, tangent))
     value = nngp if "v" in arch.trainable else nngp[:, :, :0]
     found: dict[str, Any] = {"nngp": nngp, "ntk": jnp.concatenate([value, *layers], axis=2)}
-    if arch.readout == "sequence":
+    if arch.reading.stepwise:
         more = x.shape[1] - side.steps
         found = {k: jnp.pad(a[:, : side.steps], ((0, 0), (0, more), (0, 0))) for k, a in found.items()}
     else:

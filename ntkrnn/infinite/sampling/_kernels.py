@@ -52,7 +52,7 @@ def _kernels(arch: Dense, request: Request, limit: Any) -> dict[str, Any]:
     networks = networks_of(arch, limit.samples, key_words(limit.key), x1.shape[2], x1.dtype)
     tracing = _checks.inside_a_trace() or request.unknown
     check_traced_tolerance(tolerance, tracing)
-    sequence = arch.readout == "sequence"
+    sequence = arch.reading.stepwise
     back = networks.counts()[1] > 0
     wanted = Wanted(kinds, diagonal, "v" in arch.trainable, sequence, back)
     make = side_of_traced if tracing else side_of_values

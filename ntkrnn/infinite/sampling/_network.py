@@ -13,6 +13,7 @@ from ntkrnn._types import Array, Lengths, Sequences, add_up
 from ntkrnn.architectures import Dense
 from ntkrnn.infinite.sampling._layers import Inputs, Kept, backward, feature_count, forward, states
 from ntkrnn.infinite.sampling._weights import Network, Weights
+from ntkrnn.readouts import weights_of
 
 BACKWARD = "backward"
 """The direction that runs from the last step to the first."""
@@ -20,7 +21,7 @@ BACKWARD = "backward"
 
 def outputs_of(arch: Dense, steps: int) -> int:
     """How many outputs a sequence has."""
-    return steps if arch.readout == "sequence" else 1
+    return steps if arch.reading.stepwise else 1
 
 
 def feature_counts(arch: Dense, neurons: int, d: int, biased: bool) -> tuple[int, int]:
@@ -31,14 +32,10 @@ def feature_counts(arch: Dense, neurons: int, d: int, biased: bool) -> tuple[int
 
 def _read(arch: Dense, valid: Array, lengths: Lengths, reverse: bool, dtype: Any) -> Array:
     """``[R, T, N]``: how much of the state of every step each output reads."""
+    if not arch.reading.stepwise:
+        return weights_of(arch.reading, len(valid), lengths, reverse, dtype)[None]
     times = jnp.arange(len(valid), dtype=jnp.int32)[:, None]
-    if arch.readout == "sequence":
-        read = (times == times[:, :, None]) & valid
-    elif arch.readout == "mean":
-        read = (valid / jnp.maximum(lengths, 1))[None]
-    else:
-        read = (times == (0 if reverse else lengths - 1))[None] & valid
-    return read.astype(dtype)
+    return ((times == times[:, :, None]) & valid).astype(dtype)
 
 
 def _flat(arrays: list[Array], axis: int) -> Array:
@@ -155,7 +152,7 @@ def network_features(
     project = functools.partial(jnp.einsum, "tnc,pck->tpnk", own / math.sqrt(x.shape[2]))
     projected = {d: project(w.frames, precision="highest") for d, w in network[0].items()}
     of_output = functools.partial(_returned, arch, layers, projected, biased=biased)
-    if arch.readout == "sequence":
+    if arch.reading.stepwise:
         layered = jax.vmap(lambda *parts: of_output(list(parts)))(*read)
     else:
         layered = of_output([one[0] for one in read])[None]

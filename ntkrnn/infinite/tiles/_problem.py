@@ -41,14 +41,14 @@ class Problem(NamedTuple):
     def keeps_plane(self) -> bool:
         """Whether a block of pairs is held at every pair of steps."""
         form = self.form
-        return form.readout == "sequence" or (
+        return form.reading.stepwise or (
             form.limit == "filter" and form.bidirectional and form.depth > 1
         )
 
     @property
     def one_diagonal(self) -> bool:
         """Whether all that is read lies on one diagonal of the plane of two times."""
-        return self.form.readout == "last" and self.form.limit != "filter"
+        return self.form.reading.final and self.form.limit != "filter"
 
 
 class Prepared(NamedTuple):
@@ -114,7 +114,7 @@ class Sizes(NamedTuple):
         (n1, n2), (t1, t2), (rows, columns, _) = self.rows, self.steps, self.tiling
         form = problem.form
         entries = n1 if problem.diagonal else n1 * n2
-        kernels = 2 * entries * (t1 * t2 if form.readout == "sequence" else 1)
+        kernels = 2 * entries * (t1 * t2 if form.reading.stepwise else 1)
         kept = 1 if form.limit != "filter" else t2  # rows of the plane, or all of it
         if problem.keeps_plane:
             kept = t1 * t2
@@ -145,7 +145,7 @@ def check_memory(problem: Problem, sizes: Sizes, x1: Any, x2: Any, device: Any) 
     elif not problem.symmetric:
         axes = f"N1={x1.shape[0]}, N2={x2.shape[0]}, T1={x1.shape[1]}, T2={x2.shape[1]}"
     remedy = "compute it in blocks of rows (x2 of some sequences at a time), or take fewer of them."
-    if problem.form.readout == "sequence":
+    if problem.form.reading.stepwise:
         remedy = f"take readout 'last' or 'mean', which hold no pairs of steps, or {remedy}"
     what = f"both kernels of {axes} in {x1.dtype}, readout {problem.form.readout!r},"
     require("x1", needed, what, remedy, device)

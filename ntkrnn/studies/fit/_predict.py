@@ -53,7 +53,7 @@ def model_of(path: str | os.PathLike[str]) -> Any:
 
 def by_steps(model: Any) -> bool:
     """Whether a model predicts the steps of records rather than whole series."""
-    return isinstance(model, RecurrentGPRegressor) and model.architecture_.readout == "sequence"
+    return isinstance(model, RecurrentGPRegressor) and model.architecture_.reading.stepwise
 
 
 def predict(model: Any, data: Dataset | Records) -> Prediction:
