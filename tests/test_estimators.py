@@ -334,6 +334,11 @@ def test_a_saved_model_predicts_the_same(name, tmp_path):
         assert json.loads(str(file["model"]))["format"] == 1 and all(file[k] is not None for k in file)
 
 
+class OwnReadout(ntkrnn.readouts.Readout):
+    def weights(self, times, lengths, backward):
+        return times == 0
+
+
 def test_what_is_no_model_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=X)
     with pytest.raises(ValueError, match=r"a\.npz: got a file that holds no model"):
@@ -354,7 +359,18 @@ def test_what_is_no_model_is_refused(tmp_path):
     own = Elman(nonlinearity=ntkrnn.dual.nonlinearity(jnp.arctan), readout="mean")
     with pytest.raises(TypeError, match="a function of your own"):
         save(RecurrentKernel(own), tmp_path / "f.npz")
+    with pytest.raises(TypeError, match=r"got the readout .*, a class of your own"):
+        save(RecurrentKernel(Elman(readout=OwnReadout())), tmp_path / "f.npz")
     assert not (tmp_path / "f.npz").exists()
+
+
+def test_a_saved_model_has_the_readout_that_it_had(tmp_path):
+    arch = Elman(readout=ntkrnn.readouts.exponential(0.8), b_std=0.3)
+    model = RecurrentKernel(arch).fit(X)
+    save(model, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert again.get_params()["architecture"] == arch
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
 def test_block_means_are_integrals():

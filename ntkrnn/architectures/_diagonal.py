@@ -43,8 +43,8 @@ class Diagonal:
         nonlinearity: ``sigma``, a name ("tanh", "sin", "sigmoid", ...) or what
             :func:`ntkrnn.dual.nonlinearity` returns.
         alpha: size of the recurrent weights at the start, at least 0. It may be traced.
-        readout: "last" (F at the last valid step), "mean" (F averaged over the valid steps) or
-            "sequence" (every step).
+        readout: "last" (F at the last valid step), "mean" (F averaged over the valid steps),
+            "sequence" (every step), or a value of :mod:`ntkrnn.readouts`.
         symmetric: whether neuron ``i + m/2`` starts as a copy of neuron i with the opposite sign, so
             that the output is exactly 0 at the start. The tangent kernel has the same expectation
             either way.

@@ -35,7 +35,7 @@ class Elman(Dense):
         v_std: scale of the readout V.
         depth: number of recurrent layers L.
         readout: "last" (the state at the last valid step; backwards, at the first), "mean" (over
-            the valid steps) or "sequence" (every step).
+            the valid steps), "sequence" (every step), or a value of :mod:`ntkrnn.readouts`.
         out_dim: number of outputs.
         bidirectional: whether each layer also runs backwards in time.
         trainable: the blocks that the tangent kernel sums over, a subset of

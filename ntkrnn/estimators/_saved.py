@@ -20,6 +20,7 @@ from ntkrnn._files import write_npz
 from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._version import __version__
 from ntkrnn.architectures import ARCHITECTURES, Architecture
+from ntkrnn.readouts import Readout, readout_record
 
 FORMAT = 1
 ENTRY = "model"
@@ -83,6 +84,14 @@ class Writer:
                         "a file does not hold; expected one that has a name."
                     )
                 value = {"mapping": {"name": value.name, "max_variance": value.max_variance}}
+            if isinstance(value, Readout):
+                record = readout_record(value)
+                if record is None:
+                    raise TypeError(
+                        f"{where}: got the readout {value!r}, a class of your own, which a file does "
+                        "not hold; expected one of ntkrnn.readouts."
+                    )
+                value = record
             fields[field.name] = self(value, f"{where}.{field.name}")
         return fields
 

@@ -6,7 +6,7 @@ read it.
 """
 
 from ntkrnn.readouts._exponential import Exponential, exponential
-from ntkrnn.readouts._field import normalised_readout, readout_of
+from ntkrnn.readouts._field import normalised_readout, readout_of, readout_record
 from ntkrnn.readouts._named import NAMED, last, mean, sequence
 from ntkrnn.readouts._readout import Readout, weights_of
 from ntkrnn.readouts._weights import Weights, weights
@@ -21,6 +21,7 @@ __all__ = [
     "mean",
     "normalised_readout",
     "readout_of",
+    "readout_record",
     "sequence",
     "weights",
     "weights_of",

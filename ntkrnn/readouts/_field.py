@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -50,6 +51,13 @@ def normalised_readout(value: Any, name: str = "readout") -> str | Readout:
     if not isinstance(value, (Exponential, Weights)):
         _check(value, name)
     return value
+
+
+def readout_record(field: str | Readout) -> str | dict[str, Any] | None:
+    """What JSON can hold of a field and an architecture takes; None for a class of your own."""
+    if isinstance(field, str):
+        return field
+    return dataclasses.asdict(field) if isinstance(field, (Exponential, Weights)) else None
 
 
 def readout_of(field: str | Readout) -> Readout:

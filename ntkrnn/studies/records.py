@@ -7,6 +7,7 @@ from typing import Any
 
 from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
+from ntkrnn.readouts import readout_record
 
 
 def architecture_record(arch: Architecture, width: int) -> dict[str, Any]:
@@ -17,6 +18,8 @@ def architecture_record(arch: Architecture, width: int) -> dict[str, Any]:
         if isinstance(spec, dict):
             # A function has no JSON form; its name is all that a file can say of it.
             spec["fn"] = None if spec["fn"] is None else spec["name"]
+    readout = readout_record(arch.readout)
+    record["readout"] = repr(arch.readout) if readout is None else readout
     return record
 
 
