@@ -1,6 +1,9 @@
 """Dual activations against quadrature in two dimensions, and their limits and derivatives."""
 
+import dataclasses
 import itertools
+import json
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -243,3 +246,22 @@ def test_errors(build, message):
 def test_not_a_function():
     with pytest.raises(TypeError, match="expected a scalar function"):
         dual.nonlinearity(3)
+
+
+@pytest.mark.parametrize("slope", [-0.5, 0.1, 1, 1e-20])
+def test_leaky_relu_of_a_slope_is_its_name(slope):
+    made = dual.leaky_relu(slope)
+    arch = ntkrnn.Elman(nonlinearity=made)
+    assert arch == ntkrnn.Elman(nonlinearity=f"leaky_relu({float(slope)!r})")
+    assert arch == ntkrnn.Elman(**json.loads(json.dumps(dataclasses.asdict(arch))))
+    assert dual.has_closed_form(made) and pickle.loads(pickle.dumps(made)) == made
+    q = jnp.float32(1.7)
+    # Two half-lines: E phi^2 = (1 + slope^2) q/2, by hand.
+    k = dual.dual_activation(made, q, q, q).k
+    assert float(k) == pytest.approx(0.5 * (1 + slope**2) * 1.7, rel=1e-6)
+
+
+@pytest.mark.parametrize("slope", [float("nan"), float("inf"), "0.1", None, 1j])
+def test_a_slope_is_a_finite_number(slope):
+    with pytest.raises((TypeError, ValueError), match=r"^slope: got"):
+        dual.leaky_relu(slope)

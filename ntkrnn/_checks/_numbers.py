@@ -15,7 +15,7 @@ _LARGEST_SCALE = 1e154
 """Scales enter the kernels by their squares."""
 
 
-def _kind(value: Any) -> str:
+def described(value: Any) -> str:
     """What came, short enough for a message: a whole array is described by its shape."""
     if getattr(value, "ndim", 0):
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
@@ -40,7 +40,7 @@ def _integer(name: str, value: Any, least: int) -> int:
         number = None
     if number is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(
-            f"{name}: got {_kind(value)}, expected a whole number of at least {least}; pass for "
+            f"{name}: got {described(value)}, expected a whole number of at least {least}; pass for "
             f"example {name}={least}."
         )
     if number < least:
@@ -66,7 +66,7 @@ def _number(name: str, value: Any, expected: str) -> float:
             f"{name}: got a number beyond the range of floats, expected {expected}."
         ) from None
     except (TypeError, ValueError, jax.errors.JAXTypeError):
-        raise TypeError(f"{name}: got {_kind(value)}, expected {expected}.") from None
+        raise TypeError(f"{name}: got {described(value)}, expected {expected}.") from None
 
 
 def finite_float(name: str, value: Any) -> float:
@@ -117,7 +117,7 @@ def positive_float(name: str, value: Any) -> float:
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     """``value`` if it is one of the options."""
     if not isinstance(value, str) or value not in options:
-        came = repr(value) if isinstance(value, str) else _kind(value)
+        came = repr(value) if isinstance(value, str) else described(value)
         raise ValueError(f"{name}: got {came}, expected one of {options}.")
     return value
 
@@ -125,5 +125,5 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
 def boolean(name: str, value: Any) -> bool:
     """``value`` if it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: got {_kind(value)}, expected True or False.")
+        raise TypeError(f"{name}: got {described(value)}, expected True or False.")
     return bool(value)

@@ -8,7 +8,6 @@ import functools
 from typing import Any, ClassVar, NamedTuple
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures._cell import INPUT, ONE, STATE, Cell, Gate, Part, Term
 from ntkrnn.architectures._description import check_description, check_parts
 from ntkrnn.architectures._fields import (
@@ -17,6 +16,7 @@ from ntkrnn.architectures._fields import (
     normalised_trainable,
     per_gate,
 )
+from ntkrnn.dual._value import Nonlinearity
 from ntkrnn.readouts import Readout, normalised_readout, readout_of
 
 BLOCKS = ("w", "u", "b", "v")

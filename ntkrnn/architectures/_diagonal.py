@@ -7,12 +7,12 @@ import functools
 from typing import Any, ClassVar, NamedTuple
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures._fields import (
     name_of,
     normalised_nonlinearity,
     normalised_trainable,
 )
+from ntkrnn.dual._value import Nonlinearity
 from ntkrnn.readouts import Readout, normalised_readout, readout_of
 
 BLOCKS = ("w", "u")

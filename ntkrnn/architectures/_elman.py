@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn.architectures._cell import Cell, Part
 from ntkrnn.architectures._dense import ALONE, Dense
+from ntkrnn.dual._value import Nonlinearity, scalar_function
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity, check_name
+from ntkrnn.dual._table import check_name
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity
 
 
 def normalised_nonlinearity(value: Any, name: str = "nonlinearity") -> str | Nonlinearity:

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
 from ntkrnn.architectures._dense import Dense
 from ntkrnn.architectures._fields import normalised_nonlinearity, per_gate
+from ntkrnn.dual._value import Nonlinearity, Scalar, scalar_function
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any, ClassVar
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn.architectures._cell import Cell, Part
 from ntkrnn.architectures._dense import ALONE, Dense, LeakyScales
+from ntkrnn.dual._value import Nonlinearity, scalar_function
 
 
 @dataclasses.dataclass(frozen=True)

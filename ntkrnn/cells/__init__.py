@@ -20,7 +20,7 @@ from ntkrnn.cells._family import (
     split_trainable,
 )
 from ntkrnn.cells._matrices import reading
-from ntkrnn.cells._neuron_gram import Neurons, Reading, Side, neuron_gram
+from ntkrnn.cells._neuron_gram import Batch, Neurons, Reading, neuron_gram
 from ntkrnn.cells._pullback import pullback
 from ntkrnn.cells._stack import UNROLL, Steps, Trace
 
@@ -28,13 +28,13 @@ __all__ = [
     "INNER",
     "STATE",
     "UNROLL",
+    "Batch",
     "Cell",
     "Dense",
     "Gated",
     "Neurons",
     "Part",
     "Reading",
-    "Side",
     "Steps",
     "Trace",
     "apply",

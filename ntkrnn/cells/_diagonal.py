@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._nonlinearities import scalar_function
 from ntkrnn._types import Array, Lengths, Outputs, Params, Sequences
 from ntkrnn.architectures import Diagonal
 from ntkrnn.cells._read_out import read
 from ntkrnn.cells._stack import UNROLL, Steps, Trace, inside_of
+from ntkrnn.dual._value import scalar_function
 
 
 def parameter_shapes(arch: Diagonal, channels: int) -> Params:

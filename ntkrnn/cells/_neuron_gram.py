@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
 from ntkrnn.cells._stack import inside_of
+from ntkrnn.dual._value import Nonlinearity, scalar_function
 from ntkrnn.readouts import Readout, weights_of
 
 CHUNK_ENTRIES = 2**22
@@ -52,7 +52,7 @@ class Neurons(NamedTuple):
     """``[K, M]``, K outputs."""
 
 
-class Side(NamedTuple):
+class Batch(NamedTuple):
     """The sequences of one side."""
 
     x: Array
@@ -70,7 +70,7 @@ def _chunks(neurons: Neurons, size: int) -> Neurons:
     return Neurons(w, u, jnp.swapaxes(c, 0, 1))
 
 
-def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> list[Array]:
+def _features(reading: Reading, some: Neurons, side: Batch, precision: Any) -> list[Array]:
     """``[(T,) K, N, F]`` for each group, F running over features and neurons; 0 at padded steps."""
     phi = scalar_function(reading.nonlinearity)
     n, steps, d = side.x.shape
@@ -92,42 +92,42 @@ def _features(reading: Reading, some: Neurons, side: Side, precision: Any) -> li
     ]
     by_input = [_source(group, x) for group in groups]
 
-    def by_output(found: list[Array]) -> list[Array]:
-        return [some.c[:, None, None, :] * a[None] for a in found]
+    def by_output(features: list[Array]) -> list[Array]:
+        return [some.c[:, None, None, :] * a[None] for a in features]
 
     def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
         h, derivatives, sums = carry
         drive, sources, valid, weight = inputs
         new, slope = jax.jvp(phi, (some.w[None, :] * h + drive,), (jnp.ones_like(h),))
-        found = []
+        features = []
         for group, derivative, mask, source in zip(groups, derivatives, by_state, sources, strict=True):
             if group == ("h",):
-                found.append(new[:, None, :])
+                features.append(new[:, None, :])
                 continue
             own = mask * h[:, None, :] + source[:, :, None]
-            found.append(slope[:, None, :] * (own + some.w[None, None, :] * derivative))
+            features.append(slope[:, None, :] * (own + some.w[None, None, :] * derivative))
         if valid is not None:
             rest = [h, *derivatives] if readout.final else [jnp.zeros((), h.dtype)] * (1 + len(groups))
             new = jnp.where(valid[:, None], new, rest[0])
-            found = [
-                jnp.where(valid[:, None, None], a, b) for a, b in zip(found, rest[1:], strict=True)
+            features = [
+                jnp.where(valid[:, None, None], a, b) for a, b in zip(features, rest[1:], strict=True)
             ]
         if weight is not None:
-            sums = [a + weight[:, None, None] * b for a, b in zip(sums, found, strict=True)]
+            sums = [a + weight[:, None, None] * b for a, b in zip(sums, features, strict=True)]
         elif summed:
-            sums = [a + b for a, b in zip(sums, found, strict=True)]
-        return (new, found, sums), by_output(found) if readout.stepwise else None
+            sums = [a + b for a, b in zip(sums, features, strict=True)]
+        return (new, features, sums), by_output(features) if readout.stepwise else None
 
     zero = [jnp.zeros((n, len(_features_of(group, d)), some.w.shape[0]), x.dtype) for group in groups]
     start = (jnp.zeros_like(drive[0]), zero, zero if summed else None)
-    (_, found, sums), kept = jax.lax.scan(step, start, (drive, by_input, inside, weights))
+    (_, features, sums), kept = jax.lax.scan(step, start, (drive, by_input, inside, weights))
     if weights is not None:
-        found = sums
+        features = sums
     elif summed:
         count = steps if side.lengths is None else side.lengths.astype(x.dtype)[:, None, None]
-        found = [a / count for a in sums]
+        features = [a / count for a in sums]
     if not readout.stepwise:
-        kept = by_output(found)
+        kept = by_output(features)
     return [a.reshape(*a.shape[:-2], -1) for a in kept]
 
 
@@ -209,7 +209,7 @@ def _whole(products: list[Array], rows: int) -> Array:
     return assembled(rows)
 
 
-def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Side, Side]) -> Array:
+def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Batch, Batch]) -> Array:
     """``[N1, N2, (T1, T2 or T,) K, K]``."""
     (n1, t1), (n2, t2) = (side.x.shape[:2] for side in sides)
     if reading.time == "kept":
@@ -225,8 +225,8 @@ def _arranged(kernel: Array, reading: Reading, outputs: int, sides: tuple[Side, 
 def neuron_gram(
     reading: Reading,
     neurons: Neurons,
-    one: Side,
-    two: Side | None,
+    one: Batch,
+    two: Batch | None,
     precision: Any,
     diagonal: bool = False,
 ) -> list[Array]:
@@ -283,10 +283,10 @@ def neuron_gram(
     start = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(of, first))
     total, _ = jax.lax.scan(add, start, chunks)
     if diagonal:
-        found = [part[0] for part in total]
+        kernels = [part[0] for part in total]
         if two is None and reading.time == "kept":
-            found = [0.5 * (a + jnp.transpose(a, (0, 2, 1, 4, 3))) for a in found]
-        return found
+            kernels = [0.5 * (a + jnp.transpose(a, (0, 2, 1, 4, 3))) for a in kernels]
+        return kernels
     if two is None:
         rows = one.x.shape[0] * outputs * (one.x.shape[1] if reading.time == "kept" else 1)
         kernels = [_whole(part, rows) for part in total]

@@ -4,10 +4,10 @@ Closed forms for identity, relu, leaky_relu, abs, erf, gelu, sin, cos, step and 
 scalar function otherwise, through :func:`nonlinearity`.
 """
 
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.dual._nonlinearity import (
     dual_activation,
     has_closed_form,
+    leaky_relu,
     names,
     nonlinearity,
     pair_function,
@@ -16,6 +16,7 @@ from ntkrnn.dual._nonlinearity import (
 )
 from ntkrnn.dual._result import PairExpectation, PairFunction
 from ntkrnn.dual._stepper import Features, Stepper
+from ntkrnn.dual._value import Nonlinearity
 
 __all__ = [
     "Features",
@@ -25,6 +26,7 @@ __all__ = [
     "Stepper",
     "dual_activation",
     "has_closed_form",
+    "leaky_relu",
     "names",
     "nonlinearity",
     "pair_function",

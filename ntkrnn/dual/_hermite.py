@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkrnn._nonlinearities import Nonlinearity, Scalar, scalar_function
 from ntkrnn._types import Array
 from ntkrnn.dual._tables import series_of
+from ntkrnn.dual._value import Nonlinearity, Scalar, scalar_function
 
 RANGE = 13.0
 _FEWEST_NODES = 1025
@@ -109,7 +109,7 @@ def expansion(spec: str | Nonlinearity, dtype_name: str) -> Expansion:
     """The shortest expansion that is accurate at the largest variance wanted.
 
     Args:
-        spec: name or :class:`~ntkrnn._nonlinearities.Nonlinearity`.
+        spec: name or :class:`~ntkrnn.dual._value.Nonlinearity`.
         dtype_name: "float32" or "float64".
 
     Returns:

@@ -125,7 +125,7 @@ def stepper(left: float, right: float) -> Stepper:
             ahead = sign * math.sqrt(2) * spread * own  # 1 - r'/r
             along.append(even / math.pi * (rest + jnp.where(some, ahead, 1) * sine))
             bends.append(0.5 * steep * (ahead + 2 * math.sqrt(2) * v * root * own))
-        passed = jnp.where(some, kdot, odd)
-        return Slopes((passed, *along), (-steep, *bends), passed)
+        by_psi = jnp.where(some, kdot, odd)
+        return Slopes((by_psi, *along), (-steep, *bends), by_psi)
 
     return fast(features, second_moment, moment_slope, advance, lambda own: own, slopes)

@@ -26,10 +26,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._types import Array
 from ntkrnn.dual import _hermite, _safe
 from ntkrnn.dual._result import PairExpectation, PairFunction
+from ntkrnn.dual._value import Nonlinearity
 
 
 class _Polynomial(NamedTuple):

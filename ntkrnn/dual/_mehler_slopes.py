@@ -28,11 +28,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._types import Array
 from ntkrnn.dual import _hermite
 from ntkrnn.dual._stepper import Features, Slopes
 from ntkrnn.dual._thinning import Thinned, thinned
+from ntkrnn.dual._value import Nonlinearity
 
 
 def thinned_terms(spec: str | Nonlinearity, q: Array) -> tuple[Array, Array]:

@@ -26,13 +26,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._derivatives import opaque
-from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, add_up
 from ntkrnn.dual import _hermite, _mehler_slopes
 from ntkrnn.dual._mehler import smooth
 from ntkrnn.dual._mehler_slopes import thinned_terms
 from ntkrnn.dual._stepper import Features, Slopes, SlopesOf, Stepper, by_pair, detached, fast
 from ntkrnn.dual._thinning import Thinned, thinned
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity
 
 UNROLLED = 96
 """Up to so many terms the series is written out; longer ones run through a loop."""

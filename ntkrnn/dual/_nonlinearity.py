@@ -11,45 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import (
-    DEFAULT_MAX_VARIANCE,
-    NAMED,
-    Nonlinearity,
-    check_name,
-    leaky_slope,
-)
-from ntkrnn.dual import (
-    _erf,
-    _gelu,
-    _hermite,
-    _homogeneous,
-    _mehler,
-    _mehler_stepper,
-    _threshold,
-    _trigonometric,
-)
+from ntkrnn.dual import _hermite, _mehler, _mehler_stepper
 from ntkrnn.dual._own import check_dual
 from ntkrnn.dual._result import PairExpectation, PairFunction
-from ntkrnn.dual._stepper import Stepper, generic
-
-CLOSED_FORMS: dict[str, PairFunction] = {
-    "identity": _homogeneous.piecewise_linear(1.0, 1.0),
-    "relu": _homogeneous.piecewise_linear(0.0, 1.0),
-    "abs": _homogeneous.piecewise_linear(-1.0, 1.0),
-    "erf": _erf.pair,
-    "gelu": _gelu.pair,
-    "sin": _trigonometric.sin,
-    "cos": _trigonometric.cos,
-    "step": _threshold.threshold(1.0),
-    "sign": _threshold.threshold(2.0),
-}
-STEPPERS: dict[str, Stepper] = {
-    "identity": _homogeneous.stepper(1.0, 1.0),
-    "relu": _homogeneous.stepper(0.0, 1.0),
-    "abs": _homogeneous.stepper(-1.0, 1.0),
-    "erf": _erf.stepper,
-}
-"""Those with a form of their own for the recursion; the others go by their :data:`PairFunction`."""
+from ntkrnn.dual._stepper import Stepper
+from ntkrnn.dual._table import NAMED, check_name
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity, facts_of
 
 
 def nonlinearity(
@@ -172,9 +139,7 @@ def has_closed_form(spec: str | Nonlinearity) -> bool:
         >>> has_closed_form("erf"), has_closed_form("tanh")
         (True, False)
     """
-    if isinstance(spec, Nonlinearity):
-        return spec.dual is not None or (spec.fn is None and has_closed_form(spec.name))
-    return check_name(spec, "spec") in CLOSED_FORMS or leaky_slope(spec) is not None
+    return facts_of(_known(spec, "spec")).dual is not None
 
 
 def pair_function(spec: str | Nonlinearity) -> PairFunction:
@@ -183,32 +148,41 @@ def pair_function(spec: str | Nonlinearity) -> PairFunction:
     Returns:
         A function ``(c, distance, q1, q2) -> PairExpectation``.
     """
-    if not has_closed_form(spec):
-        return _mehler.smooth(spec)
-    if isinstance(spec, Nonlinearity) and spec.dual is not None:
-        return spec.dual
-    name = spec.name if isinstance(spec, Nonlinearity) else spec
-    slope = leaky_slope(name)
-    return CLOSED_FORMS[name] if slope is None else _homogeneous.piecewise_linear(slope, 1.0)
+    return facts_of(spec).dual or _mehler.smooth(spec)
 
 
 def stepper(spec: str | Nonlinearity) -> Stepper:
     """What the kernel recursion passes a nonlinearity with, see :mod:`ntkrnn.dual._stepper`."""
-    return _stepper(spec, has_closed_form(spec))
+    return _stepper(_known(spec, "spec"))
 
 
 @functools.lru_cache(maxsize=256)
-def _stepper(spec: str | Nonlinearity, closed: bool) -> Stepper:
+def _stepper(spec: str | Nonlinearity) -> Stepper:
     """Made once, so that what is traced of it is found again."""
-    if not closed:
-        return _mehler_stepper.stepper(spec)
-    if isinstance(spec, Nonlinearity) and spec.dual is not None:
-        return generic(spec.dual)
-    name = spec.name if isinstance(spec, Nonlinearity) else spec
-    slope = leaky_slope(name)
-    if slope is not None:
-        return _homogeneous.stepper(slope, 1.0)
-    return STEPPERS.get(name) or generic(CLOSED_FORMS[name])
+    return facts_of(spec).stepper or _mehler_stepper.stepper(spec)
+
+
+def leaky_relu(slope: float = 0.01) -> Nonlinearity:
+    """``max(x, 0) + slope min(x, 0)``, also by its name: ``"leaky_relu(0.1)"``.
+
+    Args:
+        slope: on the left, any finite number: 0 is relu, 1 the identity, -1 the absolute value.
+
+    Returns:
+        A :class:`Nonlinearity` with closed forms at every variance.
+
+    Raises:
+        TypeError, ValueError: unless the slope is a finite number.
+
+    Source: Cho & Saul (2009) for its parts.
+
+    Example:
+        >>> import ntkrnn
+        >>> ntkrnn.Elman(nonlinearity=leaky_relu(0.1)).nonlinearity
+        'leaky_relu(0.1)'
+    """
+    slope = _checks.finite_float("slope", slope)
+    return Nonlinearity(f"leaky_relu({slope!r})")
 
 
 def dual_activation(

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.dual._result import PairExpectation
+from ntkrnn.dual._value import Nonlinearity
 
 POINTS = ((0.0, 1.0, 1.0), (0.6, 1.0, 0.5), (-0.4, 0.7, 2.0), (0.3, 0.3, 0.3))
 """``(c, q1, q2)``: none, some, negative and full correlation."""

@@ -36,8 +36,8 @@ class Slopes(NamedTuple):
     """Of D'. By D it is kdot itself (Price's theorem), but for functions that jump."""
     kdot: tuple[Array, Array, Array]
     """Of kdot."""
-    passed: Array
-    """kdot as the tangent kernel is multiplied with: at zero variance, where its value has no effect,
+    ntk: Array
+    """Of Theta by Psi: kdot, but at zero variance, where its value has no effect,
     the mean over the directions from which it can be reached."""
 
 
@@ -137,7 +137,7 @@ def fast(
             by = slopes(distance, kdot, of_side(one), of_side(two))
             along = (d_distance, d_one[0], d_two[0])
             apart, bend = (add_up(a * b for a, b in zip(row, along, strict=True)) for row in by[:2])
-            return (value, by.passed), (apart, bend)
+            return (value, by.ntk), (apart, bend)
 
         return rule
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity
 
 
 class Series(NamedTuple):

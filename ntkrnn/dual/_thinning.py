@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn.dual import _hermite
 from ntkrnn.dual._tables import series_of
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity
 
 BOUNDS = (1e-7, 2e-6)
 """Largest errors that thinning may add in float32, of k and of kdot, relative to E phi^2 and E phi'^2.

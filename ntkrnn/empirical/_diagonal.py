@@ -12,7 +12,7 @@ from ntkrnn import _checks
 from ntkrnn._compile import compiled
 from ntkrnn._types import Array, Gram, Params
 from ntkrnn.architectures import Diagonal
-from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
+from ntkrnn.cells import Batch, Neurons, Reading, neuron_gram
 from ntkrnn.empirical._axes import KEPT, TRACED, Roles
 from ntkrnn.empirical._features import Sides
 
@@ -39,7 +39,7 @@ def _compiled(
     if roles.time == TRACED:
         scale /= x1.shape[1]
     reading = Reading(form.nonlinearity, form.reading, (form.trainable,), roles.time)
-    one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
+    one, two = Batch(x1, lengths1), None if symmetric else Batch(x2, lengths2)
 
     def gram(c: Array) -> Array:
         """``[N1, N2, ..., K, K]``, or ``[N, ..., K, K]``, for the outputs with signs c ``[K, m]``."""

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ntkrnn._files import write_npz
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._version import __version__
 from ntkrnn.architectures import ARCHITECTURES, Architecture
+from ntkrnn.dual._value import Nonlinearity
 from ntkrnn.readouts import Readout, readout_record
 
 FORMAT = 1

@@ -28,7 +28,7 @@ class Exponential(Readout):
         return jnp.exp(rate * age) * (-math.expm1(rate)) / -jnp.expm1(rate * lengths)
 
     def __repr__(self) -> str:
-        return f"ntkrnn.readouts.exponential({self.decay:g})"
+        return f"readouts.exponential({self.decay!r})"
 
 
 def exponential(decay: float) -> Readout:

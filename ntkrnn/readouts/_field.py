@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ntkrnn import _checks
 from ntkrnn.readouts._exponential import Exponential, exponential
 from ntkrnn.readouts._named import NAMED
 from ntkrnn.readouts._readout import Readout, weights_of
@@ -44,7 +45,7 @@ def normalised_readout(value: Any, name: str = "readout") -> str | Readout:
     if isinstance(value, str):
         return value
     if not isinstance(value, Readout):
-        raise TypeError(f"{name}: got {value!r} of type {type(value).__name__}, expected {_EXPECTED}.")
+        raise TypeError(f"{name}: got {_checks.described(value)}, expected {_EXPECTED}.")
     for word, named in NAMED.items():
         if value == named:
             return word

@@ -20,7 +20,7 @@ class _Last(Readout):
         return times == (0 if backward else lengths - 1)
 
     def __repr__(self) -> str:
-        return "ntkrnn.readouts.last"
+        return "readouts.last"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Mean(Readout):
         return 1 / lengths
 
     def __repr__(self) -> str:
-        return "ntkrnn.readouts.mean"
+        return "readouts.mean"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class _Sequence(Readout):
         raise TypeError("The readout 'sequence' has an output at every step and no weights.")
 
     def __repr__(self) -> str:
-        return "ntkrnn.readouts.sequence"
+        return "readouts.sequence"
 
 
 last: Readout = _Last()

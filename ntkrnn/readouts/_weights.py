@@ -12,8 +12,6 @@ from ntkrnn import _checks
 from ntkrnn._types import Array
 from ntkrnn.readouts._readout import Readout
 
-_SHOWN = 6
-
 
 @dataclasses.dataclass(frozen=True)
 class Weights(Readout):
@@ -37,9 +35,7 @@ class Weights(Readout):
             )
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{v:g}" for v in self.values[:_SHOWN])
-        rest = f", ... {len(self.values)} of them" if len(self.values) > _SHOWN else ""
-        return f"ntkrnn.readouts.weights([{shown}{rest}])"
+        return f"readouts.weights({list(self.values)!r})"
 
 
 def weights(array: Any) -> Readout:

@@ -20,7 +20,11 @@ from ntkrnn.infinite import GramInputs, Track, sequence_kernels, squared_scales,
 
 
 def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
-    r"""The recurrent part of an architecture as a layer ``[N, T, d] -> [N, T, width]``.
+    r"""The recurrent part of an Elman network as a layer ``[N, T, d] -> [N, T, width]``.
+
+    It takes :class:`ntkrnn.Elman` of any nonlinearity, depth and direction, and no other cell: kernels
+    of cells with gates are no function of the kernels below them, and those of :class:`ntkrnn.Leaky`
+    are computed from sequences alone.
 
     The layer hands on the top states ``s_t`` at every step, without a readout: ``readout``,
     ``out_dim``, ``v_std`` and the block "v" of the architecture are not used, and what follows in
@@ -61,9 +65,9 @@ def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
     check_architecture(arch)
     if not isinstance(arch, Elman):
         raise TypeError(
-            f"arch: got {arch}, expected an ntkrnn.Elman; layers of neural-tangents hand on kernels by "
-            "recursion over pairs of steps, which only Elman networks have. Use "
-            "ntkrnn.network(arch).kernel_fn."
+            f"arch: got {arch}, expected an ntkrnn.Elman, the one cell that is a layer of "
+            "neural-tangents here: such a layer has to make kernels of the kernels below it. For all "
+            "others use ntkrnn.network(arch).kernel_fn."
         )
     return _layer()(arch)
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn.architectures import Diagonal
+from ntkrnn.dual._value import Nonlinearity
 from ntkrnn.theory._lipschitz import lipschitz_constants
 
 BELOW, AT, ABOVE = "below", "at", "above"

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkrnn._nonlinearities import Nonlinearity, check_name, leaky_slope, scalar_function
+from ntkrnn.dual._value import Nonlinearity, facts_of, scalar_function
 
 INF = math.inf
 HALF_WIDTH = 20.0
@@ -32,21 +32,6 @@ class LipschitzConstants(NamedTuple):
     """``sup |sigma'|``"""
     r2: float
     """``sup |sigma''|``, infinite at a kink"""
-
-
-_KNOWN = {
-    "identity": LipschitzConstants(INF, 1.0, 0.0),
-    "relu": LipschitzConstants(INF, 1.0, INF),
-    "abs": LipschitzConstants(INF, 1.0, INF),
-    "step": LipschitzConstants(1.0, INF, INF),
-    "sign": LipschitzConstants(1.0, INF, INF),
-    "sin": LipschitzConstants(1.0, 1.0, 1.0),
-    "cos": LipschitzConstants(1.0, 1.0, 1.0),
-    "tanh": LipschitzConstants(1.0, 1.0, 4 / (3 * math.sqrt(3))),
-    "erf": LipschitzConstants(1.0, 2 / math.sqrt(math.pi), math.sqrt(8 / (math.pi * math.e))),
-    "sigmoid": LipschitzConstants(1.0, 0.25, 1 / (6 * math.sqrt(3))),
-    "softplus": LipschitzConstants(INF, 1.0, 0.25),
-}
 
 
 def lipschitz_constants(nonlinearity: str | Nonlinearity) -> LipschitzConstants:
@@ -79,22 +64,13 @@ def lipschitz_constants(nonlinearity: str | Nonlinearity) -> LipschitzConstants:
         >>> lipschitz_constants("sigmoid").r1, lipschitz_constants("identity").r0
         (0.25, inf)
     """
-    name = nonlinearity
-    if isinstance(nonlinearity, Nonlinearity):
-        if nonlinearity.lipschitz is not None:
-            return LipschitzConstants(*nonlinearity.lipschitz)
-        if nonlinearity.fn is not None:
-            return _searched(nonlinearity)
-        name = nonlinearity.name
-    if not isinstance(name, str):
+    if not isinstance(nonlinearity, (str, Nonlinearity)):
         raise TypeError(
             f"nonlinearity: got {nonlinearity!r}, expected a name such as 'tanh' or what "
             "ntkrnn.dual.nonlinearity returns."
         )
-    slope = leaky_slope(check_name(name))
-    if slope is not None:
-        return LipschitzConstants(INF, max(1.0, abs(slope)), 0.0 if slope == 1 else INF)
-    return _KNOWN.get(name) or _searched(name)
+    known = facts_of(nonlinearity).lipschitz
+    return _searched(nonlinearity) if known is None else LipschitzConstants(*known)
 
 
 @functools.lru_cache(maxsize=64)

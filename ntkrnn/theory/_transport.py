@@ -10,10 +10,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import Nonlinearity
 from ntkrnn._random import generator
 from ntkrnn._types import Array, Params
 from ntkrnn.architectures import Diagonal
+from ntkrnn.dual._value import Nonlinearity
 from ntkrnn.quadrature import (
     METHODS,
     MOST_SAMPLES,

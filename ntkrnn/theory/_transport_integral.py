@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntkrnn._nonlinearities import Nonlinearity, scalar_function
 from ntkrnn._types import Array
+from ntkrnn.dual._value import Nonlinearity, scalar_function
 from ntkrnn.quadrature import Rule, replicates_of
 
 _ROWS = 64

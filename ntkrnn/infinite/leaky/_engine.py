@@ -20,7 +20,7 @@ from ntkrnn.infinite.pairs._rows import Layout, Rows, across
 from ntkrnn.infinite.pairs._step import Pair, Plan, close, open_
 
 
-class Side(NamedTuple):
+class FilterSide(NamedTuple):
     """One side of a Gram matrix, in blocks of sequences."""
 
     rows: Rows
@@ -40,19 +40,19 @@ class Side(NamedTuple):
 class FilterSides(NamedTuple):
     """Everything that the tiles are computed from."""
 
-    one: Side
-    two: Side
+    one: FilterSide
+    two: FilterSide
     largest: Array
     """Largest pre-activation variance of any valid step."""
 
 
 def _plan(settings: Settings, scale: LeakyScales, dtype: Any) -> Plan:
-    passed = stepper(settings.form.nonlinearity)
-    layout = Layout.of(passed, dtype, settings.channels, restarts=False)
-    return Plan(settings.form, scale, passed, layout)
+    phi = stepper(settings.form.nonlinearity)
+    layout = Layout.of(phi, dtype, settings.channels, restarts=False)
+    return Plan(settings.form, scale, phi, layout)
 
 
-def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
+def _side(plan: Plan, data: Data, size: int) -> tuple[FilterSide, Array]:
     """Rows and moments of one side, and its largest pre-activation variance."""
     form, scale, reading = plan.form, plan.scale, plan.form.reading
     assert isinstance(form, Leaky) and isinstance(scale, LeakyScales)
@@ -80,7 +80,7 @@ def _side(plan: Plan, data: Data, size: int) -> tuple[Side, Array]:
     moments = {d: read(d) for d in form.directions}
     weights = {d: cut(a) for d, a in weights.items()}
     counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
-    return Side(blocks(packed.rows, size), moments, weights, counts), jnp.max(packed.largest)
+    return FilterSide(blocks(packed.rows, size), moments, weights, counts), jnp.max(packed.largest)
 
 
 def sides(settings: Settings, scale: LeakyScales, one: Data, two: Data) -> FilterSides:
@@ -114,8 +114,8 @@ def tile(
     settings: Settings,
     steps: tuple[Any, Any],
     scale: LeakyScales,
-    one: Side,
-    two: Side,
+    one: FilterSide,
+    two: FilterSide,
     *,
     pulled: bool,
 ) -> tuple[Array, ...]:
@@ -142,7 +142,7 @@ def tile(
     return tuple(a[None] for a in _tile(plan, one, two))
 
 
-def _tile(plan: Plan, one: Side, two: Side) -> tuple[Array, Array]:
+def _tile(plan: Plan, one: FilterSide, two: FilterSide) -> tuple[Array, Array]:
     """NNGP and NTK of the outputs for one block of pairs."""
     form, stored = plan.form, None
     layers = range(form.depth)
@@ -161,21 +161,23 @@ def _tile(plan: Plan, one: Side, two: Side) -> tuple[Array, Array]:
     return nngp, ntk
 
 
-def _ordered(plane: Array | None, one: Side, two: Side, direction: str) -> Array | None:
+def _ordered(plane: Array | None, one: FilterSide, two: FilterSide, direction: str) -> Array | None:
     """A plane ``[T1, T2, ...]`` from the order of time to that of a direction, or back."""
     if plane is None or direction == "forward":
         return plane
     return turned(turned(plane, one.steps), two.steps, axis=1)
 
 
-def _empty(one: Side, two: Side, direction: str) -> Array:
+def _empty(one: FilterSide, two: FilterSide, direction: str) -> Array:
     """``[T1, T2, B1, B2]``"""
     (t1, b1), (t2, b2) = one.read[direction].shape, two.read[direction].shape
     zero = jnp.zeros((t1, t2, b1, b2), one.counts.dtype)
     return close(Pair(zero, zero))
 
 
-def _average_of_states(plan: Plan, layer: int, one: Side, two: Side, stored: Array | None) -> Array:
+def _average_of_states(
+    plan: Plan, layer: int, one: FilterSide, two: FilterSide, stored: Array | None
+) -> Array:
     """What a layer of two directions hands on, in the order of time."""
 
     def keep(plane: Array, t: Array, line: Line, left: Member, right: Member) -> Array:
@@ -192,7 +194,7 @@ def _average_of_states(plan: Plan, layer: int, one: Side, two: Side, stored: Arr
 
 
 def _read(
-    plan: Plan, layers: range, direction: str, one: Side, two: Side, stored: Array | None
+    plan: Plan, layers: range, direction: str, one: FilterSide, two: FilterSide, stored: Array | None
 ) -> Pair:
     """Covariance and tangent kernel of what the readout sees in one direction."""
     reading = plan.form.reading

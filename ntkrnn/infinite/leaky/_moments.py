@@ -111,14 +111,14 @@ class Fed(NamedTuple):
 
 
 def own_plane(
-    form: Leaky, scale: LeakyScales, passed: Stepper, fed: Fed, gain: Array, keep: bool
+    form: Leaky, scale: LeakyScales, phi: Stepper, fed: Fed, gain: Array, keep: bool
 ) -> tuple[LayerTrack, Array | None]:
     """One layer and direction of the kernel of each sequence with itself, step by step.
 
     Args:
         form: the architecture, of which the scales are not looked at.
         scale: squares of the scales, and the rate.
-        passed: the nonlinearity.
+        phi: the nonlinearity.
         fed: what feeds the layer, in the order of the direction.
         gain: ``[T, N]``.
         keep: whether the next layer wants the distances of the states.
@@ -131,7 +131,7 @@ def own_plane(
     steps, n = gain.shape
     zeros = jnp.zeros((steps, n), gain.dtype)
     columns = jnp.arange(steps)[:, None]
-    count = len(jax.eval_shape(passed.features, zeros[0]))
+    count = len(jax.eval_shape(phi.features, zeros[0]))
     longer = jnp.zeros((steps + 1, n), gain.dtype)
 
     def body(carry: Any, t: Array) -> tuple[Any, Any]:
@@ -139,7 +139,7 @@ def own_plane(
         own = Moments(*(a[t] for a in moments))
         recurrent = 2 * half_variance(own)
         q = scale.w * recurrent + scale.u * fed.variance[t] + scale.b
-        features = passed.features(q)
+        features = phi.features(q)
         # Columns that are not known yet are computed as duplicates, which every derivative bears.
         earlier = columns < t
         facing = tuple(jnp.where(earlier, a, f[None]) for a, f in zip(known, features, strict=True))
@@ -147,7 +147,7 @@ def own_plane(
         here = Moments(*(a[None] for a in own))
         apart = scale.w * distance(run[:-1], here, before) + scale.u * fed.distance(t)
         apart = jnp.where(earlier, apart, 0)
-        new = jnp.where(earlier, passed.advance(apart, tuple(f[None] for f in features), facing)[0], 0)
+        new = jnp.where(earlier, phi.advance(apart, tuple(f[None] for f in features), facing)[0], 0)
         g = gain[t]
         # Where this row meets its own column: the row filtered up to there, by symmetry.
         mixed = (1 - g)[None] * mixed + g[None] * new
@@ -158,7 +158,7 @@ def own_plane(
         mixed, run = mixed.at[t].set(corner), shifted[:, 1].at[t + 1].set(whole)
         after = Moments(
             (1 - g) * own.weight + g,
-            (1 - g) * own.drive + g * (0.5 * passed.second_moment(features)),
+            (1 - g) * own.drive + g * (0.5 * phi.second_moment(features)),
             0.5 * whole,
         )
         moments = Moments(*(a.at[t + 1].set(b) for a, b in zip(moments, after, strict=True)))

@@ -67,14 +67,14 @@ class Packed(NamedTuple):
 
 
 def leaky_rows(
-    form: Leaky, scale: LeakyScales, passed: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
+    form: Leaky, scale: LeakyScales, phi: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
 ) -> Packed:
     """Moments and rows of one side.
 
     Args:
         form: the architecture, of which the scales are not looked at.
         scale: squares of the scales, and the rate.
-        passed: the nonlinearity.
+        phi: the nonlinearity.
         layout: which rows.
         x: ``[T, N, d]`` inputs times ``u_std/sqrt(2d)``, 0 outside the sequences.
         valid: ``[T, N]``, which steps are inside the sequence.
@@ -84,7 +84,7 @@ def leaky_rows(
     """
 
     def some(x: Array, valid: Array) -> Packed:
-        return _rows_of_group(form, scale, passed, layout, x, valid, steps)
+        return _rows_of_group(form, scale, phi, layout, x, valid, steps)
 
     capacity, n, _ = x.shape
     batch = max(1, _PLANE_BYTES // (capacity**2 * x.dtype.itemsize))
@@ -103,7 +103,7 @@ def leaky_rows(
 
 
 def _rows_of_group(
-    form: Leaky, scale: LeakyScales, passed: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
+    form: Leaky, scale: LeakyScales, phi: Stepper, layout: Layout, x: Array, valid: Array, steps: Any
 ) -> Packed:
     def ordered(a: Array, direction: str, axes: tuple[int, ...] = (0,)) -> Array:
         """From the order of time to that of a direction, or back."""
@@ -126,7 +126,7 @@ def _rows_of_group(
     now = scale._replace(u=jnp.ones((), x.dtype))
     rows, top, largest = {}, {}, jnp.zeros(valid.shape, x.dtype)
     for layer in range(form.depth):
-        track, plane = own_plane(form, now, passed, fed, gain, layer < form.depth - 1)
+        track, plane = own_plane(form, now, phi, fed, gain, layer < form.depth - 1)
         q = jnp.where(inside, track.features[0], 0)
         largest = functools.reduce(jnp.maximum, parted(q), largest)
         tops = [jnp.split(a, len(form.directions), axis=1) for a in jax.tree.leaves(track)]

@@ -20,7 +20,7 @@ from ntkrnn._compile import compiled
 from ntkrnn._memory import require
 from ntkrnn._types import Array
 from ntkrnn.architectures import Diagonal
-from ntkrnn.cells import Neurons, Reading, Side, neuron_gram
+from ntkrnn.cells import Batch, Neurons, Reading, neuron_gram
 from ntkrnn.infinite._overflow import check_kernels
 from ntkrnn.infinite._request import Request
 from ntkrnn.quadrature import (
@@ -64,7 +64,7 @@ def _expectations(
     )
     time = "kept" if form.reading.stepwise else None
     reading = Reading(form.nonlinearity, form.reading, groups, time)
-    one, two = Side(x1, lengths1), None if symmetric else Side(x2, lengths2)
+    one, two = Batch(x1, lengths1), None if symmetric else Batch(x2, lengths2)
     found = neuron_gram(reading, neurons, one, two, jax.lax.Precision.HIGHEST, diagonal)
     return tuple(kernel[..., 0, 0] for kernel in found)
 

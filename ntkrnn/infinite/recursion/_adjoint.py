@@ -180,7 +180,7 @@ def _retraced(
             a * of_distance + b * of_kdot for a, b in zip(slopes.distance, slopes.kdot, strict=True)
         ]
         # One loop for both, and one for the variances.
-        apart.append(jax.lax.complex(along[0], slopes.passed * of_ntk))
+        apart.append(jax.lax.complex(along[0], slopes.ntk * of_ntk))
         variances.append(jax.lax.complex(*along[1:]))
     return _Pending(tuple(apart), tuple(variances))
 

@@ -17,7 +17,7 @@ from ntkrnn.infinite.pairs._rows import READ, Layout, Rows, slope_rows
 from ntkrnn.infinite.pairs._step import Plan
 from ntkrnn.infinite.recursion import _readouts
 from ntkrnn.infinite.recursion._adjoint import transposably
-from ntkrnn.infinite.recursion._readouts import Side
+from ntkrnn.infinite.recursion._readouts import RecursionSide
 from ntkrnn.infinite.recursion._sweep import plainly
 from ntkrnn.infinite.recursion._variances import Track, largest_variance, packed_rows, track
 
@@ -31,7 +31,7 @@ def _aligned(x: Array, valid: Array, steps: Any) -> tuple[Array, Array]:
     return jnp.where(inside[:, :, None], moved, 0), inside
 
 
-def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[Side, Array]:
+def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[RecursionSide, Array]:
     """Rows and variances of one side, and its largest pre-activation variance.
 
     Args:
@@ -73,31 +73,31 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
     counts = cut(jnp.sum(valid, axis=0).astype(x.dtype))
     halves = {d: cut(h) for d, h in halves.items()}
     masses = {d: cut(jnp.sum(weights, axis=0)) for d, weights in read.items()}
-    return Side(blocks(packed, size), starts, halves, counts, masses), largest
+    return RecursionSide(blocks(packed, size), starts, halves, counts, masses), largest
 
 
-class Sides(NamedTuple):
+class RecursionSides(NamedTuple):
     """Everything that the tiles are computed from."""
 
-    one: Side
-    two: Side
+    one: RecursionSide
+    two: RecursionSide
     largest: Array
     """Largest pre-activation variance of any valid step."""
 
 
 def _plan(settings: Settings, scale: Scales, dtype: Any, sweep: Any = plainly) -> Plan:
-    passed = stepper(settings.form.nonlinearity)
-    if settings.ahead and passed.hoisted is not None:
-        passed = passed.hoisted
-    return Plan(settings.form, scale, passed, _layout(settings, passed, dtype), sweep)
+    phi = stepper(settings.form.nonlinearity)
+    if settings.ahead and phi.hoisted is not None:
+        phi = phi.hoisted
+    return Plan(settings.form, scale, phi, _layout(settings, phi, dtype), sweep)
 
 
-def _layout(settings: Settings, passed: Stepper, dtype: Any) -> Layout:
+def _layout(settings: Settings, phi: Stepper, dtype: Any) -> Layout:
     restarts = settings.ragged or not settings.form.reading.final
-    return Layout.of(passed, dtype, settings.channels, restarts)
+    return Layout.of(phi, dtype, settings.channels, restarts)
 
 
-def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
+def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> RecursionSides:
     """What depends on one sequence alone, for both sides.
 
     Cost: O((N1 + N2) T L) evaluations of the features of the nonlinearity.
@@ -113,23 +113,23 @@ def sides(settings: Settings, scale: Scales, one: Data, two: Data) -> Sides:
     if not last:
         ends = _readouts.cyclic(right.ends, two.steps, tiling.lanes, one.x.shape[1])
         right = right._replace(ends=ends)
-    return Sides(left, right, largest)
+    return RecursionSides(left, right, largest)
 
 
-def with_slope_features(settings: Settings, both: Sides) -> Sides:
+def with_slope_features(settings: Settings, both: RecursionSides) -> RecursionSides:
     """The same sides with slope features behind the features, computed once for each sequence."""
-    passed = stepper(settings.form.nonlinearity)
-    layout = _layout(settings, passed, both.largest.dtype)
-    of_rows = functools.partial(slope_rows, layout, passed.slope_features, behind_features=True)
+    phi = stepper(settings.form.nonlinearity)
+    layout = _layout(settings, phi, both.largest.dtype)
+    of_rows = functools.partial(slope_rows, layout, phi.slope_features, behind_features=True)
 
-    def extended(side: Side) -> Side:
+    def extended(side: RecursionSide) -> RecursionSide:
         starts = None if side.starts is None else of_rows(side.starts)
         return side._replace(ends=of_rows(side.ends), starts=starts)
 
     return both._replace(one=extended(both.one), two=extended(both.two))
 
 
-def extent(settings: Settings, both: Sides) -> tuple[int, ...]:
+def extent(settings: Settings, both: RecursionSides) -> tuple[int, ...]:
     """Shape of the kernels, padded."""
     shape = tuple(math.prod(side.counts.shape) for side in both[:2])
     if settings.form.reading.stepwise:
@@ -143,7 +143,13 @@ def together(settings: Settings) -> bool:
 
 
 def tile(
-    settings: Settings, steps: tuple[Any, Any], scale: Scales, one: Side, two: Side, *, pulled: bool
+    settings: Settings,
+    steps: tuple[Any, Any],
+    scale: Scales,
+    one: RecursionSide,
+    two: RecursionSide,
+    *,
+    pulled: bool,
 ) -> tuple[Array, ...]:
     """NNGP and NTK of some blocks, ``[blocks, B1, B2, ...]`` each.
 

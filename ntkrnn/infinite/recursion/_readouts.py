@@ -21,7 +21,7 @@ from ntkrnn.infinite.recursion._layers import run_diagonal
 from ntkrnn.infinite.recursion._sweep import Block, Visit, store
 
 
-class Side(NamedTuple):
+class RecursionSide(NamedTuple):
     """One side of a Gram matrix in blocks of B sequences, or some of these blocks."""
 
     ends: Rows
@@ -52,7 +52,7 @@ def _averaged(values: list[Any]) -> Any:
     return jax.tree.map(lambda *parts: add_up(parts) / len(parts), *values)
 
 
-def last(plan: Plan, one: Side, two: Side, steps: Any) -> tuple[Array, ...]:
+def last(plan: Plan, one: RecursionSide, two: RecursionSide, steps: Any) -> tuple[Array, ...]:
     """Forward states meet at the ends of both sequences, backward states at their starts.
 
     Args:
@@ -111,12 +111,14 @@ _TOTAL = Visit(_add, _share)
 """Add up the states with the weights of their steps."""
 
 
-def _only(side: Side) -> Side:
+def _only(side: RecursionSide) -> RecursionSide:
     """The one block there is, without the axis of blocks."""
     return jax.tree.map(lambda a: a[0] if a.ndim == 2 else a[:, 0], side)
 
 
-def summed(plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int) -> tuple[Array, ...]:
+def summed(
+    plan: Plan, one: RecursionSide, two: RecursionSide, steps: Any, period: Any, lanes: int
+) -> tuple[Array, ...]:
     """Weighted sums over all pairs of steps, for one block of each side.
 
     Args:
@@ -192,7 +194,7 @@ def whole(
 
 
 def sequence(
-    plan: Plan, one: Side, two: Side, steps: Any, period: Any, lanes: int
+    plan: Plan, one: RecursionSide, two: RecursionSide, steps: Any, period: Any, lanes: int
 ) -> tuple[Array, ...]:
     """Kernels ``[1, B1, B2, T1, T2]`` at every pair of steps, 0 where either is padding."""
     one, two = _only(one), _only(two)

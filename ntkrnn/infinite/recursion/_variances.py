@@ -56,14 +56,14 @@ class Track(NamedTuple):
 
 
 def _layer_track(
-    arch: Elman, scale: Scales, passed: Stepper, below: Array, valid: Array, reverse: bool
+    arch: Elman, scale: Scales, phi: Stepper, below: Array, valid: Array, reverse: bool
 ) -> LayerTrack:
     """Track of one layer and direction."""
 
     def step(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Features, Array]]:
         below_t, valid_t = inputs
-        features = passed.features(scale.w * state + scale.u * below_t + scale.b)
-        state = jnp.where(valid_t, passed.second_moment(features), 0)
+        features = phi.features(scale.w * state + scale.u * below_t + scale.b)
+        state = jnp.where(valid_t, phi.second_moment(features), 0)
         return state, (features, state)
 
     start = jnp.zeros(below.shape[1:], below.dtype)
@@ -93,11 +93,11 @@ def track(arch: Elman, scale: Scales, input_variance: Array, valid: Array) -> Tr
 
     Cost: O(L N T) evaluations of the dual activation.
     """
-    passed = stepper(arch.nonlinearity)
+    phi = stepper(arch.nonlinearity)
     below, layers = jnp.where(valid, input_variance, 0), []
     for _ in range(arch.depth):
         tracks = {
-            direction: _layer_track(arch, scale, passed, below, valid, direction == "backward")
+            direction: _layer_track(arch, scale, phi, below, valid, direction == "backward")
             for direction in arch.directions
         }
         below = add_up([t.state for t in tracks.values()]) / len(tracks)

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from ntkrnn import _checks
-from ntkrnn._nonlinearities import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn._types import Array, Kernels
 from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.dual import has_closed_form, truncation_error
+from ntkrnn.dual._value import DEFAULT_MAX_VARIANCE, Nonlinearity
 from ntkrnn.infinite._overflow import check_kernels
 from ntkrnn.infinite._request import Request
 from ntkrnn.infinite.recursion._variances import squared_scales
@@ -72,8 +72,11 @@ def exact_kernels(arch: Elman | Leaky) -> Callable[[Request, Any], dict[str, Arr
             if _checks.inside_a_trace():  # a constant of that program: computed now, on one device
                 context.enter_context(jax.ensure_compile_time_eval())
                 places = places[:1]
-            host = [None if a is None else np.asarray(a) for a in (x1, x2, lengths1, lengths2)]
-            work = prepare(problem, sizes, *host, exact=False)
+            given = (x1, x2, lengths1, lengths2)
+            if not (_checks.on_accelerator(x1) and places[0] in x1.devices()):
+                # NumPy pads without a program for every size; what is on an accelerator stays there.
+                given = [None if a is None else np.asarray(a) for a in given]
+            work = prepare(problem, sizes, *given, exact=False)
             values, variance = compiled(scale, work, x1, x2, places)
             chosen = _named(values, names)
             check_kernels(arch, chosen, x1, x2, variance)

@@ -12,8 +12,8 @@ import optax
 
 from ntkrnn import dynamics
 from ntkrnn._network import network
-from ntkrnn._nonlinearities import scalar_function
 from ntkrnn.architectures import Diagonal
+from ntkrnn.dual._value import scalar_function
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.theory import max_norm_projection
 

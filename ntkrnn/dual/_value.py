@@ -1,4 +1,4 @@
-"""The scalar functions of a network, as data.
+"""A nonlinearity as a value, and what is known of one.
 
 A nonlinearity is named by a string wherever possible, so that an architecture prints, hashes and
 serialises. :class:`Nonlinearity` is for the rest: a function of the caller's own, or a named
@@ -8,98 +8,16 @@ function with other accuracy settings than the default.
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import functools
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from ntkrnn import _checks
+from ntkrnn.dual._stepper import generic
+from ntkrnn.dual._table import Facts, Scalar, check_name, named
 
-Scalar = Callable[[Any], Any]
-
-
-def _erf(x: Any) -> Any:
-    return jax.lax.erf(x)
-
-
-def _step(x: Any) -> Any:
-    return jnp.where(x > 0, jnp.ones_like(x), jnp.zeros_like(x))
-
-
-def _gelu(x: Any) -> Any:
-    # x Phi(x), the exact form, not the tanh approximation.
-    return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
-
-
-NAMED: dict[str, Scalar] = {
-    "identity": lambda x: x,
-    "relu": jax.nn.relu,
-    "leaky_relu": jax.nn.leaky_relu,
-    "abs": jnp.abs,
-    "erf": _erf,
-    "gelu": _gelu,
-    "sin": jnp.sin,
-    "cos": jnp.cos,
-    "sign": jnp.sign,
-    "step": _step,
-    "tanh": jnp.tanh,
-    "sigmoid": jax.nn.sigmoid,
-    "softplus": jax.nn.softplus,
-    "silu": jax.nn.silu,
-}
-"""Every named function; ``leaky_relu`` also as ``leaky_relu(slope)``."""
-
-DEFAULT_SLOPE = 0.01
 DEFAULT_MAX_VARIANCE = 4.0
-
-_SLOPE = re.compile(r"leaky_relu\(\s*([^()]+?)\s*\)")
-
-
-def leaky_slope(name: str) -> float | None:
-    """Slope of ``leaky_relu`` or ``leaky_relu(slope)``; None for any other name."""
-    if name == "leaky_relu":
-        return DEFAULT_SLOPE
-    match = _SLOPE.fullmatch(name)
-    if match is None:
-        return None
-    try:
-        slope = float(match[1])
-    except ValueError:
-        slope = math.nan
-    if not math.isfinite(slope):
-        raise ValueError(
-            f"nonlinearity: got {name!r}, whose slope {match[1]!r} is not a finite number; "
-            "write for example 'leaky_relu(0.1)'."
-        )
-    return slope
-
-
-def check_name(name: Any, field: str = "nonlinearity") -> str:
-    """Return ``name`` if it is a known nonlinearity, and otherwise say what is known.
-
-    Raises:
-        TypeError: if it is no name.
-        ValueError: for an unknown name, with the nearest known one.
-    """
-    if not isinstance(name, str):
-        raise TypeError(
-            f"{field}: got {name!r} of type {type(name).__name__}, expected a name such as 'erf' or "
-            "the result of ntkrnn.dual.nonlinearity(fn); wrap a function of your own as "
-            "ntkrnn.dual.nonlinearity(fn)."
-        )
-    if name in NAMED or leaky_slope(name) is not None:
-        return name
-    near = difflib.get_close_matches(name, NAMED, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
-        f"{field}: got {name!r}, expected one of {', '.join(sorted(NAMED))} or "
-        f"'leaky_relu(slope)'.{hint} For any other smooth scalar function pass "
-        "ntkrnn.dual.nonlinearity(fn)."
-    )
 
 
 class Kept:
@@ -202,6 +120,14 @@ class Nonlinearity:
         return f"dual.nonlinearity({what}, max_variance={self.max_variance:g})"
 
 
+@functools.lru_cache(maxsize=256)
+def facts_of(spec: str | Nonlinearity) -> Facts:
+    """What is known of a nonlinearity, named or not."""
+    if isinstance(spec, str) or spec.fn is None:
+        return named(spec if isinstance(spec, str) else spec.name)
+    return Facts(spec.fn, spec.dual, spec.dual and generic(spec.dual), spec.lipschitz)
+
+
 def scalar_function(spec: str | Nonlinearity) -> Scalar:
     """The elementwise function that a name or a :class:`Nonlinearity` stands for.
 
@@ -210,9 +136,4 @@ def scalar_function(spec: str | Nonlinearity) -> Scalar:
         >>> float(scalar_function("relu")(jnp.asarray(-2.0)))
         0.0
     """
-    if isinstance(spec, Nonlinearity):
-        return spec.fn if spec.fn is not None else scalar_function(spec.name)
-    slope = leaky_slope(check_name(spec))
-    if slope is not None:
-        return lambda x: jnp.where(x >= 0, x, jnp.asarray(slope, x.dtype) * x)
-    return NAMED[spec]
+    return facts_of(spec).fn
