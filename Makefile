@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
+NEWEST := .venv-newest/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # Most of the time goes into compiling thousands of small programs, which tests/conftest.py keeps in
 # .cache. Machine code that LLVM does not optimise and that is made of plain loops takes half of the
@@ -20,7 +21,7 @@ FLOAT64 := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_r
 	empirical_routes.py)
 OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
-.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest bench learnability notebooks lint types format clean
+.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest bench learnability notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
 	$(BIN)/ntkrnn compare --out out/demo
@@ -54,6 +55,9 @@ test-notebooks: .venv/.ready ## every notebook from end to end, in the small set
 test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
 	$(OLDEST)/python $(PYTEST) -m "not slow"
 
+test-newest: .venv-newest/.ready ## the suite on the newest JAX; it needs Python 3.12 or newer, PYTHON=python3.13
+	$(NEWEST)/python $(PYTEST) -m "not slow"
+
 bench: .venv/.ready ## every row of the benchmark, with its peers, in one run
 	$(BIN)/python -m pytest -o addopts= -W default -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
@@ -72,7 +76,7 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-oldest .cache out build dist
+	rm -rf .venv .venv-oldest .venv-newest .cache out build dist
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ntkrnn needs Python 3.11 or newer, found " + sys.version.split()[0] + "; set PYTHON=python3.x")'
@@ -87,9 +91,9 @@ clean:
 		if XLA_FLAGS=$$flag $(BIN)/python -c "import jax; jax.devices()" 2> /dev/null; then echo $$flag; fi; \
 	done > $@
 
-.venv-oldest/.ready: pyproject.toml constraints.txt constraints-oldest.txt
-	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest
-	$(OLDEST)/python -m pip install -q --no-deps -r constraints.txt
-	$(OLDEST)/python -m pip install -q --no-deps -r constraints-oldest.txt
-	$(OLDEST)/python -m pip install -q --no-deps -e .
+.venv-%/.ready: pyproject.toml constraints.txt constraints-%.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q --no-deps -r constraints.txt
+	.venv-$*/bin/python -m pip install -q --no-deps -r constraints-$*.txt
+	.venv-$*/bin/python -m pip install -q --no-deps -e .
 	@touch $@

@@ -26,8 +26,8 @@ __all__ = ["is_traced", "neural_tangents"]
 
 _VERSION = "0.6.5"
 _REMEDY = (
-    f"run `pip install --no-deps neural-tangents=={_VERSION} frozendict` (--no-deps, because its "
-    "declared dependencies would otherwise pull in TensorFlow, which is not needed here)"
+    "run `pip install 'ntkrnn[neural-tangents]'`, or, without the TensorFlow that its metadata asks "
+    f"for and nothing here needs, `pip install --no-deps neural-tangents=={_VERSION} frozendict`"
 )
 _NAME = "neural_tangents"
 _EXPERIMENTAL = f"{_NAME}.experimental"

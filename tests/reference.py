@@ -135,6 +135,18 @@ def state_kernels(arch, x1, x2):
     return {direction: (run.cov, run.ntk) for direction, run in runs.items()}
 
 
+def step_weights(readout, steps, direction):
+    """What a readout that is neither "last" nor "sequence" weighs the states with."""
+    if readout == "mean":
+        return [mp.mpf(1) / steps] * steps
+    if readout.name == "weights":
+        return [mp.mpf(value) for value in readout.values[:steps]]
+    powers = [mp.mpf(readout.decay) ** age for age in range(steps)]  # of the newest state first
+    total = sum(powers)
+    weights = [power / total for power in powers]
+    return weights if direction == "backward" else weights[::-1]
+
+
 def output_kernels(arch, x1, x2):
     """``(nngp, ntk)`` of the outputs of two sequences: numbers, or tables for "sequence"."""
     t1, t2 = len(x1), len(x2)
@@ -143,11 +155,12 @@ def output_kernels(arch, x1, x2):
     keys = [(t, s) for t in range(t1) for s in range(t2)]
 
     def read(direction, table):
-        if arch.readout == "mean":
-            return sum(table.values()) / (t1 * t2)
+        if arch.readout == "sequence":
+            return table
         if arch.readout == "last":
             return table[t1 - 1, t2 - 1] if direction == "forward" else table[0, 0]
-        return table
+        weights1, weights2 = (step_weights(arch.readout, t, direction) for t in (t1, t2))
+        return sum(weights1[t] * weights2[s] * table[t, s] for t, s in keys)
 
     reads = [[read(d, table) for table in tables] for d, tables in states.items()]
     if arch.readout == "sequence":

@@ -66,7 +66,7 @@ def test_equal_by_value_and_usable_as_a_key(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_repr_evaluates_to_the_same_architecture(name):
-    assert eval(repr(TABLE[name]), vars(ntkrnn)) == TABLE[name]
+    assert eval(repr(TABLE[name]), {n: getattr(ntkrnn, n) for n in ntkrnn.__all__}) == TABLE[name]
 
 
 def test_repr_names_every_field_and_its_value():

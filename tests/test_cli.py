@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import ntkrnn
 from ntkrnn._files import make_folder
-from ntkrnn.cli import app
+from ntkrnn.cli import _app, app
 from ntkrnn.cli._options import engine_named
 from ntkrnn.cli._stop import Terminated
 from ntkrnn.studies import StudyError
@@ -220,7 +220,7 @@ def test_a_stop_before_there_is_anything_is_told(monkeypatch, tmp_path, command,
     def interrupted(*given, **options):
         raise stop
 
-    for name in ("_compare.dataset", "_trajectory.dataset", "_learnability.out_folder"):
+    for name in ("_network_options.load", "_learnability.out_folder"):
         monkeypatch.setattr(f"ntkrnn.cli.{name}", interrupted)
     monkeypatch.setattr("ntkrnn.bench.sampling", interrupted)
     monkeypatch.setattr("ntkrnn.cli._info.run_record", interrupted)
@@ -328,7 +328,7 @@ def test_engines_by_name(monkeypatch):
 def test_missing_extra_is_one_message(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "aeon.datasets", None)
     result = call("compare", "--data", "gunpoint", "--out", str(tmp_path), expect=2)
-    assert 'pip install "ntkrnn[data]"' in plain(result.stderr)
+    assert 'pip install "ntkrnn[aeon]"' in plain(result.stderr)
 
 
 def test_info():
@@ -342,10 +342,34 @@ def test_info():
 def test_version_and_help():
     assert call("--version").stdout.strip() == f"ntkrnn {ntkrnn.__version__}"
     text = plain(call("compare", "--help").stdout)
-    for word in ("Data", "Network", "Run", "--widths", "--trainable", "--engine", "[data]"):
+    for word in ("Data", "Network", "Run", "--widths", "--trainable", "--engine", "[aeon]"):
         assert word in text
     assert "64,128,256,512,1024,2048" in text
-    assert "compare" in call("--help").stdout and "info" in call("--help").stdout
+
+
+def test_help_of_the_group_is_that_of_its_commands():
+    """The group has the first line of each, so that it need not load them."""
+    shown = " ".join(plain(call("--help").stdout).replace("│", " ").split())
+    for name, line in _app.COMMANDS.items():
+        assert line in shown
+        text = " ".join(plain(call(name, "--help").stdout).split())
+        assert f"Usage: ntkrnn {name} [OPTIONS] {line}" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ntkrnn compare --architecture l", ["leaky", "lstm"]),
+        ("ntkrnn fit --readout ", ["last", "mean", "sequence"]),
+        ("ntkrnn tr", ["trajectory"]),
+    ],
+)
+def test_values_are_completed(words, expected):
+    given = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    result = CliRunner().invoke(
+        app, [], prog_name="ntkrnn", env={"_NTKRNN_COMPLETE": "complete_bash", **given}
+    )
+    assert result.output.split() == expected
 
 
 def test_as_a_module():

@@ -208,7 +208,7 @@ def test_unknown_name_lists_the_known_ones():
 @pytest.mark.parametrize("name", ["gunpoint", "digits"])
 def test_missing_package_says_what_to_install(monkeypatch, name):
     package, remedy = {
-        "gunpoint": ("aeon.datasets", 'pip install "ntkrnn[data]"'),
+        "gunpoint": ("aeon.datasets", 'pip install "ntkrnn[aeon]"'),
         "digits": ("sklearn.datasets", "pip install scikit-learn"),
     }[name]
     monkeypatch.setitem(sys.modules, package, None)  # What a missing module looks like.

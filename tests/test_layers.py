@@ -112,9 +112,18 @@ def test_import_is_light():
     heavy = ("neural_tangents", "tensorflow", "matplotlib", "sklearn", "scipy", "flax", "optax", "aeon")
     loaded = _run(
         "import sys, jax, jax.numpy; before = set(sys.modules); import ntkrnn; "
+        "ntkrnn.network, ntkrnn.Elman, ntkrnn.empirical_ntk_fn, ntkrnn.Recursion, ntkrnn.readouts; "
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     assert not set(heavy) & set(loaded)
+
+
+def test_names_are_loaded_when_they_are_asked_for():
+    """Neither the package nor the help of its command waits for JAX."""
+    loaded = _run("import sys, ntkrnn, ntkrnn.cli; dir(ntkrnn); print(*sys.modules)")
+    assert "jax" not in loaded and "ntkrnn.cli" in loaded
+    names = _run("import ntkrnn; print(*(type(getattr(ntkrnn, n)).__name__ for n in dir(ntkrnn)))")
+    assert len(names) > 20
 
 
 def test_lazy_modules_are_there():

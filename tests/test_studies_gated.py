@@ -209,9 +209,9 @@ def test_vowels_are_left_out_with_a_note_where_they_are_not_installed(monkeypatc
         for job in jobs
     }  # fmt: skip
     found = experiment.conclude(settings, pieces)
-    assert ("japanese_vowels", "left out:", "needs", "the extra", "[data]") in found.table.rows
+    assert ("japanese_vowels", "left out:", "needs", "the extra", "[aeon]") in found.table.rows
     assert not any("vowels" in one.quantity for one in found.findings)
-    with pytest.raises(StudyError, match=re.escape("pip install 'ntkrnn[data]'")):
+    with pytest.raises(StudyError, match=re.escape("pip install 'ntkrnn[aeon]'")):
         learnability(experiment, dataclasses.replace(settings, sets=("japanese_vowels",)))
 
 

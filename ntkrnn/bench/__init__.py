@@ -2,13 +2,13 @@
 
 from ntkrnn.bench._ceilings import ceilings
 from ntkrnn.bench._diagonal import diagonal_rows
-from ntkrnn.bench._diagonals import kernel_diagonal_rows
 from ntkrnn.bench._finite import finite_rows
 from ntkrnn.bench._first_call import first_call_rows
 from ntkrnn.bench._fresh import Fresh, FreshResult, fresh_record, fresh_table, measure_fresh
 from ntkrnn.bench._gated import gated_rows
 from ntkrnn.bench._gradients import gradient_rows
 from ntkrnn.bench._infinite import infinite_rows
+from ntkrnn.bench._kernel_diagonals import kernel_diagonal_rows
 from ntkrnn.bench._memory import memory
 from ntkrnn.bench._row import Row
 from ntkrnn.bench._run import Measured, Result, measure, record, table

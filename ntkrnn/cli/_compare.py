@@ -9,33 +9,8 @@ import typer
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._network_options import (
-    RUN,
-    Alpha,
-    Bidirectional,
-    BStd,
-    Count,
-    Data,
-    Depth,
-    GateNonlinearity,
-    Kind,
-    LabelColumn,
-    Long,
-    Nonlinearity,
-    Rate,
-    Readout,
-    Reset,
-    Seed,
-    Standardize,
-    Trainable,
-    UStd,
-    VStd,
-    WStd,
-    architecture,
-    dataset,
-    print_data,
-)
-from ntkrnn.cli._options import engine_named, integers, out_folder
+from ntkrnn.cli._network_options import RUN, Kind, Network, Seed, Sequences, print_data
+from ntkrnn.cli._options import engine_named, flat, integers, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
 from ntkrnn.studies import CompareResult, CompareSettings, compare, fingerprint, write_compare
 from ntkrnn.studies.compare import PREDICTED_SLOPE
@@ -44,27 +19,12 @@ from ntkrnn.studies.compare_files import FILES
 _WIDTHS = ",".join(str(width) for width in CompareSettings.widths)
 
 
+@flat
 def compare_command(
     *,
-    data: Data = "digits",
-    n: Count = None,
-    standardize: Standardize = "global",
-    label_column: LabelColumn = None,
-    long: Long = None,
+    sequences: Sequences,
     kind: Kind = "elman",
-    nonlinearity: Nonlinearity = None,
-    gate_nonlinearity: GateNonlinearity = None,
-    readout: Readout = None,
-    depth: Depth = None,
-    bidirectional: Bidirectional = False,
-    w_std: WStd = None,
-    u_std: UStd = None,
-    b_std: BStd = None,
-    v_std: VStd = None,
-    alpha: Alpha = None,
-    rate: Rate = None,
-    reset: Reset = None,
-    trainable: Trainable = None,
+    network: Network,
     widths: Annotated[
         str,
         typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths to compare, at least two."),
@@ -78,6 +38,7 @@ def compare_command(
         typer.Option(
             metavar="NAME",
             rich_help_panel=RUN,
+            autocompletion=one_of("ntkrnn", "neural-tangents"),
             help="What computes the kernels: ntkrnn or neural-tangents.",
         ),
     ] = "ntkrnn",
@@ -93,36 +54,21 @@ def compare_command(
     """
     with user_errors(ValueError, TypeError, ImportError, OSError):
         settings = CompareSettings(
-            architecture=architecture(
-                kind,
-                trainable,
-                bidirectional,
-                nonlinearity=nonlinearity,
-                gate_nonlinearity=gate_nonlinearity,
-                w_std=w_std,
-                u_std=u_std,
-                b_std=b_std,
-                v_std=v_std,
-                alpha=alpha,
-                rate=rate,
-                reset=reset,
-                depth=depth,
-                readout=readout,
-            ),
+            architecture=network.architecture(kind),
             widths=integers("widths", widths),
             seeds=seeds,
             seed=seed,
         )
         kernels_by = engine_named(engine)
-        sequences = dataset(data, n, seed, standardize, label_column, long)
+        loaded = sequences.load(seed)
         # Before the work, not after it: a folder that cannot be made should cost nothing.
         folder = out_folder(out_dir) / "pieces"
-    print_data(sequences)
-    marks = fingerprint(settings, sequences, engine=kernels_by.name)
+    print_data(loaded)
+    marks = fingerprint(settings, loaded, engine=kernels_by.name)
     what = f"of {len(settings.widths) * settings.seeds} networks"
     with kept_in(folder, marks, resume, files=FILES, what=what, pattern="width-*-seed-*") as pieces:
         with followed("networks", lambda done, total, what: f"{done}/{total}  {what}") as report:
-            result = compare(settings, sequences, kernels_by, report, pieces)
+            result = compare(settings, loaded, kernels_by, report, pieces)
         files = write_compare(result, folder.parent)
         _print(result, files)
 

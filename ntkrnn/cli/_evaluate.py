@@ -11,23 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._fit import AUTO, fit_line, network
-from ntkrnn.cli._network_options import (
-    DATA,
-    NET,
-    RUN,
-    BStd,
-    Depth,
-    GateNonlinearity,
-    Nonlinearity,
-    Rate,
-    Readout,
-    Reset,
-    Seed,
-    UStd,
-    WStd,
-)
-from ntkrnn.cli._options import blocks, out_folder
+from ntkrnn.cli._fit import AUTO, Estimators, Kernel, fit_line, network
+from ntkrnn.cli._network_options import DATA, Cell, Seed
+from ntkrnn.cli._options import blocks, flat, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, followed, kept_in
 from ntkrnn.studies import fingerprint
 
@@ -37,10 +23,17 @@ if TYPE_CHECKING:
 AEON = "aeon"
 
 
+@flat
 def evaluate_command(
     *,
     suite: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=DATA, help="ucr, uea, uci or sysid.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=DATA,
+            autocompletion=one_of("ucr", "uea", "uci", "sysid"),
+            help="ucr, uea, uci or sysid.",
+        ),
     ],
     data_dir: Annotated[
         str,
@@ -67,22 +60,9 @@ def evaluate_command(
             help="A .csv of results of others: a set a row, a method a column.",
         ),
     ] = None,
-    kind: Annotated[
-        str,
-        typer.Option("--architecture", metavar="NAME", rich_help_panel=NET, help="As for ntkrnn fit."),
-    ] = AUTO,
-    nonlinearity: Nonlinearity = None,
-    gate_nonlinearity: GateNonlinearity = None,
-    readout: Readout = None,
-    depth: Depth = None,
-    w_std: WStd = None,
-    u_std: UStd = None,
-    b_std: BStd = None,
-    rate: Rate = None,
-    reset: Reset = None,
-    kernel: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=RUN, help="nngp or ntk.")
-    ] = "nngp",
+    kind: Estimators = AUTO,
+    cell: Cell,
+    kernel: Kernel = "nngp",
     seed: Seed = 0,
     resume: Resume = False,
     out_dir: Out,
@@ -97,19 +77,8 @@ def evaluate_command(
     import ntkrnn.studies.evaluate as evaluation  # as in _fit: it loads scikit-learn
 
     with user_errors(ValueError, TypeError, ImportError, OSError):
-        given = {
-            "nonlinearity": nonlinearity,
-            "gate_nonlinearity": gate_nonlinearity,
-            "readout": readout,
-            "depth": depth,
-            "w_std": w_std,
-            "u_std": u_std,
-            "b_std": b_std,
-            "rate": rate,
-            "reset": reset,
-        }
         settings = evaluation.EvaluateSettings(
-            suite, network(kind, False, suite == "sysid", given), kernel, seed
+            suite, network(kind, suite == "sysid", cell), kernel, seed
         )
         source = _folder(data_dir)
         theirs = _published(settings, published, source)
@@ -135,7 +104,7 @@ def _folder(data_dir: str) -> Path:
         except ImportError:
             raise ImportError(
                 "--data-dir: got aeon, which is not installed; install it with 'pip install "
-                '"ntkrnn[data]"\'.'
+                '"ntkrnn[aeon]"\'.'
             ) from None
         return Path(aeon.datasets.__file__).parent / "data"
     folder = Path(data_dir)

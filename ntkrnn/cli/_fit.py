@@ -6,6 +6,7 @@ other command should wait.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,23 +19,14 @@ from ntkrnn.cli._network_options import (
     DATA,
     NET,
     RUN,
-    Bidirectional,
-    BStd,
+    Cell,
     Data,
-    Depth,
-    GateNonlinearity,
     LabelColumn,
     Long,
-    Nonlinearity,
-    Rate,
-    Readout,
-    Reset,
     Seed,
-    UStd,
-    WStd,
     architecture,
 )
-from ntkrnn.cli._options import out_folder
+from ntkrnn.cli._options import flat, one_of, out_folder
 from ntkrnn.cli._study import Out, followed
 from ntkrnn.data import Dataset, Records, load, records
 from ntkrnn.report.tables import csv_text, write_csv
@@ -43,16 +35,46 @@ if TYPE_CHECKING:
     from ntkrnn.studies.fit import FitResult
 
 AUTO = "auto"
-Target = Annotated[
-    str | None,
+Estimators = Annotated[
+    str,
     typer.Option(
-        metavar="NAME|INDEX",
-        rich_help_panel=DATA,
-        help="forecast: the output's column in a table with a time step a row; all others are inputs.",
+        "--architecture",
+        metavar="NAME",
+        rich_help_panel=NET,
+        autocompletion=one_of(AUTO, "elman", "leaky", "lstm", "gru", "minimal-gru"),
+        help="auto: an average of relu and erf networks, in forecasts erf; or elman, leaky, lstm, gru, "
+        "minimal-gru.",
+    ),
+]
+Kernel = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=RUN,
+        autocompletion=one_of("nngp", "ntk"),
+        help="nngp or ntk.",
     ),
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are."""
+
+    label_column: LabelColumn = None
+    long: Long = None
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|INDEX",
+            rich_help_panel=DATA,
+            help="forecast: the output's column in a table with a time step a row; all others are "
+            "inputs.",
+        ),
+    ] = None
+
+
+@flat
 def fit_command(
     *,
     data: Data = "digits",
@@ -73,41 +95,20 @@ def fit_command(
             help="Number of training sequences, a random subset drawn with --seed.",
         ),
     ] = None,
-    label_column: LabelColumn = None,
-    long: Long = None,
-    target: Target = None,
-    kind: Annotated[
-        str,
-        typer.Option(
-            "--architecture",
-            metavar="NAME",
-            rich_help_panel=NET,
-            help="auto: an average of relu and erf networks, in forecasts erf; or elman, leaky, lstm, "
-            "gru, minimal-gru.",
-        ),
-    ] = AUTO,
-    nonlinearity: Nonlinearity = None,
-    gate_nonlinearity: GateNonlinearity = None,
-    readout: Readout = None,
-    depth: Depth = None,
-    bidirectional: Bidirectional = False,
-    w_std: WStd = None,
-    u_std: UStd = None,
-    b_std: BStd = None,
-    rate: Rate = None,
-    reset: Reset = None,
+    columns: Columns,
+    kind: Estimators = AUTO,
+    cell: Cell,
     task: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             rich_help_panel=RUN,
+            autocompletion=one_of("classify", "regress", "forecast"),
             show_default="forecast with --target, regress for labels with fractions, else classify",
             help="classify, regress or forecast.",
         ),
     ] = None,
-    kernel: Annotated[
-        str, typer.Option(metavar="NAME", rich_help_panel=RUN, help="nngp or ntk.")
-    ] = "nngp",
+    kernel: Kernel = "nngp",
     cv: Annotated[
         int | None,
         typer.Option(
@@ -120,8 +121,7 @@ def fit_command(
     seed: Seed = 0,
     out_dir: Out,
 ) -> None:
-    """Fit recurrent kernels to labelled sequences, or to records of a system, and say how well they
-    predict.
+    """Fit recurrent kernels to labelled sequences, or to records, and say how well they predict.
 
     Preparation, kernels and ridge are chosen by leave-one-out error, scales of forecasts by marginal
     likelihood. Writes model.npz, predictions.csv, fit.json, figures and report.html.
@@ -129,22 +129,11 @@ def fit_command(
     import ntkrnn.studies.fit as fitting
 
     with user_errors(ValueError, TypeError, ImportError, OSError):
-        given = {
-            "nonlinearity": nonlinearity,
-            "gate_nonlinearity": gate_nonlinearity,
-            "readout": readout,
-            "depth": depth,
-            "w_std": w_std,
-            "u_std": u_std,
-            "b_std": b_std,
-            "rate": rate,
-            "reset": reset,
-        }
-        read, task = _reader(task, target, label_column, long, seed)
+        read, task = _reader(task, columns, seed)
         training, later = read(data, n), None if test is None else read(test, None)
         settings = fitting.FitSettings(
             task or fitting.task_of(training),
-            network(kind, bidirectional, task == "forecast", given),
+            network(kind, task == "forecast", cell),
             kernel,
             cv,
             seed,
@@ -160,6 +149,7 @@ def fit_command(
     _print(result, files)
 
 
+@flat
 def predict_command(
     *,
     model: Annotated[
@@ -174,9 +164,7 @@ def predict_command(
             metavar="NAME|FILE", rich_help_panel=DATA, help="Sequences to predict, as ntkrnn fit reads."
         ),
     ],
-    label_column: LabelColumn = None,
-    long: Long = None,
-    target: Target = None,
+    columns: Columns,
     out_file: Annotated[
         str | None,
         typer.Option(
@@ -193,14 +181,14 @@ def predict_command(
 
     with user_errors(ValueError, TypeError, ImportError, OSError):
         known = fitting.model_of(model)
-        if fitting.by_steps(known) != (target is not None):
+        if fitting.by_steps(known) != (columns.target is not None):
             wanted = (
                 "its column"
                 if fitting.by_steps(known)
                 else "no such option: its model is of whole series"
             )
-            raise ValueError(f"--target: got {target!r}, expected {wanted}.")
-        read, _ = _reader(None, target, label_column, long, 0)
+            raise ValueError(f"--target: got {columns.target!r}, expected {wanted}.")
+        read, _ = _reader(None, columns, 0)
         with warnings_afterwards():
             found = fitting.predict(known, read(data, None))
         if out_file is not None:
@@ -212,10 +200,9 @@ def predict_command(
     typer.echo(csv_text(found.columns, found.rows), nl=False)
 
 
-def _reader(
-    task: str | None, target: str | None, label_column: str | None, long: str | None, seed: int
-) -> tuple[Any, str | None]:
+def _reader(task: str | None, columns: Columns, seed: int) -> tuple[Any, str | None]:
     """``read(source, n)``, and the task if options say it."""
+    label_column, long, target = dataclasses.astuple(columns)
     if task == "forecast" and target is None:
         raise ValueError(
             "--target: got nothing, expected the column of the output for --task forecast."
@@ -240,20 +227,18 @@ def _reader(
     return table, "forecast"
 
 
-def network(kind: str, bidirectional: bool, forecast: bool, given: dict[str, Any]) -> Any:
+def network(kind: str, forecast: bool, cell: Cell) -> Any:
     """The architecture of the options, or "auto"; the readout that the task needs is its default."""
-    if kind == AUTO:
-        named = [name for name, value in given.items() if value is not None]
-        if named or bidirectional:
-            option = named[0].replace("_", "-") if named else "bidirectional"
-            raise ValueError(
-                f"--{option}: is an option of one network, and --architecture is auto; name one, as "
-                "--architecture elman."
-            )
-        return AUTO
-    if given["readout"] is None:
-        given = given | {"readout": "sequence" if forecast else "mean"}
-    return architecture(kind, None, bidirectional, **given)
+    fields = cell.given()
+    if kind != AUTO:
+        return architecture(kind, {"readout": "sequence" if forecast else "mean"} | fields)
+    if fields:
+        option = next(iter(fields)).replace("_", "-")
+        raise ValueError(
+            f"--{option}: is an option of one network, and --architecture is auto; name one, as "
+            "--architecture elman."
+        )
+    return AUTO
 
 
 def fit_line(done: int, total: int, what: str) -> str | None:

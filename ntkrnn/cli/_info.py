@@ -79,7 +79,7 @@ def _extras() -> list[tuple[str, str]]:
         return [("ntkrnn", "runs from its sources, not installed; extras are unknown")]
     rows = []
     for line in wanted:
-        match = re.match(r"([A-Za-z0-9._-]+).*extra\s*==\s*['\"](\w+)['\"]", line)
+        match = re.match(r"([A-Za-z0-9._-]+).*extra\s*==\s*['\"]([\w-]+)['\"]", line)
         if match:
             package, extra = match.groups()
             rows.append((f"[{extra}] {package}", _version(package)))

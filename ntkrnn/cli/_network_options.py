@@ -9,18 +9,33 @@ import typer
 
 from ntkrnn.architectures import ARCHITECTURES, Architecture
 from ntkrnn.cli._console import out
-from ntkrnn.cli._options import blocks
-from ntkrnn.data import Dataset, load
+from ntkrnn.cli._options import blocks, one_of
+from ntkrnn.data import NAMES, Dataset, load
+from ntkrnn.dual import names
+from ntkrnn.readouts import NAMED
 
 DATA, NET, RUN = "Data", "Network", "Run"
 DEFAULT_N = 64
+
+
+def _net(default: str, what: str, metavar: str, values: tuple[str, ...] = ()) -> Any:
+    """An option that is None where it is not given: the architecture has the default."""
+    return typer.Option(
+        metavar=metavar,
+        rich_help_panel=NET,
+        show_default=default,
+        help=what,
+        autocompletion=one_of(*values) if values else None,
+    )
+
 
 Data = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
         rich_help_panel=DATA,
-        help="digits; with the extra [data] japanese_vowels, italy_power_demand, gunpoint, "
+        autocompletion=one_of(*NAMES),
+        help="digits; with the extra [aeon] japanese_vowels, italy_power_demand, gunpoint, "
         "basic_motions; or a file: .npz (X, lengths, y), .csv (a series a row), UCR .tsv (label first) "
         "or .ts.",
     ),
@@ -41,102 +56,14 @@ Long = Annotated[
         help="Columns of series and time in a .csv or .tsv with one time step a row.",
     ),
 ]
-Count = Annotated[
-    int | None,
-    typer.Option(
-        metavar="INT",
-        rich_help_panel=DATA,
-        show_default=f"{DEFAULT_N}, or all if fewer",
-        help="Number of sequences, a random subset drawn with --seed.",
-    ),
-]
-Standardize = Annotated[
-    str,
-    typer.Option(
-        metavar="KIND",
-        rich_help_panel=DATA,
-        help="none, global, channel or series: what shares one mean and standard deviation.",
-    ),
-]
 Kind = Annotated[
     str,
     typer.Option(
         "--architecture",
         metavar="NAME",
         rich_help_panel=NET,
+        autocompletion=one_of(*ARCHITECTURES),
         help="elman, leaky, lstm, gru, minimal-gru, or diagonal: every neuron remembers itself alone.",
-    ),
-]
-Nonlinearity = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=NET,
-        show_default="erf; diagonal, lstm, gru, minimal-gru: tanh",
-        help="erf, relu, tanh, sin, ...",
-    ),
-]
-GateNonlinearity = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=NET,
-        show_default="sigmoid",
-        help="Of the gates of lstm, gru and minimal-gru.",
-    ),
-]
-Readout = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=NET,
-        show_default="last; diagonal: sequence",
-        help="last, mean or sequence.",
-    ),
-]
-Depth = Annotated[
-    int | None,
-    typer.Option(
-        metavar="INT",
-        rich_help_panel=NET,
-        show_default="1",
-        help="Number of recurrent layers; not for diagonal.",
-    ),
-]
-Bidirectional = Annotated[
-    bool,
-    typer.Option(
-        "--bidirectional", rich_help_panel=NET, help="Read both ways in time; not for diagonal."
-    ),
-]
-
-
-def _scale(what: str, default: str) -> Any:
-    return typer.Option(metavar="FLOAT", rich_help_panel=NET, show_default=default, help=what)
-
-
-WStd = Annotated[float | None, _scale("Recurrent weights' scale; not for diagonal.", "1.0")]
-UStd = Annotated[float | None, _scale("Input weights' scale; not for diagonal.", "1.0")]
-BStd = Annotated[float | None, _scale("Biases' scale; not for diagonal.", "0.0")]
-VStd = Annotated[float | None, _scale("Readout weights' scale; not for diagonal.", "1.0")]
-Alpha = Annotated[float | None, _scale("Size of the recurrent weights at the start, diagonal.", "0.5")]
-Rate = Annotated[float | None, _scale("How far a state moves in a step, 0 to 1, leaky.", "0.5")]
-Reset = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHERE",
-        rich_help_panel=NET,
-        show_default="after",
-        help="after or before the recurrent matrix of the candidate, gru.",
-    ),
-]
-Trainable = Annotated[
-    str | None,
-    typer.Option(
-        metavar="BLOCKS",
-        rich_help_panel=NET,
-        show_default="w,u,b,v; diagonal: w,u",
-        help="Blocks that the NTK sums over, out of w,u,b,v (diagonal: w,u).",
     ),
 ]
 Seed = Annotated[
@@ -144,19 +71,130 @@ Seed = Annotated[
 ]
 
 
-def architecture(kind: str, trainable: str | None, bidirectional: bool, **given: Any) -> Architecture:
-    """The architecture of the options; what is None was not given, and is as the architecture has it.
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Which sequences a study is about."""
 
-    Raises:
-        ValueError: naming an option that is unknown, out of range, or of another architecture.
-    """
+    data: Data = "digits"
+    n: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INT",
+            rich_help_panel=DATA,
+            show_default=f"{DEFAULT_N}, or all if fewer",
+            help="Number of sequences, a random subset drawn with --seed.",
+        ),
+    ] = None
+    standardize: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            rich_help_panel=DATA,
+            autocompletion=one_of("none", "global", "channel", "series"),
+            help="none, global, channel or series: what shares one mean and standard deviation.",
+        ),
+    ] = "global"
+    label_column: LabelColumn = None
+    long: Long = None
+
+    def load(self, seed: int) -> Dataset:
+        """The sequences."""
+        most = DEFAULT_N if self.n is None else None
+        options = {"label_column": self.label_column, "long": self.long, "seed": seed}
+        return load(self.data, n=self.n, at_most=most, standardize=self.standardize, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Fields of the networks that estimators are made of; what is None was not given."""
+
+    nonlinearity: Annotated[
+        str | None,
+        _net(
+            "erf; diagonal, lstm, gru, minimal-gru: tanh", "erf, relu, tanh, sin, ...", "NAME", names()
+        ),
+    ] = None
+    gate_nonlinearity: Annotated[
+        str | None, _net("sigmoid", "Of the gates of lstm, gru and minimal-gru.", "NAME", names())
+    ] = None
+    readout: Annotated[
+        str | None,
+        _net("last; diagonal: sequence", "last, mean or sequence.", "NAME", tuple(NAMED)),
+    ] = None
+    depth: Annotated[int | None, _net("1", "Number of recurrent layers; not for diagonal.", "INT")] = (
+        None
+    )
+    bidirectional: Annotated[
+        bool,
+        typer.Option(
+            "--bidirectional", rich_help_panel=NET, help="Read both ways in time; not for diagonal."
+        ),
+    ] = False
+    w_std: Annotated[
+        float | None, _net("1.0", "Recurrent weights' scale; not for diagonal.", "FLOAT")
+    ] = None
+    u_std: Annotated[float | None, _net("1.0", "Input weights' scale; not for diagonal.", "FLOAT")] = (
+        None
+    )
+    b_std: Annotated[float | None, _net("0.0", "Biases' scale; not for diagonal.", "FLOAT")] = None
+    rate: Annotated[
+        float | None, _net("0.5", "How far a state moves in a step, 0 to 1, leaky.", "FLOAT")
+    ] = None
+    reset: Annotated[
+        str | None,
+        _net(
+            "after",
+            "after or before the recurrent matrix of the candidate, gru.",
+            "WHERE",
+            ("after", "before"),
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are there, by name."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {k: value for k, value in fields.items() if value is not None and value is not False}
+
+    def architecture(self, kind: str) -> Architecture:
+        """The architecture of a name with these fields.
+
+        Raises:
+            ValueError: naming an option that is unknown, out of range, or of another architecture.
+        """
+        return architecture(kind, self.given())
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(Cell):
+    """Fields of the networks that studies are about."""
+
+    v_std: Annotated[
+        float | None, _net("1.0", "Readout weights' scale; not for diagonal.", "FLOAT")
+    ] = None
+    alpha: Annotated[
+        float | None, _net("0.5", "Size of the recurrent weights at the start, diagonal.", "FLOAT")
+    ] = None
+    trainable: Annotated[
+        str | None,
+        _net(
+            "w,u,b,v; diagonal: w,u",
+            "Blocks that the NTK sums over, out of w,u,b,v (diagonal: w,u).",
+            "BLOCKS",
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are there, by name."""
+        fields = super().given()
+        if self.trainable is not None:
+            fields["trainable"] = blocks(self.trainable)
+        return fields
+
+
+def architecture(kind: str, fields: dict[str, Any]) -> Architecture:
+    """The architecture of a name with fields that were given as options."""
     if kind not in ARCHITECTURES:
         raise ValueError(f"--architecture: got {kind!r}, expected one of {', '.join(ARCHITECTURES)}.")
-    fields = {name: value for name, value in given.items() if value is not None}
-    if trainable is not None:
-        fields["trainable"] = blocks(trainable)
-    if bidirectional:
-        fields["bidirectional"] = True
     known = [field.name for field in dataclasses.fields(ARCHITECTURES[kind])]
     for name, value in fields.items():
         if name not in known:
@@ -165,20 +203,6 @@ def architecture(kind: str, trainable: str | None, bidirectional: bool, **given:
                 "such option; leave it out."
             )
     return ARCHITECTURES[kind](**fields)
-
-
-def dataset(
-    data: str,
-    n: int | None,
-    seed: int,
-    standardize: str,
-    label_column: str | None = None,
-    long: str | None = None,
-) -> Dataset:
-    """The sequences of the options."""
-    most = DEFAULT_N if n is None else None
-    options = {"standardize": standardize, "label_column": label_column, "long": long}
-    return load(data, n=n, at_most=most, seed=seed, **options)
 
 
 def print_data(sequences: Dataset) -> None:

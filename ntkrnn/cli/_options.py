@@ -1,11 +1,53 @@
-"""Options whose value is more than one word or number."""
+"""Options that are more than one word or number, and what a command makes of them."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ntkrnn._files import make_folder
 from ntkrnn.studies import ENGINES, Engine, neural_tangents_engine, ntkrnn_engine
+
+
+def flat(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the fields of its dataclasses as options.
+
+    A parameter whose type is a dataclass stands for one option of each field, with the field's type and
+    default, so that options that commands share are written once.
+    """
+    groups, parameters = {}, []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if not dataclasses.is_dataclass(kind):
+            parameters.append(parameter)
+            continue
+        groups[parameter.name] = kind
+        types = typing.get_type_hints(kind, include_extras=True)
+        parameters += [
+            parameter.replace(name=field.name, annotation=types[field.name], default=field.default)
+            for field in dataclasses.fields(kind)
+        ]
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        for name, kind in groups.items():
+            options[name] = kind(**{f.name: options.pop(f.name) for f in dataclasses.fields(kind)})
+        command(**options)
+
+    shown: Any = run
+    shown.__signature__ = inspect.Signature(parameters)
+    shown.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def one_of(*names: str) -> Callable[[str], list[str]]:
+    """Completion of a value that is one of some names."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 def integers(option: str, text: str) -> tuple[int, ...]:

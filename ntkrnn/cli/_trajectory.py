@@ -10,33 +10,8 @@ import typer
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._network_options import (
-    RUN,
-    Alpha,
-    Bidirectional,
-    BStd,
-    Count,
-    Data,
-    Depth,
-    GateNonlinearity,
-    Kind,
-    LabelColumn,
-    Long,
-    Nonlinearity,
-    Rate,
-    Readout,
-    Reset,
-    Seed,
-    Standardize,
-    Trainable,
-    UStd,
-    VStd,
-    WStd,
-    architecture,
-    dataset,
-    print_data,
-)
-from ntkrnn.cli._options import integers, out_folder
+from ntkrnn.cli._network_options import RUN, Kind, Network, Seed, Sequences, print_data
+from ntkrnn.cli._options import flat, integers, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
 from ntkrnn.studies import (
     TrajectoryResult,
@@ -60,36 +35,22 @@ from ntkrnn.studies.trajectory_summary import (
 _WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
 
 
+@flat
 def trajectory_command(
     *,
-    data: Data = "digits",
-    n: Count = None,
-    standardize: Standardize = "global",
-    label_column: LabelColumn = None,
-    long: Long = None,
+    sequences: Sequences,
     target: Annotated[
         str,
         typer.Option(
             metavar="KIND",
             rich_help_panel=RUN,
+            autocompletion=one_of("auto", "one-vs-rest", "regression"),
             help="one-vs-rest (an output for each class), regression (labels as numbers), or auto: "
             "regression where the data have real numbers for labels.",
         ),
     ] = "auto",
     kind: Kind = "elman",
-    nonlinearity: Nonlinearity = None,
-    gate_nonlinearity: GateNonlinearity = None,
-    readout: Readout = None,
-    depth: Depth = None,
-    bidirectional: Bidirectional = False,
-    w_std: WStd = None,
-    u_std: UStd = None,
-    b_std: BStd = None,
-    v_std: VStd = None,
-    alpha: Alpha = None,
-    rate: Rate = None,
-    reset: Reset = None,
-    trainable: Trainable = None,
+    network: Network,
     widths: Annotated[
         str, typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths, at least two.")
     ] = _WIDTHS,
@@ -150,22 +111,7 @@ def trajectory_command(
                 "ntkrnn.dynamics.train takes any optax optimiser."
             )
         settings = TrajectorySettings(
-            architecture=architecture(
-                kind,
-                trainable,
-                bidirectional,
-                nonlinearity=nonlinearity,
-                gate_nonlinearity=gate_nonlinearity,
-                w_std=w_std,
-                u_std=u_std,
-                b_std=b_std,
-                v_std=v_std,
-                alpha=alpha,
-                rate=rate,
-                reset=reset,
-                depth=depth,
-                readout=readout,
-            ),
+            architecture=network.architecture(kind),
             widths=integers("widths", widths),
             seeds=seeds,
             seed=seed,
@@ -176,14 +122,14 @@ def trajectory_command(
             steps=steps,
             contrast=contrast,
         )
-        sequences = dataset(data, n, seed, standardize, label_column, long)
-        settings = settings.for_sequences(len(sequences.x))
+        loaded = sequences.load(seed)
+        settings = settings.for_sequences(len(loaded.x))
         folder = out_folder(out_dir) / "pieces"
-    print_data(sequences)
-    marks, what = fingerprint(settings, sequences), f"of {len(settings.widths) * settings.seeds} runs"
+    print_data(loaded)
+    marks, what = fingerprint(settings, loaded), f"of {len(settings.widths) * settings.seeds} runs"
     with kept_in(folder, marks, resume, files=FILES, what=what) as pieces:
         with followed("runs", _line) as report:
-            result = trajectory(settings, sequences, pieces, report)
+            result = trajectory(settings, loaded, pieces, report)
         files = write_trajectory(result, folder.parent)
         _print(result, files)
 

@@ -57,7 +57,7 @@ def _from_aeon(name: str, folder: str, loader: str) -> Callable[[], Raw]:
         except ImportError as error:
             raise ImportError(
                 f"data {name!r} comes with the package aeon, which did not import ({error}); run "
-                '`pip install "ntkrnn[data]"`.'
+                '`pip install "ntkrnn[aeon]"`.'
             ) from error
         # aeon downloads what its wheel does not carry; a comparison must not depend on that.
         shipped = Path(str(datasets.__file__)).parent / "data" / folder

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import os
 import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from ntkrnn._compile import available_cores
 from ntkrnn._files import write_atomically
 from ntkrnn._version import __version__
 
-_PACKAGES = ("jax", "jaxlib", "numpy", "scipy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "matplotlib")
 _OPTIONAL = ("neural-tangents",)
 
 
@@ -36,14 +39,16 @@ def write_figure(path: str | os.PathLike[str], figure: Figure, *, dpi: int = 150
 
 
 def run_record() -> dict[str, Any]:
-    """Where and with what a study ran.
+    """Where, when, with what and by which command a study ran.
 
     Returns:
-        ``{"device": str, "versions": {name: version}}``; neural-tangents appears if installed.
+        ``{"device": str, "date": str, "command": str or None, "versions": {name: version}}``: the date
+        in UTC, the command line of ``ntkrnn`` if that is what runs; neural-tangents appears if
+        installed.
 
     Example:
         >>> sorted(run_record()["versions"])[:3]
-        ['jax', 'jaxlib', 'neural-tangents']
+        ['flax', 'jax', 'jaxlib']
     """
     versions = {"python": platform.python_version(), "ntkrnn": __version__}
     versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
@@ -52,7 +57,14 @@ def run_record() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {"device": device_name(), "versions": versions}
+    program = Path(sys.argv[0])
+    by_command = "ntkrnn" in (program.stem, program.parent.name)  # also as python -m ntkrnn
+    return {
+        "device": device_name(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["ntkrnn", *sys.argv[1:]]) if by_command else None,
+        "versions": versions,
+    }
 
 
 def device_name() -> str:

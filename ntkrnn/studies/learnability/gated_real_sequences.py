@@ -288,7 +288,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
     present, kinds = _present(settings), (*settings.cells, PLAIN)
     missing = [name for name in settings.sets if name not in present]
     if not present:
-        raise StudyError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[data]'.")
+        raise StudyError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[aeon]'.")
 
     def get(key: str) -> np.ndarray:
         return np.array(
@@ -329,7 +329,7 @@ def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) 
         for s, name in enumerate(present)
         for c, kind in enumerate(kinds)
     ]
-    rows += [(name, "left out:", "needs", "the extra", "[data]") for name in missing]
+    rows += [(name, "left out:", "needs", "the extra", "[aeon]") for name in missing]
     table = Table(
         "share of wrong classes on test sequences; mean ± std over subsets",
         ("set", "cell", *LEARNERS),
