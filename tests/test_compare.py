@@ -365,7 +365,9 @@ def files_of(folder):
     with np.load(folder / "kernels.npz") as kernels:
         arrays = {name: kernels[name].tobytes() for name in kernels}
     record = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
-    return arrays, {key: value for key, value in record.items() if "seconds" not in key and key != "date"}
+    return arrays, {
+        key: value for key, value in record.items() if "seconds" not in key and key != "date"
+    }
 
 
 def test_being_killed_does_not_show(tmp_path, monkeypatch):

@@ -40,8 +40,8 @@ from ntkrnn.studies.learnability import (
     said,
     write_learnability,
 )
+from ntkrnn.studies.learnability._experiment import RELATIONS, slope_finding
 from ntkrnn.studies.learnability._files import summary
-from ntkrnn.studies.learnability._form import RELATIONS, slope_finding
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed, solve
 from ntkrnn.studies.learnability._train import draw, fit_networks, sgd, stable_rate
 

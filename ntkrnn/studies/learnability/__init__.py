@@ -20,8 +20,7 @@ from ntkrnn.studies.learnability import (
     token_to_token,
     width_insensitivity,
 )
-from ntkrnn.studies.learnability._files import write_learnability
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     AGREES,
     DISAGREES,
     INCONCLUSIVE,
@@ -33,6 +32,7 @@ from ntkrnn.studies.learnability._form import (
     finding,
     said,
 )
+from ntkrnn.studies.learnability._files import write_learnability
 from ntkrnn.studies.learnability._run import LearnabilityResult, learnability
 
 EXPERIMENTS = {

@@ -13,7 +13,7 @@ from typing import Any
 from ntkrnn._files import make_folder, remove_parts, write_bytes, write_json, write_npz
 from ntkrnn.report import run_record, write_figure
 from ntkrnn.report.page import escaped, image, page, table
-from ntkrnn.studies.learnability._form import AGREES, Finding
+from ntkrnn.studies.learnability._experiment import AGREES, Finding
 from ntkrnn.studies.learnability._run import LearnabilityResult
 from ntkrnn.studies.lock import FolderLock
 

@@ -12,7 +12,7 @@ from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, sizes_up_to, split_tokens, token_norm
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Job,

@@ -15,7 +15,7 @@ from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, projected, unit_sphere
-from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, exact
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, exact
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.studies.piece_form import Piece

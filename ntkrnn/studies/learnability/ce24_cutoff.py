@@ -14,7 +14,7 @@ from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
-from ntkrnn.studies.learnability._form import Conclusion, Experiment, Finding, Job, Table, finding
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, Job, Table, finding
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.studies.piece_form import Piece

@@ -24,7 +24,7 @@ from ntkrnn.studies.learnability._ce24_learners import (
     relative_error,
 )
 from ntkrnn.studies.learnability._ce24_systems_figure import systems_figure
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Finding,

@@ -14,7 +14,7 @@ from ntkrnn.data import systems
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import descend, deviations, half_of_stable
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Job,

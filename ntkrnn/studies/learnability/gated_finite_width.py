@@ -15,7 +15,7 @@ from ntkrnn.data import load
 from ntkrnn.empirical import empirical_nngp_fn, empirical_ntk_fn
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Finding,

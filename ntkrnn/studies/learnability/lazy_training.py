@@ -14,7 +14,7 @@ from ntkrnn import dynamics
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Job,

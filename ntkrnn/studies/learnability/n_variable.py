@@ -18,7 +18,7 @@ from ntkrnn.studies.learnability._data import (
     standardized,
     token_norm,
 )
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Job,

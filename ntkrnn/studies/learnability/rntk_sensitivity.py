@@ -17,7 +17,7 @@ from ntkrnn.architectures import Elman
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._form import Conclusion, Experiment, Job, Table, finding
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, finding
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.piece_form import Piece
 

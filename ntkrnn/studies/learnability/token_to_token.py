@@ -15,7 +15,7 @@ from ntkrnn._network import network
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._form import (
+from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Finding,
