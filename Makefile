@@ -21,7 +21,7 @@ FLOAT64 := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_r
 	empirical_routes.py)
 OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
-.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest bench learnability notebooks lint types format clean
+.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest package bench learnability notebooks lint types format clean
 
 demo: .venv/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
 	$(BIN)/ntkrnn compare --out out/demo
@@ -57,6 +57,14 @@ test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
 
 test-newest: .venv-newest/.ready ## the suite on the newest JAX; it needs Python 3.12 or newer, PYTHON=python3.13
 	$(NEWEST)/python $(PYTEST) -m "not slow"
+
+package: .venv/.ready ## sdist and wheel: what a user installs and its size, and the sdist's tests about files
+	rm -rf build/package dist && $(BIN)/python -m hatchling build
+	$(PYTHON) -m venv build/package && build/package/bin/python -m pip install -q dist/*.whl
+	cd build && package/bin/ntkrnn info && package/bin/python -c "$$(sed -n '/^import jax, jax.numpy/,/^```/{/```/!p}' ../README.md)"
+	du -sh build/package
+	tar -xzf dist/*.tar.gz -C build && cd build/ntkrnn-* && PYTHONPATH=. ../../$(BIN)/python -m pytest -q \
+		tests/test_documents.py tests/test_layers.py tests/extension
 
 bench: .venv/.ready ## every row of the benchmark, with its peers, in one run
 	$(BIN)/python -m pytest -o addopts= -W default -q -s benchmarks --benchmark-columns=median,iqr,rounds
