@@ -39,7 +39,7 @@ def test_paths_that_are_not_data_files(tmp_path):
         ("/dev/null", ValueError, ["/dev/null is not a regular file"]),
         ("a" * 5000 + ".csv", OSError, ["aaa...", "(5004 characters)", "File name too long"]),
         ("a" * 5000, OSError, ["File name too long"]),
-        ("a\0b.csv", ValueError, [r"'a\x00b.csv' is no path", "null byte"]),
+        ("a\0b.csv", ValueError, [r"'a\x00b.csv' is no path", "embedded null"]),
         ("\ud800.csv", ValueError, [r"'\ud800.csv' is no path"]),
         ("", FileNotFoundError, ["there is no file ''"]),
         (b"a.csv", TypeError, ["b'a.csv'", "expected a built-in name"]),

@@ -20,7 +20,7 @@ CALLS = {
     "weight_decay": lambda: dynamics.gradient_flow(EYE, Y, Y + 1, [1.0], weight_decay=KEY),
     "ntk": lambda: dynamics.gradient_flow([[1.0], [1.0, 2.0]], Y, Y + 1, [1.0]),
     "y": lambda: dynamics.gradient_flow(EYE, Y, 1e199 * (Y + 1), [1.0]),
-    "x1": lambda: ntkrnn.network(ntkrnn.Diagonal()).kernel_fn(
+    "x1": lambda: ntkrnn.network(ntkrnn.Diagonal(nonlinearity="identity")).kernel_fn(
         np.full((1, 4, 2), 1e15), samples=16, replicates=2
     ),
     "q1": lambda: dual.dual_activation("gelu", 0.7, 1e30, 0.8),
