@@ -59,7 +59,7 @@ test-newest: .venv-newest/.ready ## the suite on the newest JAX; it needs Python
 	$(NEWEST)/python $(PYTEST) -m "not slow"
 
 package: .venv/.ready ## sdist and wheel: what a user installs and its size, and the sdist's tests about files
-	rm -rf build/package dist && $(BIN)/python -m hatchling build
+	rm -rf build dist && $(BIN)/python -m hatchling build
 	$(PYTHON) -m venv build/package && build/package/bin/python -m pip install -q dist/*.whl
 	cd build && package/bin/ntkrnn info && package/bin/python -c "$$(sed -n '/^import jax, jax.numpy/,/^```/{/```/!p}' ../README.md)"
 	du -sh build/package

@@ -9,7 +9,14 @@ import typer
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._network_options import RUN, Kind, Network, Seed, Sequences, print_data
+from ntkrnn.cli._network_options import (
+    RUN,
+    Kind,
+    NetworkOptions,
+    Seed,
+    SequenceOptions,
+    print_data,
+)
 from ntkrnn.cli._options import engine_named, flat, integers, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
 from ntkrnn.studies import CompareResult, CompareSettings, compare, fingerprint, write_compare
@@ -22,9 +29,9 @@ _WIDTHS = ",".join(str(width) for width in CompareSettings.widths)
 @flat
 def compare_command(
     *,
-    sequences: Sequences,
+    sequences: SequenceOptions,
     kind: Kind = "elman",
-    network: Network,
+    network: NetworkOptions,
     widths: Annotated[
         str,
         typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths to compare, at least two."),

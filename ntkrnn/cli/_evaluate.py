@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._fit import AUTO, Estimators, Kernel, fit_line, network
-from ntkrnn.cli._network_options import DATA, Cell, Seed
+from ntkrnn.cli._network_options import DATA, CellOptions, Seed
 from ntkrnn.cli._options import blocks, flat, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, followed, kept_in
 from ntkrnn.studies import fingerprint
@@ -61,7 +61,7 @@ def evaluate_command(
         ),
     ] = None,
     kind: Estimators = AUTO,
-    cell: Cell,
+    cell: CellOptions,
     kernel: Kernel = "nngp",
     seed: Seed = 0,
     resume: Resume = False,

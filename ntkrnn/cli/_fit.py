@@ -19,7 +19,7 @@ from ntkrnn.cli._network_options import (
     DATA,
     NET,
     RUN,
-    Cell,
+    CellOptions,
     Data,
     LabelColumn,
     Long,
@@ -97,7 +97,7 @@ def fit_command(
     ] = None,
     columns: Columns,
     kind: Estimators = AUTO,
-    cell: Cell,
+    cell: CellOptions,
     task: Annotated[
         str | None,
         typer.Option(
@@ -227,7 +227,7 @@ def _reader(task: str | None, columns: Columns, seed: int) -> tuple[Any, str | N
     return table, "forecast"
 
 
-def network(kind: str, forecast: bool, cell: Cell) -> Any:
+def network(kind: str, forecast: bool, cell: CellOptions) -> Any:
     """The architecture of the options, or "auto"; the readout that the task needs is its default."""
     fields = cell.given()
     if kind != AUTO:

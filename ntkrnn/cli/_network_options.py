@@ -72,7 +72,7 @@ Seed = Annotated[
 
 
 @dataclasses.dataclass(frozen=True)
-class Sequences:
+class SequenceOptions:
     """Which sequences a study is about."""
 
     data: Data = "digits"
@@ -105,7 +105,7 @@ class Sequences:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class CellOptions:
     """Fields of the networks that estimators are made of; what is None was not given."""
 
     nonlinearity: Annotated[
@@ -165,7 +165,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network(Cell):
+class NetworkOptions(CellOptions):
     """Fields of the networks that studies are about."""
 
     v_std: Annotated[

@@ -10,7 +10,14 @@ import typer
 from rich.table import Table
 
 from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._network_options import RUN, Kind, Network, Seed, Sequences, print_data
+from ntkrnn.cli._network_options import (
+    RUN,
+    Kind,
+    NetworkOptions,
+    Seed,
+    SequenceOptions,
+    print_data,
+)
 from ntkrnn.cli._options import flat, integers, one_of, out_folder
 from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
 from ntkrnn.studies import (
@@ -38,7 +45,7 @@ _WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
 @flat
 def trajectory_command(
     *,
-    sequences: Sequences,
+    sequences: SequenceOptions,
     target: Annotated[
         str,
         typer.Option(
@@ -50,7 +57,7 @@ def trajectory_command(
         ),
     ] = "auto",
     kind: Kind = "elman",
-    network: Network,
+    network: NetworkOptions,
     widths: Annotated[
         str, typer.Option(metavar="INTS", rich_help_panel=RUN, help="Widths, at least two.")
     ] = _WIDTHS,

@@ -54,27 +54,26 @@ def _gelu_function(x: Any) -> Any:
     return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
 
 
-def _series(fn: Scalar, lipschitz: tuple[float, float, float] | None) -> Facts:
-    """A smooth function whose expectations are Mehler's series."""
-    return Facts(fn, lipschitz=lipschitz)
-
-
-_OF_ERF = (1.0, 2 / math.sqrt(math.pi), math.sqrt(8 / (math.pi * math.e)))
 NAMED: dict[str, Facts] = {
     "identity": _piecewise_linear(lambda x: x, 1.0, 1.0),
     "relu": _piecewise_linear(jax.nn.relu, 0.0, 1.0),
     "leaky_relu": _piecewise_linear(jax.nn.leaky_relu, 0.01, 1.0),
     "abs": _piecewise_linear(jnp.abs, -1.0, 1.0),
-    "erf": Facts(lambda x: jax.lax.erf(x), _erf.pair, _erf.stepper, _OF_ERF),
+    "erf": Facts(
+        lambda x: jax.lax.erf(x),
+        _erf.pair,
+        _erf.stepper,
+        (1.0, 2 / math.sqrt(math.pi), math.sqrt(8 / (math.pi * math.e))),
+    ),
     "gelu": _closed(_gelu_function, _gelu.pair, None),
     "sin": _closed(jnp.sin, _trigonometric.sin, (1.0, 1.0, 1.0)),
     "cos": _closed(jnp.cos, _trigonometric.cos, (1.0, 1.0, 1.0)),
     "sign": _closed(jnp.sign, _threshold.threshold(2.0), (1.0, INF, INF)),
     "step": _closed(_step, _threshold.threshold(1.0), (1.0, INF, INF)),
-    "tanh": _series(jnp.tanh, (1.0, 1.0, 4 / (3 * math.sqrt(3)))),
-    "sigmoid": _series(jax.nn.sigmoid, (1.0, 0.25, 1 / (6 * math.sqrt(3)))),
-    "softplus": _series(jax.nn.softplus, (INF, 1.0, 0.25)),
-    "silu": _series(jax.nn.silu, None),
+    "tanh": Facts(jnp.tanh, lipschitz=(1.0, 1.0, 4 / (3 * math.sqrt(3)))),
+    "sigmoid": Facts(jax.nn.sigmoid, lipschitz=(1.0, 0.25, 1 / (6 * math.sqrt(3)))),
+    "softplus": Facts(jax.nn.softplus, lipschitz=(INF, 1.0, 0.25)),
+    "silu": Facts(jax.nn.silu),
 }
 """Every named function; ``leaky_relu`` also as ``leaky_relu(slope)``."""
 

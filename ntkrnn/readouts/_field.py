@@ -105,8 +105,9 @@ def _tried(readout: Readout, name: str) -> None:
                 f"N={len(_TRIED)}, expected finite numbers that broadcast to [T, N]."
             )
         for fact, named in (("final", "last"), ("uniform", "mean")):
-            wanted = weights_of(NAMED[named], steps, lengths, backward, float)
-            if getattr(readout, fact) and not np.allclose(given, np.asarray(wanted), atol=1e-6):
+            with jax.ensure_compile_time_eval():
+                wanted = np.asarray(weights_of(NAMED[named], steps, lengths, backward, float))
+            if getattr(readout, fact) and not np.allclose(given, wanted, atol=1e-6):
                 raise ValueError(
                     f"{name}: got {kind} with {fact} = True, and weights other than those of "
                     f"{named!r}; leave {fact} out."

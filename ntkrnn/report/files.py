@@ -58,7 +58,8 @@ def run_record() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     program = Path(sys.argv[0])
-    by_command = "ntkrnn" in (program.stem, program.parent.name)  # also as python -m ntkrnn
+    as_module = (program.parent.name, program.name) == ("ntkrnn", "__main__.py")
+    by_command = as_module or program.stem == "ntkrnn"
     return {
         "device": device_name(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -65,7 +65,7 @@ def _side(plan: Plan, data: Data, size: int) -> tuple[FilterSide, Array]:
 
     steps = dict.fromkeys(form.directions, valid.astype(x.dtype))
     if not (reading.final or reading.stepwise):
-        steps = read_steps(form, data)
+        steps = read_steps(form, data.lengths, valid, x.dtype)
     weights = {d: turned(a, data.steps) if d == "backward" else a for d, a in steps.items()}
 
     def read(direction: str) -> Moments:

@@ -45,17 +45,16 @@ def time_major(data: Data) -> tuple[Array, Array]:
     return jnp.where(valid[:, :, None], jnp.swapaxes(data.x, 0, 1), 0), valid
 
 
-def read_steps(form: Elman | Leaky, data: Data) -> dict[str, Array]:
+def read_steps(form: Elman | Leaky, lengths: Array, valid: Array, dtype: Any) -> dict[str, Array]:
     """By direction ``[T, N]``: how much of the state at every step a sum over steps reads.
 
     For "mean" that is 1 at valid steps: its sums are divided at the end.
     """
-    reading, capacity, dtype = form.reading, data.x.shape[1], data.x.dtype
-    if reading.uniform:
-        _, valid = time_major(data)
+    if form.reading.uniform:
         return dict.fromkeys(form.directions, valid.astype(dtype))
     return {
-        d: weights_of(reading, capacity, data.lengths, d == "backward", dtype) for d in form.directions
+        d: weights_of(form.reading, len(valid), lengths, d == "backward", dtype)
+        for d in form.directions
     }
 
 

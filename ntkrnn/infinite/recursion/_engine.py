@@ -66,7 +66,7 @@ def _side(plan: Plan, data: Data, steps: Any, size: int, ragged: bool) -> tuple[
             halves["backward"] = states(tracks)["backward"][0]
             starts = blocks(unaligned, size)
     elif not form.reading.stepwise:
-        read = read_steps(form, data)
+        read = read_steps(form, data.lengths, valid, x.dtype)
         halves = {d: jnp.sum(read[d] * h, axis=0) for d, h in halves.items()}
         if ragged or not form.reading.uniform:
             packed |= {(READ, d): weights[:, None] for d, weights in read.items()}
