@@ -1,4 +1,4 @@
-"""Learnability: verdicts, what the experiments are made of, and each of them from end to end."""
+"""Learnability: what the experiments are made of, and each of them from end to end."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ from ntkrnn.studies.learnability import (
     Conclusion,
     Experiment,
     Finding,
-    Job,
     Table,
     _run,
     finding,
+    grid,
     learnability,
-    said,
     write_learnability,
 )
-from ntkrnn.studies.learnability._experiment import RELATIONS, slope_finding
+from ntkrnn.studies.learnability._experiment import RELATIONS
 from ntkrnn.studies.learnability._files import summary
 from ntkrnn.studies.learnability._kernels import learning_curve, ntk64, samples_needed, solve
 from ntkrnn.studies.learnability._train import draw, fit_networks, sgd, stable_rate
@@ -112,140 +111,31 @@ class MadeUpSettings:
 
 
 def made_up(settings_of_jobs=None):
-    def measure(settings, i):
+    def measure(settings, job):
+        i = job
         (settings_of_jobs if settings_of_jobs is not None else []).append(i)
         draws = np.random.default_rng([settings.seed, i]).normal(size=(60, 60 * settings.size))
         return {"value": np.linalg.inv(draws @ draws.T), "error": np.array(np.nan)}
 
-    def jobs(settings):
-        return [Job(f"job-{i}", functools.partial(measure, settings, i)) for i in range(settings.jobs)]
-
-    def conclude(settings, pieces):
-        values = np.stack([pieces[job.name]["value"] for job in jobs(settings)])
+    def conclude(settings, measured):
         found = (
             finding("a <b> & c", 1.0, (-INF, 2.0), relation="at most", predicted=3.0, otherwise="no"),
             finding("d", 1.0, (0.5, 2.0), relation="equals", predicted=4.0, otherwise="x < y"),
         )
         figure = plots([Plot("", "x", "y", [Line("", np.arange(2.0), np.ones(2))], "")], title="t")
         table = Table("<table>", ("<x>",), (("</script>",),))
-        return Conclusion(table, found, {"values": values}, figure)
+        return Conclusion(table, found, figure)
 
     about = "One <line>,\nand another."
-    return Experiment("made-up", "A <b> title", about, "nobody & co", MadeUpSettings, jobs, conclude)
-
-
-# Verdicts
-
-
-@pytest.mark.parametrize(
-    ("relation", "margin", "interval", "verdict"),
-    [
-        # The whole interval in the predicted set, ends included; none of it; some of it.
-        ("equals", 0.0, (2.0, 2.0), AGREES),
-        ("equals", 0.0, (1.9, 2.0), INCONCLUSIVE),
-        ("equals", 0.5, (1.5, 2.5), AGREES),
-        ("equals", 0.5, (1.5, 2.6), INCONCLUSIVE),
-        ("equals", 0.5, (2.5, 3.0), INCONCLUSIVE),
-        ("equals", 0.5, (2.6, 3.0), DISAGREES),
-        ("equals", 0.5, (0.0, 1.4), DISAGREES),
-        ("equals", 0.5, (-INF, INF), INCONCLUSIVE),
-        ("at most", 0.0, (1.0, 2.0), AGREES),
-        ("at most", 0.0, (-INF, 2.0), AGREES),
-        ("at most", 0.0, (2.0, 2.1), INCONCLUSIVE),
-        ("at most", 0.0, (2.1, 2.2), DISAGREES),
-        ("at most", 0.0, (2.1, INF), DISAGREES),
-        ("at most", 0.5, (2.1, 2.5), AGREES),
-        ("at most", 0.5, (2.1, 2.6), INCONCLUSIVE),
-        ("at least", 0.0, (2.0, 3.0), AGREES),
-        ("at least", 0.0, (2.0, INF), AGREES),
-        ("at least", 0.0, (1.9, 3.0), INCONCLUSIVE),
-        ("at least", 0.0, (1.0, 1.9), DISAGREES),
-        ("at least", 0.0, (-INF, 1.9), DISAGREES),
-        ("at least", 0.5, (1.5, 1.6), AGREES),
-        ("at least", 0.5, (1.4, 1.6), INCONCLUSIVE),
-    ],
-)
-def test_verdicts(relation, margin, interval, verdict):
-    low, high = interval
-    value = float(np.clip(2.0, low, high))
-    found = finding("q", value, interval, relation=relation, predicted=2.0, margin=margin)
-    assert found.verdict == verdict
-    assert found[:6] == ("q", value, interval, 2.0, relation, margin)
-    assert said(found).startswith("q: ") and said(found).endswith(f": {verdict}")
-
-
-@pytest.mark.parametrize("relation", RELATIONS)
-def test_verdicts_only_get_weaker_as_the_interval_widens(relation):
-    """One that agrees or disagrees may become inconclusive, and never the opposite."""
-    for value in np.linspace(-1, 1, 9):
-        verdicts = [
-            finding(
-                "q", value, (value - w, value + w), relation=relation, predicted=0.1, margin=0.2
-            ).verdict
-            for w in np.linspace(0, 3, 25)
-        ]
-        decided = [verdict != INCONCLUSIVE for verdict in verdicts]
-        assert decided == sorted(decided, reverse=True)
-        assert set(verdicts) <= {verdicts[0], INCONCLUSIVE}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"relation": "below"}, "relation: got 'below'"),
-        ({"margin": -0.1}, "margin: got -0.1"),
-        ({"margin": float("nan")}, "margin: got nan"),
-        ({"value": 3.0}, "interval: got (1.0, 2.0), expected one that holds the value 3.0"),
-        ({"interval": (2.0, 1.0)}, "interval: got (2.0, 1.0)"),
-        ({"interval": (float("nan"), 2.0)}, "interval: got (nan, 2.0)"),
-        ({"predicted": INF}, "predicted: got inf"),
-    ],
-)
-def test_findings_that_cannot_be(changes, message):
-    given = {"value": 1.5, "interval": (1.0, 2.0), "relation": "equals", "predicted": 1.0} | changes
-    with pytest.raises(ValueError, match=re.escape(message)):
-        finding("q", given.pop("value"), given.pop("interval"), **given)
-
-
-@pytest.mark.parametrize("relation", RELATIONS)
-@pytest.mark.parametrize("value", [float("nan"), INF, -INF])
-def test_what_is_not_finite_tells_nothing(relation, value):
-    interval = (value, value)
-    found = finding("q", value, interval, relation=relation, predicted=1.0, otherwise="Perhaps.")
-    assert found.verdict == INCONCLUSIVE and np.isnan(found.value)
-    assert found.interval == (-INF, INF)
-    assert found.otherwise == "What was measured is not finite. Perhaps."
-    assert "nan" in said(found)
-
-
-def test_slopes_of_powers():
-    x = np.array([8, 16, 32, 64])
-    values = 3.0 * x[:, None] ** -0.75 * np.array([0.9, 1.0, 1.1])
-    found = slope_finding("cost", x, values, relation="equals", predicted=-0.75, margin=0.2)
-    # The factors are the same at every x: the slope of the mean is exact.
-    assert found.value == pytest.approx(-0.75, abs=64 * np.finfo(float).eps)
-    assert found.interval[0] < -0.75 < found.interval[1]
-    assert found.verdict == AGREES
-    for relation, predicted, verdict in (
-        ("at most", -1.5, DISAGREES),
-        ("at least", -1.5, AGREES),
-        ("equals", -0.6, INCONCLUSIVE),
-    ):
-        margin = 0.0 if verdict != INCONCLUSIVE else 0.15 + (found.interval[1] + 0.75) / 2
-        again = slope_finding("c", x, values, relation=relation, predicted=predicted, margin=margin)
-        assert again.interval == found.interval
-        assert again.verdict == verdict, relation
-
-
-def test_slopes_leave_rows_out_where_a_seed_gave_nothing():
-    x = np.array([8, 16, 32, 64])
-    values = 3.0 * x[:, None] ** 1.5 * np.ones(2)
-    holes = values.copy()
-    holes[1, 0] = np.nan
-    fit = lambda x, v: slope_finding("c", x, v, relation="equals", predicted=1.5)  # noqa: E731
-    assert fit(x, holes) == fit(np.delete(x, 1), np.delete(values, 1, axis=0))
-    holes[[0, 3], 1] = np.inf
-    assert fit(x, holes).verdict == INCONCLUSIVE and np.isnan(fit(x, holes).value)
+    return Experiment(
+        "made-up",
+        "A <b> title",
+        about,
+        "nobody & co",
+        MadeUpSettings,
+        grid(measure, job="jobs"),
+        conclude,
+    )
 
 
 # Kernels and samples
@@ -391,12 +281,12 @@ def test_progress_and_kept_jobs(tmp_path):
     result = learnability(experiment, settings, store, lambda *now: seen.append(now))
     assert store.count() == 5 and store.count("job-[34]") == 2
     assert sorted(calls) == [0, 1, 2, 4]
-    np.testing.assert_array_equal(result.conclusion.arrays["values"][3], np.eye(60))
+    np.testing.assert_array_equal(result.conclusion.arrays["value"][3], np.eye(60))
     assert [done for done, _, _ in seen] == [1, 2, 3, 4, 5, 5]
     assert {total for _, total, _ in seen} == {5} and seen[-1][2] == "fitting"
     again = learnability(experiment, settings, store)
     assert len(calls) == 4
-    np.testing.assert_array_equal(again.conclusion.arrays["values"], result.conclusion.arrays["values"])
+    np.testing.assert_array_equal(again.conclusion.arrays["value"], result.conclusion.arrays["value"])
 
 
 def test_messages():
@@ -405,10 +295,10 @@ def test_messages():
         learnability(experiment, tiny("early-token"))
 
     def fails(error):
-        def measure():
+        def measure(settings, job):
             raise error
 
-        return experiment._replace(jobs=lambda settings: [Job("job-0", measure)])
+        return experiment._replace(grid=grid(measure, job=(0,)))
 
     with pytest.raises(StudyError, match=r"made-up: job-0: 3-th leading minor; .*nearly so"):
         learnability(fails(np.linalg.LinAlgError("3-th leading minor")), MadeUpSettings())
@@ -419,7 +309,7 @@ def test_messages():
 def test_a_study_writes_its_files_whatever_was_measured(tmp_path):
     """Where nothing can be fitted: why, and what the jobs gave."""
 
-    def conclude(settings, pieces):
+    def conclude(settings, measured):
         raise np.linalg.LinAlgError("too few")
 
     result = learnability(made_up()._replace(conclude=conclude), MadeUpSettings(jobs=2))

@@ -2,7 +2,7 @@
 
 from ntkrnn.report.figures import Curve, KernelRow, error_against_width, kernel_images
 from ntkrnn.report.files import run_record, write_figure
-from ntkrnn.report.plots import Line, Plot, plots
+from ntkrnn.report.plots import Line, Plot, guide, plots
 from ntkrnn.report.runs import Panel, along_training, run_panels
 from ntkrnn.report.statistics import Slope, finite_slope, loglog_slope, mean_and_std
 
@@ -16,6 +16,7 @@ __all__ = [
     "along_training",
     "error_against_width",
     "finite_slope",
+    "guide",
     "kernel_images",
     "loglog_slope",
     "mean_and_std",

@@ -43,6 +43,19 @@ class Line(NamedTuple):
     """Markers only, for scattered values."""
 
 
+def guide(
+    name: str, x: np.ndarray, values: np.ndarray, power: float, colour: int | None = None
+) -> Line:
+    """A power of x through the first of some values ``[X, S]``, to hold their slope against.
+
+    Example:
+        >>> guide("m^(-1)", np.array([1, 2]), np.array([[1.0, 3.0], [1.0, 1.0]]), -1).values
+        array([2., 1.])
+    """
+    x = np.asarray(x, float)
+    return Line(name, x, values[0].mean() * (x / x[0]) ** power, True, colour)
+
+
 class Plot(NamedTuple):
     """Some lines over the same axes."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import stats
+
+Estimate: TypeAlias = tuple[float, tuple[float, float]]
+"""A value, and the lower and the upper end of its interval."""
 
 
 def finite_or_nan(values: Any) -> np.ndarray:
@@ -135,7 +138,36 @@ def finite_slope(
     return fit._replace(left_out=left_out)
 
 
-def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
+def exponent(x: Any, values: np.ndarray) -> Estimate:
+    """The power of x that means over seeds follow, by :func:`finite_slope`, and its interval of 95%.
+
+    Args:
+        x: ``[X]``, positive, different.
+        values: ``[X, S]``, at least two seeds; rows with values that have no logarithm are left out.
+
+    Returns:
+        ``(exponent, (low, high))``; NaN if fewer than two rows are left.
+
+    Example:
+        >>> value, (low, high) = exponent([1, 2, 4], np.array([[1.0, 1.1], [2.0, 2.2], [4.0, 4.4]]))
+        >>> round(value, 6), low <= 1 <= high
+        (1.0, True)
+    """
+    fit = finite_slope(np.asarray(x, float), values)
+    return fit.slope, (min(fit.interval[0], fit.slope), max(fit.interval[1], fit.slope))
+
+
+def exactly(value: Any) -> Estimate:
+    """A number without a sampling error.
+
+    Example:
+        >>> exactly(2)
+        (2.0, (2.0, 2.0))
+    """
+    return float(value), (float(value), float(value))
+
+
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Estimate:
     """The mean over seeds, and its interval by Student's t.
 
     Args:

@@ -27,13 +27,13 @@ from ntkrnn.studies.learnability._experiment import (
     Conclusion,
     Experiment,
     Finding,
-    Job,
-    Table,
     finding,
     said,
 )
 from ntkrnn.studies.learnability._files import write_learnability
+from ntkrnn.studies.learnability._grid import Grid, Job, Measured, grid
 from ntkrnn.studies.learnability._run import LearnabilityResult, learnability
+from ntkrnn.studies.learnability._table import Table, table
 
 EXPERIMENTS = {
     module.EXPERIMENT.name: module.EXPERIMENT
@@ -68,11 +68,15 @@ __all__ = [
     "Conclusion",
     "Experiment",
     "Finding",
+    "Grid",
     "Job",
     "LearnabilityResult",
+    "Measured",
     "Table",
     "finding",
+    "grid",
     "learnability",
     "said",
+    "table",
     "write_learnability",
 ]

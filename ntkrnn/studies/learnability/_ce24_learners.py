@@ -13,14 +13,11 @@ from scipy import linalg
 from ntkrnn import dynamics
 from ntkrnn._network import network
 from ntkrnn.architectures import Diagonal
-from ntkrnn.studies.learnability._train import draw, sgd
+from ntkrnn.studies.learnability._train import draw, halved_until_stable, sgd
 
 LEARNERS = ("diagonal network", "Elman network", "diagonal kernel", "Elman kernel")
 _NODES = 1024
 """Points of a replicate for the diagonal kernel; with 256 its error at d = 2 is above the ridge."""
-_TRIES = 5
-_DIVERGED = 2.0
-"""Training error, over the variance, that no stable run ends with."""
 
 
 def kernels(arch: Any, x: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -74,25 +71,27 @@ def fit(
     apply_fn = jax.jit(network(arch).apply_fn)
     for s, (x, y) in enumerate(draws):
         one = jax.tree.map(lambda a, s=s: a[s], params)
-        shift, now = np.asarray(apply_fn(one, jnp.asarray(x)), float), rate
-        for _ in range(_TRIES):
+        shift = np.asarray(apply_fn(one, jnp.asarray(x)), float)
+
+        def run(
+            rate: float, one: Any = one, x: Any = x, y: Any = y, shift: Any = shift
+        ) -> tuple[float, np.ndarray]:
             run = dynamics.train(
                 arch,
                 one,
                 x[:n],
                 y[:n, :, None] + shift[:n],
-                optimizer=sgd(now),
+                optimizer=sgd(rate),
                 steps=steps,
                 x_test=x[n:],
                 record=("loss", "test_outputs"),
                 at=(steps,),
             )
             # The loss of a sequence is half the sum over its steps.
-            loss = 2 * float(np.asarray(run.loss)[-1]) / y.shape[1]
-            if loss <= _DIVERGED * np.var(y[:n]):
-                break
-            now /= 2
-        learned.append((np.asarray(run.test_outputs, float)[-1] - shift[n:])[:, :, 0])
+            left = 2 * float(np.asarray(run.loss)[-1]) / y.shape[1] / np.var(y[:n])
+            return left, (np.asarray(run.test_outputs, float)[-1] - shift[n:])[:, :, 0]
+
+        learned.append(halved_until_stable(rate, run))
     return learned
 
 

@@ -1,37 +1,22 @@
-"""The form that all experiments share: settings, jobs, and findings with a verdict."""
+"""The form that all experiments share: settings, a grid of jobs, and findings with a verdict."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ntkrnn import _checks
-from ntkrnn.report import finite_slope
+from ntkrnn.studies.learnability._grid import Grid, Job, Measured
+from ntkrnn.studies.learnability._table import Table
 from ntkrnn.studies.piece_form import Piece
 
 RELATIONS = ("equals", "at most", "at least")
 AGREES, DISAGREES, INCONCLUSIVE = "agrees", "disagrees", "inconclusive"
 NOT_FINITE = "What was measured is not finite."
-
-
-class Job(NamedTuple):
-    """A part of an experiment that is measured, kept and resumed alone."""
-
-    name: str
-    """Unique in the experiment; letters, digits, "-" and "."."""
-    measure: Callable[[], Piece]
-
-
-class Table(NamedTuple):
-    """What was measured, for reading."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 class Finding(NamedTuple):
@@ -57,9 +42,9 @@ class Conclusion(NamedTuple):
 
     table: Table
     findings: tuple[Finding, ...]
-    arrays: Piece
-    """What the figure shows, and what was fitted."""
     figure: Figure
+    arrays: Piece = MappingProxyType({})
+    """What was worked out of the measured arrays and is worth keeping."""
 
 
 class Experiment(NamedTuple):
@@ -72,19 +57,29 @@ class Experiment(NamedTuple):
     source: str
     settings: type
     """A frozen dataclass; its class method ``quick()`` gives the small setting."""
-    jobs: Callable[[Any], Sequence[Job]]
-    conclude: Callable[[Any, Mapping[str, Piece]], Conclusion]
+    grid: Grid
+    conclude: Callable[[Any, Measured], Conclusion]
+
+    def jobs(self, settings: Any) -> Sequence[Job]:
+        """What there is to measure."""
+        return self.grid.jobs(settings)
+
+    def concluded(self, settings: Any, pieces: Mapping[str, Piece]) -> Conclusion:
+        """What follows from the arrays of all jobs; they are among its arrays, with their axes."""
+        measured = Measured(self.grid, settings, pieces)
+        found = self.conclude(settings, measured)
+        return found._replace(arrays={**measured.arrays(), **found.arrays})
 
 
 def finding(
     quantity: str,
     value: float,
     interval: tuple[float, float],
-    *,
     relation: str,
     predicted: float,
-    margin: float = 0.0,
     otherwise: str = "",
+    *,
+    margin: float = 0.0,
 ) -> Finding:
     r"""Hold a measured interval against a prediction.
 
@@ -99,8 +94,8 @@ def finding(
         interval: of 95% confidence.
         relation: "equals", "at most" or "at least".
         predicted: what the theory says.
-        margin: at least 0.
         otherwise: what it may mean if it does not agree.
+        margin: at least 0.
 
     Returns:
         A :class:`Finding`.
@@ -110,9 +105,9 @@ def finding(
             value.
 
     Example:
-        >>> finding("slope", -0.52, (-0.56, -0.48), relation="at most", predicted=-0.45).verdict
+        >>> finding("slope", -0.52, (-0.56, -0.48), "at most", -0.45).verdict
         'agrees'
-        >>> finding("slope", -0.52, (-0.56, -0.48), relation="equals", predicted=-1.0).verdict
+        >>> finding("slope", -0.52, (-0.56, -0.48), "equals", -1.0).verdict
         'disagrees'
     """
     _checks.choice("relation", relation, RELATIONS)
@@ -148,28 +143,14 @@ def nothing_fitted(pieces: Mapping[str, Piece], why: str) -> Conclusion:
     arrays = {f"{name}.{key}": array for name, piece in pieces.items() for key, array in piece.items()}
     figure = Figure(figsize=(7.4, 2.0), layout="constrained")
     figure.text(0.5, 0.5, why, ha="center", va="center", wrap=True)
-    return Conclusion(table, (), arrays, figure)
-
-
-def exact(
-    quantity: str, value: float, *, relation: str, predicted: float, otherwise: str = ""
-) -> Finding:
-    """A number without a sampling error, held against a prediction."""
-    return finding(
-        quantity,
-        value,
-        (value, value),
-        relation=relation,
-        predicted=predicted,
-        otherwise=otherwise,
-    )
+    return Conclusion(table, (), figure, arrays)
 
 
 def said(found: Finding) -> str:
     """The finding in one line.
 
     Example:
-        >>> said(finding("slope", -1, (-1.1, -0.9), relation="at most", predicted=-0.5))
+        >>> said(finding("slope", -1, (-1.1, -0.9), "at most", -0.5))
         'slope: -1, 95% interval (-1.1, -0.9), predicted at most -0.5: agrees'
     """
     low, high = found.interval
@@ -178,55 +159,3 @@ def said(found: Finding) -> str:
         f"{found.quantity}: {found.value:.3g}, 95% interval ({low:.3g}, {high:.3g}), predicted "
         f"{found.relation} {found.predicted:.3g}{margin}: {found.verdict}"
     )
-
-
-def stacked(pieces: Mapping[str, Piece], names: Sequence[Sequence[str]], key: str) -> np.ndarray:
-    """The array ``key`` of the jobs ``names [A][S]``, stacked to ``[A, S, ...]``."""
-    return np.stack([np.stack([np.asarray(pieces[name][key]) for name in row]) for row in names])
-
-
-def slope_finding(
-    quantity: str,
-    x: Sequence[float] | np.ndarray,
-    values: np.ndarray,
-    *,
-    relation: str,
-    predicted: float,
-    margin: float = 0.1,
-    otherwise: str = "",
-) -> Finding:
-    """The exponent of ``values [X, S]`` in ``x [X]``, fitted to the means over seeds.
-
-    Rows where a seed gave nothing that is finite and above 0 are left out; if fewer than two are left,
-    nothing is found.
-
-    Example:
-        >>> slope_finding("cost", [1, 2, 4], np.array([[1.0, 1.1], [2.0, 2.2], [4.0, 4.4]]),
-        ...     relation="equals", predicted=1.0).verdict
-        'agrees'
-    """
-    fit = finite_slope(np.asarray(x, float), values)
-    return finding(
-        quantity,
-        fit.slope,
-        (min(fit.interval[0], fit.slope), max(fit.interval[1], fit.slope)),
-        relation=relation,
-        predicted=predicted,
-        margin=margin,
-        otherwise=otherwise,
-    )
-
-
-def spread_or(values: np.ndarray, otherwise: str) -> str:
-    """:func:`spread`, or words where a seed gave nothing."""
-    return spread(values) if np.isfinite(values).all() else otherwise
-
-
-def spread(values: np.ndarray, digits: int = 3) -> str:
-    """Mean and standard deviation over seeds, for a table.
-
-    Example:
-        >>> spread(np.array([1.0, 2.0]))
-        '1.5 ± 0.707'
-    """
-    return f"{values.mean():.{digits}g} ± {values.std(ddof=1):.{digits}g}"

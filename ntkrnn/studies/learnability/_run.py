@@ -102,7 +102,7 @@ def learnability(
             warnings.simplefilter(
                 "ignore", RuntimeWarning
             )  # what is not finite is told in the findings
-            conclusion = experiment.conclude(settings, pieces)
+            conclusion = experiment.concluded(settings, pieces)
     except StudyError:  # what has to be done before anything can be measured
         raise
     except (ValueError, ArithmeticError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +16,33 @@ from ntkrnn._network import network
 _TRIES = 5
 _DIVERGED = 2.0
 """Training error, over the variance, that no stable run ends with."""
+
+_Run = TypeVar("_Run")
+
+
+def halved_until_stable(rate: float, run: Callable[[float], tuple[float, _Run]]) -> _Run:
+    """Train at ``rate``, and at half of it as long as that diverges, at most five times.
+
+    A narrow network's kernel can be far above its limit, from which the rate was taken.
+
+    Args:
+        rate: of learning.
+        run: trains at a rate; gives the training error over the variance of the targets, and the run.
+
+    Returns:
+        The first run that is stable, or the last one.
+
+    Example:
+        >>> halved_until_stable(1.0, lambda rate: (8 * rate, rate))
+        0.25
+    """
+    found = None
+    for halvings in range(_TRIES):
+        left, found = run(rate / 2**halvings)
+        if left <= _DIVERGED:
+            break
+    assert found is not None
+    return found
 
 
 class Fitted(NamedTuple):
@@ -71,9 +99,8 @@ def fit_networks(
     for s in range(seeds):  # every run has targets of its own
         one = jax.tree.map(lambda a, s=s: a[s], params)
         key = jax.random.fold_in(jax.random.key(seed + 1), s)
-        rate, found = learning_rate, (np.inf, np.inf)
-        # A narrow network's kernel can be far above its limit; a run that diverges is done again.
-        for _ in range(_TRIES):
+
+        def run(rate: float, s: int = s, one: Any = one, key: Any = key) -> tuple[float, Any]:
             run = dynamics.train(
                 arch,
                 one,
@@ -89,13 +116,9 @@ def fit_networks(
             )
             train = np.asarray(run.outputs)[-1, :, 0] - shift[s][:, 0]
             test = np.asarray(run.test_outputs)[-1, :, 0] - shift_test[s][:, 0]
-            found = (
-                np.mean((train - y) ** 2) / np.var(y),
-                np.mean((test - y_test) ** 2) / np.var(y_test),
-            )
-            if found[0] <= _DIVERGED:
-                break
-            rate /= 2
-        errors.append(found)
+            left = float(np.mean((train - y) ** 2) / np.var(y))
+            return left, (left, np.mean((test - y_test) ** 2) / np.var(y_test))
+
+        errors.append(halved_until_stable(learning_rate, run))
     train_error, test_error = np.array(errors).T
     return Fitted(train_error, test_error)

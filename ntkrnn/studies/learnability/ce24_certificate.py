@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn import dynamics
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report.statistics import exactly
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, projected, unit_sphere
-from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, exact
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import table
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget, certificate, lipschitz_constants
@@ -46,14 +48,6 @@ class Ce24CertificateSettings(Sizes):
     def quick(cls) -> Ce24CertificateSettings:
         """The small setting."""
         return cls(cases=8, steps=200, largest_width=1024)
-
-
-def jobs(settings: Ce24CertificateSettings) -> Sequence[Job]:
-    """One for each case."""
-    return [
-        Job(f"case-{case}", functools.partial(measure, settings, case))
-        for case in range(settings.cases)
-    ]
 
 
 def measure(settings: Ce24CertificateSettings, case: int) -> Piece:
@@ -100,38 +94,40 @@ def measure(settings: Ce24CertificateSettings, case: int) -> Piece:
     }
 
 
-def conclude(settings: Ce24CertificateSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: Ce24CertificateSettings, measured: Measured) -> Conclusion:
     """The largest ratio, and how loose the bound is."""
-    get = lambda key: np.stack(  # noqa: E731
-        [np.asarray(pieces[job.name][key], float) for job in jobs(settings)]
+    first, risk, bound, hidden, output, descent = (
+        measured(key) for key in ("first", "risk", "bound", "hidden", "output", "descent")
     )
-    risk, bound, cases = get("risk"), get("bound"), get("case")
-    hidden, output, descent = get("hidden"), get("output"), get("descent")
-    ratio = bound / risk
     wrong = "The certificate would be wrong, or the one failure in 1/delta that it allows."
-    findings = (
-        exact(
-            "largest mean risk in units of the certificate", float((risk / bound).max()),
-            relation="at most", predicted=1.0, otherwise=wrong,
-        ),
-        exact(
-            "largest deviation of a state in units of its bound", float(hidden.max()),
-            relation="at most", predicted=1.0, otherwise=wrong,
-        ),
-        exact(
-            "largest |F - F^lin| in units of its bound", float(output.max()),
-            relation="at most", predicted=1.0, otherwise=wrong,
-        ),
-    )  # fmt: skip
-    rows = tuple(
-        (
-            NONLINEARITIES[int(c[0])], f"{c[1]:.2f}", *(f"{int(v)}" for v in c[2:]),
-            f"{f:.3g}", f"{r:.3g}", f"{b:.3g}", f"{q:.3g}",
+    findings = tuple(
+        finding(f"largest {quantity}", *exactly(ratio.max()), "at most", 1.0, wrong)
+        for quantity, ratio in (
+            ("mean risk in units of the certificate", risk / bound),
+            ("deviation of a state in units of its bound", hidden),
+            ("|F - F^lin| in units of its bound", output),
         )
-        for c, f, r, b, q in zip(cases, get("first"), risk, bound, ratio, strict=True)
-    )  # fmt: skip
-    ends = np.array([risk.min(), bound.max()])
-    figure = plots(
+    )
+    which, a, *sizes = measured("case").T
+    names = ("width", "n", "T", "d", "steps")
+    shown = table(
+        "mean risk over the iterates, and its certificate",
+        {"nonlinearity": [NONLINEARITIES[int(i)] for i in which]},
+        {
+            "a": [f"{of:.2f}" for of in a],
+            **{name: of.astype(int) for name, of in zip(names, sizes, strict=True)},
+            "risk at start": first,
+            "mean risk": risk,
+            "certificate": bound,
+            "how loose": bound / risk,
+        },
+    )
+    return Conclusion(shown, findings, _figure(risk, bound, descent))
+
+
+def _figure(risk: np.ndarray, bound: np.ndarray, descent: np.ndarray) -> Figure:
+    ratio, ends = bound / risk, np.array([risk.min(), bound.max()])
+    return plots(
         [
             Plot(
                 "Training risk", "certificate", "mean risk of the iterates",
@@ -154,16 +150,6 @@ def conclude(settings: Ce24CertificateSettings, pieces: Mapping[str, Piece]) -> 
         subtitle=f"{len(risk)} random settings of descent at the largest step that is covered; the "
         f"certificate is {_rounded(ratio.min())} to {_rounded(ratio.max())} times what was measured",
     )  # fmt: skip
-    arrays = {
-        key: get(key)
-        for key in ("risk", "first", "last", "bound", "descent", "hidden", "output", "case")
-    }
-    columns = (
-        "nonlinearity", "a", "width", "n", "T", "d", "steps", "risk at start", "mean risk",
-        "certificate", "how loose",
-    )  # fmt: skip
-    table = Table("mean risk over the iterates, and its certificate", columns, rows)
-    return Conclusion(table, findings, arrays, figure)
 
 
 def _rounded(value: float) -> str:
@@ -178,6 +164,6 @@ EXPERIMENT = Experiment(
     "Measured: the mean risk over the iterates in random settings, and how loose the number is.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24CertificateSettings,
-    jobs,
+    grid(measure, case="cases"),
     conclude,
 )

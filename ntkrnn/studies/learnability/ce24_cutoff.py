@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import deviations, unit_sphere
-from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, Job, Table, finding
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import spread, table
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import cutoff
@@ -58,15 +59,6 @@ class Ce24CutoffSettings(Sizes):
         return cls(alphas=(0.5, 0.8, 1.5, 3.0), width=4096, samples=2, seeds=5)
 
 
-def jobs(settings: Ce24CutoffSettings) -> Sequence[Job]:
-    """One for each nonlinearity and alpha."""
-    return [
-        Job(f"{name}-{alpha:g}", functools.partial(measure, settings, name, alpha))
-        for name in settings.nonlinearities
-        for alpha in settings.alphas
-    ]
-
-
 def measure(settings: Ce24CutoffSettings, nonlinearity: str, alpha: float) -> Piece:
     """``remainder [S, T]``: m times its root mean square over neurons and sequences, at every step.
 
@@ -87,89 +79,88 @@ def measure(settings: Ce24CutoffSettings, nonlinearity: str, alpha: float) -> Pi
     return {"remainder": np.stack(found)}
 
 
-def conclude(settings: Ce24CutoffSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: Ce24CutoffSettings, measured: Measured) -> Conclusion:
     """Growth for every step over the second half of the sequence."""
-    steps = np.arange(1, settings.length + 1)
+    steps, values = np.arange(1, settings.length + 1), measured("remainder")  # [names, alphas, S, T]
     late = steps > settings.length // 2
     centred = steps[late] - steps[late].mean()
-    values = {name: np.asarray(piece["remainder"], float) for name, piece in pieces.items()}
-    rates = {name: np.log(v[:, late]) @ (centred / (centred @ centred)) for name, v in values.items()}
-    sides = {
-        alpha: cutoff(alpha, settings.rho_w, settings.width, settings.nonlinearities[0]).side
+    rates = np.log(values[..., late]) @ (centred / (centred @ centred))
+    sides = [
+        cutoff(alpha, settings.rho_w, settings.width, settings.nonlinearities[0]).side
         for alpha in settings.alphas
+    ]
+    findings = tuple(
+        one
+        for name, of in zip(settings.nonlinearities, rates, strict=True)
+        for one in _growth(settings, name, sides, of)
+    )
+    names = settings.nonlinearities
+    columns = {
+        f"t = {t}": values[..., t - 1].mean(axis=-1)
+        for t in (4, 8, 16, 32, 64, 128)
+        if t <= settings.length
     }
-    below = [alpha for alpha, side in sides.items() if side == "below"]
-    highest = settings.alphas[-1]
-    findings: list[Finding] = []
-    for name in settings.nonlinearities:
-        if below:
-            findings.append(
-                finding(
-                    f"{name}: growth rate per step at alpha = {below[-1]:g}, below the cutoff",
-                    *mean_interval(rates[f"{name}-{below[-1]:g}"]),
-                    relation="at most",
-                    predicted=0.0,
-                    margin=0.01,
-                    otherwise="Near the cutoff the remainder needs long sequences to level off.",
-                )
+    shown = table(
+        "m times the rms remainder of a state; growth over the second half",
+        {"nonlinearity": names, "alpha": settings.alphas},
+        {
+            "cutoff": [sides] * len(names),
+            **columns,
+            "growth per step": [[spread(runs, "{:+.4f}") for runs in of] for of in rates],
+        },
+    )
+    arrays = {"steps": steps, "rates": rates}
+    return Conclusion(shown, findings, _figure(settings, steps, values, sides), arrays)
+
+
+def _growth(
+    settings: Ce24CutoffSettings, name: str, sides: list[str], rates: np.ndarray
+) -> list[Finding]:
+    """Of rates ``[alphas, S]`` with one nonlinearity: next to the cutoff below it, and far above."""
+    found, alphas = [], settings.alphas
+    if "below" in sides:
+        i = max(i for i, side in enumerate(sides) if side == "below")
+        found.append(
+            finding(
+                f"{name}: growth rate per step at alpha = {alphas[i]:g}, below the cutoff",
+                *mean_interval(rates[i]), "at most", 0.0,
+                "Near the cutoff the remainder needs long sequences to level off.", margin=0.01,
             )
-        if sides[highest] == "above":
-            saturates = name == "tanh"
-            findings.append(
-                finding(
-                    f"{name}: growth rate per step at alpha = {highest:g}, above the cutoff",
-                    *mean_interval(rates[f"{name}-{highest:g}"]),
-                    relation="at most" if saturates else "at least",
-                    predicted=GROWS,
-                    otherwise="The bound grows above the cutoff; what neurons do on inputs that "
-                    "are not the worst need not, where slopes are mostly below 1.",
-                )
+        )  # fmt: skip
+    if sides[-1] == "above":
+        saturates = name == "tanh"
+        found.append(
+            finding(
+                f"{name}: growth rate per step at alpha = {alphas[-1]:g}, above the cutoff",
+                *mean_interval(rates[-1]), "at most" if saturates else "at least", GROWS,
+                "The bound grows above the cutoff; what neurons do on inputs that are not the worst "
+                "need not, where slopes are mostly below 1.",
             )
-    rows = tuple(
-        (
-            name, f"{alpha:g}", sides[alpha],
-            *(f"{values[key][:, t - 1].mean():.3g}" for t in _shown(settings)),
-            f"{rates[key].mean():+.4f} ± {rates[key].std(ddof=1):.4f}",
-        )
-        for name in settings.nonlinearities
-        for alpha in settings.alphas
-        for key in [f"{name}-{alpha:g}"]
-    )  # fmt: skip
-    figure = plots(
+        )  # fmt: skip
+    return found
+
+
+def _figure(
+    settings: Ce24CutoffSettings, steps: np.ndarray, values: np.ndarray, sides: list[str]
+) -> Figure:
+    return plots(
         [
             Plot(
                 name, "step t", "m · rms remainder",
                 [
-                    Line(
-                        f"α = {alpha:g}, {sides[alpha]}",
-                        steps[1:],  # the first state of the identity is exactly linear
-                        values[f"{name}-{alpha:g}"].T[1:],
-                    )
-                    for alpha in settings.alphas
+                    # The first state of the identity is exactly linear.
+                    Line(f"α = {alpha:g}, {side}", steps[1:], runs.T[1:])
+                    for alpha, side, runs in zip(settings.alphas, sides, of, strict=True)
                 ],
                 log="y",
             )
-            for name in settings.nonlinearities
+            for name, of in zip(settings.nonlinearities, values, strict=True)
         ],
         title="What is not linear in the move, against the length of the sequence",
         subtitle=f"Diagonal networks of m = {settings.width}, random moves of "
         f"{settings.rho_w:g}/√m and {settings.rho_u:g}/√m for every neuron, unit tokens, "
         f"{settings.seeds} networks; the cutoff is at α = 1",
     )  # fmt: skip
-    arrays = {
-        "steps": steps,
-        "alphas": np.array(settings.alphas),
-        **{f"remainder-{name}": v for name, v in values.items()},
-    }
-    columns = (
-        "nonlinearity", "alpha", "cutoff", *(f"t = {t}" for t in _shown(settings)), "growth per step",
-    )  # fmt: skip
-    title = "m times the rms remainder of a state; growth over the second half"
-    return Conclusion(Table(title, columns, rows), tuple(findings), arrays, figure)
-
-
-def _shown(settings: Ce24CutoffSettings) -> list[int]:
-    return [t for t in (4, 8, 16, 32, 64, 128) if t <= settings.length]
 
 
 EXPERIMENT = Experiment(
@@ -179,6 +170,6 @@ EXPERIMENT = Experiment(
     "Measured: the remainder of the states at random moves, up to T = 64, for alpha on both sides.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24CutoffSettings,
-    jobs,
+    grid(measure, nonlinearity="nonlinearities", alpha="alphas"),
     conclude,
 )

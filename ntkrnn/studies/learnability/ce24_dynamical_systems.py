@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +22,10 @@ from ntkrnn.studies.learnability._ce24_learners import (
     relative_error,
 )
 from ntkrnn.studies.learnability._ce24_systems_figure import systems_figure
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Finding,
-    Job,
-    Table,
-    finding,
-    spread,
-)
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import table
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
 
@@ -77,14 +69,6 @@ class Ce24DynamicalSystemsSettings(Sizes):
     def quick(cls) -> Ce24DynamicalSystemsSettings:
         """The small setting."""
         return cls(seeds=3, length=15, samples=20, test=20, width=256, elman_width=128, steps=200)
-
-
-def jobs(settings: Ce24DynamicalSystemsSettings) -> Sequence[Job]:
-    """One for each system."""
-    return [
-        Job(name.replace("_", "-"), functools.partial(measure, settings, name))
-        for name in settings.systems
-    ]
 
 
 def measure(settings: Ce24DynamicalSystemsSettings, name: str) -> Piece:
@@ -163,74 +147,77 @@ def architectures(settings: Ce24DynamicalSystemsSettings, dim: int) -> tuple[Dia
     )
 
 
-def ratio(quantity: str, over: np.ndarray, under: np.ndarray, **claim: Any) -> Finding:
+def ratio(quantity: str, over: np.ndarray, under: np.ndarray, *claim: Any, **more: Any) -> Finding:
     """Geometric mean of ``over/under [S]``, its interval from the logarithms."""
     value, (low, high) = mean_interval(np.log(over) - np.log(under))
-    return finding(quantity, math.exp(value), (math.exp(low), math.exp(high)), **claim)
+    return finding(quantity, math.exp(value), (math.exp(low), math.exp(high)), *claim, **more)
 
 
-def conclude(settings: Ce24DynamicalSystemsSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: Ce24DynamicalSystemsSettings, measured: Measured) -> Conclusion:
     """Errors against the best constant, the mean of each step, the other network and the kernel."""
+    error, clock, path = (np.asarray(measured(key), float) for key in ("error", "clock", "path"))
     names = settings.systems
-    error, clock, path = (
-        np.stack([np.asarray(pieces[job.name][key], float) for job in jobs(settings)])
-        for key in ("error", "clock", "path")
+    shown = table(
+        "held-out squared error over the variance of the output; mean ± std over repetitions",
+        {"system": names},
+        {
+            **{learner: error[:, i] for i, learner in enumerate(LEARNERS)},
+            "mean of each step": clock,
+        },
     )
+    findings = (*_of_systems(names, error, clock), *_of_learners(names, error))
+    return Conclusion(shown, findings, systems_figure(settings, error, clock, path))
+
+
+def _of_systems(names: tuple[str, ...], error: np.ndarray, clock: np.ndarray) -> list[Finding]:
+    """On the system that is worst for a learner, against what needs no learning."""
     worst = error.mean(axis=2).argmax(axis=0)
-    findings = [
+    found = [
         finding(
             f"{learner}: error on the system it learns worst, over the variance",
-            *mean_interval(error[worst[i], i]),
-            relation="at most",
-            predicted=1.0,
-            otherwise=f"On {names[worst[i]]} it is no better than a constant: too few sequences for "
-            "a system of this memory, or too few steps.",
+            *mean_interval(error[worst[i], i]), "at most", 1.0,
+            f"On {names[worst[i]]} it is no better than a constant: too few sequences for a system of "
+            "this memory, or too few steps.",
         )
         for i, learner in enumerate(LEARNERS)
-    ]
+    ]  # fmt: skip
     # A mean over repetitions, as above: how much of the error a clock without input would leave.
     beaten = (error.mean(axis=2) / clock.mean(axis=1)[:, None]).argmax(axis=0)
-    findings += [
+    return found + [
         ratio(
             f"error of the {LEARNERS[i]} over that of the mean of each step, where that is most",
-            error[beaten[i], i], clock[beaten[i]], relation="at most", predicted=1.0,
-            otherwise=f"Of {names[beaten[i]]} the step alone, without any input, tells more than was "
-            "learned: what these networks learn keeps no count of the steps.",
+            error[beaten[i], i], clock[beaten[i]], "at most", 1.0,
+            f"Of {names[beaten[i]]} the step alone, without any input, tells more than was learned: "
+            "what these networks learn keeps no count of the steps.",
         )
         for i in (0, 1)
     ]  # fmt: skip
+
+
+def _of_learners(names: tuple[str, ...], error: np.ndarray) -> list[Finding]:
+    """Networks against each other, and against their kernels."""
+    found = []
     if "transport" in names:
         own = error[names.index("transport")]
-        findings.append(
+        found.append(
             ratio(
                 "error of the diagonal network over that of the Elman network, transport target",
-                own[0], own[1], relation="at most", predicted=1.0,
-                otherwise="The target lies in the tangent space of diagonal networks; with few "
-                "sequences that need not be what decides.",
+                own[0], own[1], "at most", 1.0,
+                "The target lies in the tangent space of diagonal networks; with few sequences that "
+                "need not be what decides.",
             )
         )  # fmt: skip
     # A repetition has one ratio, the geometric mean over systems: repetitions share no draw.
     mean = np.exp(np.log(error).mean(axis=0))
-    findings += [
+    return found + [
         ratio(
             f"error of the {LEARNERS[i]} over that of its kernel, mean over systems",
-            mean[i], mean[i + 2], relation="equals", predicted=1.0, margin=0.5,
-            otherwise="A network of this width leaves its tangent space in so many steps, or the ridge "
-            "is not what the descent amounts to.",
+            mean[i], mean[i + 2], "equals", 1.0,
+            "A network of this width leaves its tangent space in so many steps, or the ridge is not "
+            "what the descent amounts to.", margin=0.5,
         )
         for i in (0, 1)
     ]  # fmt: skip
-    rows = tuple(
-        (name, *(spread(one) for one in row), spread(without))
-        for name, row, without in zip(names, error, clock, strict=True)
-    )
-    arrays = {"systems": np.array(names), "error": error, "clock": clock, "path": path}
-    table = Table(
-        "held-out squared error over the variance of the output; mean ± std over repetitions",
-        ("system", *LEARNERS, "mean of each step"),
-        rows,
-    )
-    return Conclusion(table, tuple(findings), arrays, systems_figure(settings, error, clock, path))
 
 
 EXPERIMENT = Experiment(
@@ -240,6 +227,6 @@ EXPERIMENT = Experiment(
     "Measured: held-out errors of diagonal and Elman networks and of both kernels, on five systems.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24DynamicalSystemsSettings,
-    jobs,
+    grid(measure, name="systems"),
     conclude,
 )

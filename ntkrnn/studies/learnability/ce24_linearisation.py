@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ntkrnn.architectures import Diagonal
 from ntkrnn.data import systems
-from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import descend, deviations, half_of_stable
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    exact,
-    slope_finding,
-    spread,
-)
+from ntkrnn.studies.learnability._experiment import Experiment
+from ntkrnn.studies.learnability._grid import grid
+from ntkrnn.studies.learnability._scaling import Claim, Quantity, Scaling
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import certificate
@@ -62,13 +53,6 @@ class Ce24LinearisationSettings(Sizes):
         return cls(widths=(64, 256, 1024, 4096), seeds=4, length=8, samples=16, steps=150)
 
 
-def jobs(settings: Ce24LinearisationSettings) -> Sequence[Job]:
-    """One for each width."""
-    return [
-        Job(f"width-{width}", functools.partial(measure, settings, width)) for width in settings.widths
-    ]
-
-
 def measure(settings: Ce24LinearisationSettings, width: int) -> Piece:
     """``[S]`` each, largest over sequences, steps and neurons; and in units of the certificate."""
     system = systems.pendulum(settings.seed, settings.samples, settings.length)
@@ -103,79 +87,6 @@ def measure(settings: Ce24LinearisationSettings, width: int) -> Piece:
     return {**{k: np.array(v) for k, v in found.items()}, "left": left}
 
 
-def conclude(settings: Ce24LinearisationSettings, pieces: Mapping[str, Piece]) -> Conclusion:
-    """Exponents in the width."""
-    widths = np.array(settings.widths)
-    get = lambda key: np.stack(  # noqa: E731
-        [np.asarray(pieces[job.name][key], float) for job in jobs(settings)]
-    )
-    hidden, remainder, output = get("hidden"), get("remainder"), get("output")
-    share, left = get("share"), get("left")
-    findings = (
-        slope_finding(
-            "exponent of max |h(theta) - h(theta_0)| in m", widths, hidden,
-            relation="equals", predicted=-0.5,
-            otherwise="Narrow networks are held by the projection and wide ones are not: then the "
-            "deviation falls faster.",
-        ),
-        slope_finding(
-            "exponent of a neuron's linearisation remainder in m", widths, remainder,
-            relation="equals", predicted=-1.0, margin=0.15,
-            otherwise="The remainder is the square of the move: see the exponent of the deviation.",
-        ),
-        slope_finding(
-            "exponent of max |F - F^lin| in m", widths, output, relation="at most", predicted=-0.5,
-            otherwise="This would contradict the bound B_T/sqrt m.",
-        ),
-        exact(
-            "largest deviation in units of its bound", float(share.max()),
-            relation="at most", predicted=1.0,
-            otherwise="The certificate would be wrong.",
-        ),
-    )  # fmt: skip
-    rows = tuple(
-        (str(m), spread(a), spread(b), spread(c), spread(d), spread(e))
-        for m, a, b, c, d, e in zip(widths, hidden, remainder, output, share, left, strict=True)
-    )
-    guide = lambda values, power: values[0].mean() * (widths / widths[0]) ** power  # noqa: E731
-    figure = plots(
-        [
-            Plot(
-                "One neuron", "width m", "largest over neurons, steps, sequences",
-                [
-                    Line("|h(θ) − h(θ₀)|", widths, hidden, colour=0),
-                    Line("m^(−1/2)", widths, guide(hidden, -0.5), True, 0),
-                    Line("what of it is not linear", widths, remainder, colour=1),
-                    Line("m^(−1)", widths, guide(remainder, -1.0), True, 1),
-                ],
-                ticks=widths,
-            ),
-            Plot(
-                "The output", "width m", "max |F − F^lin|",
-                [
-                    Line("measured", widths, output, colour=2),
-                    Line("m^(−1/2), the rate of the bound", widths, guide(output, -0.5), True, 2),
-                ],
-                ticks=widths,
-            ),
-        ],
-        title="The wider the network, the more linear it is in its move",
-        subtitle=f"Diagonal network, {settings.nonlinearity}, α = {settings.alpha:g}, after "
-        f"{settings.steps} steps of descent projected on ρ_w = {settings.rho_w:g} and "
-        f"ρ_u = {settings.rho_u:g}; a noisy pendulum, {settings.samples} sequences of "
-        f"T = {settings.length}, {settings.seeds} networks of each width",
-    )  # fmt: skip
-    arrays = {
-        "widths": widths, "hidden": hidden, "remainder": remainder, "output": output, "share": share,
-        "left": left,
-    }  # fmt: skip
-    columns = (
-        "width", "max |Δh|", "max remainder", "max |F − F^lin|", "share of the bound", "loss left",
-    )  # fmt: skip
-    table = Table("after projected descent; mean ± std over networks", columns, rows)
-    return Conclusion(table, findings, arrays, figure)
-
-
 EXPERIMENT = Experiment(
     "ce24-linearisation",
     "Linear in the move",
@@ -183,6 +94,54 @@ EXPERIMENT = Experiment(
     "Measured: both after projected descent on a noisy pendulum, against m, and their bounds.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24LinearisationSettings,
-    jobs,
-    conclude,
-)
+    grid(measure, width="widths"),
+    Scaling(
+        axis="width",
+        field="widths",
+        symbol="m",
+        panels={
+            "One neuron": "largest over neurons, steps, sequences",
+            "The output": "max |F − F^lin|",
+        },
+        quantities=(
+            Quantity(
+                "hidden", "max |Δh|", "One neuron", "|h(θ) − h(θ₀)|", {"m^(−1/2)": -0.5},
+                exponent=Claim(
+                    "max |h(theta) - h(theta_0)|", "equals", -0.5,
+                    "Narrow networks are held by the projection and wide ones are not: then the "
+                    "deviation falls faster.",
+                    margin=0.1,
+                ),
+            ),
+            Quantity(
+                "remainder", "max remainder", "One neuron", "what of it is not linear",
+                {"m^(−1)": -1.0},
+                exponent=Claim(
+                    "a neuron's linearisation remainder", "equals", -1.0,
+                    "The remainder is the square of the move: see the exponent of the deviation.",
+                    margin=0.15,
+                ),
+            ),
+            Quantity(
+                "output", "max |F − F^lin|", "The output", "measured",
+                {"m^(−1/2), the rate of the bound": -0.5},
+                exponent=Claim(
+                    "max |F - F^lin|", "at most", -0.5, "This would contradict the bound B_T/sqrt m.",
+                    margin=0.1,
+                ),
+            ),
+            Quantity(
+                "share", "share of the bound",
+                largest=Claim(
+                    "deviation in units of its bound", "at most", 1.0, "The certificate would be wrong."
+                ),
+            ),
+            Quantity("left", "loss left"),
+        ),
+        title="The wider the network, the more linear it is in its move",
+        subtitle="Diagonal network, {nonlinearity}, α = {alpha:g}, after {steps} steps of descent "
+        "projected on ρ_w = {rho_w:g} and ρ_u = {rho_u:g}; a noisy pendulum, {samples} sequences of "
+        "T = {length}, {seeds} networks of each width",
+        table="after projected descent; mean ± std over networks",
+    ),
+)  # fmt: skip

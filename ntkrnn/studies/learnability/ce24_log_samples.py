@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn._network import network
 from ntkrnn.architectures import Diagonal
 from ntkrnn.report import Line, Plot, plots
-from ntkrnn.report.statistics import mean_interval
+from ntkrnn.report.statistics import Estimate, mean_interval
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import unit_sphere
-from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, finding, spread
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import table
 from ntkrnn.studies.learnability._train import draw
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
@@ -57,14 +59,6 @@ class Ce24LogSamplesSettings(Sizes):
     def quick(cls) -> Ce24LogSamplesSettings:
         """The small setting."""
         return cls(counts=(8, 32, 128, 512, 2048), widths=(256, 1024), groups=6, networks=12, length=4)
-
-
-def jobs(settings: Ce24LogSamplesSettings) -> Sequence[Job]:
-    """One for each repetition."""
-    return [
-        Job(f"group-{group}", functools.partial(measure, settings, group))
-        for group in range(settings.groups)
-    ]
 
 
 def measure(settings: Ce24LogSamplesSettings, group: int) -> Piece:
@@ -106,70 +100,57 @@ def _linearised(arch: Diagonal, params: Any, moved: Any, x: Any) -> Any:
     return jax.lax.map(one, (params, moved))
 
 
-def conclude(settings: Ce24LogSamplesSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: Ce24LogSamplesSettings, measured: Measured) -> Conclusion:
     """The width for one error, against n; a logarithm and a power fitted to it."""
     counts, widths = np.array(settings.counts), np.array(settings.widths)
-    error = np.stack([np.asarray(pieces[job.name]["error"], float) for job in jobs(settings)])
-    error = error.mean(axis=2)  # [G, M, C]
+    error = np.asarray(measured("error"), float).mean(axis=2)  # [G, M, C]
     # Errors fall as 1/sqrt m: error^2 m is the width for error 1, averaged over the widths.
     needed = (error**2 * widths[None, :, None]).mean(axis=1)  # [G, C]
-    scale = needed[:, -1:].mean()
-    needed = needed / scale
+    needed = needed / needed[:, -1:].mean()
     late = counts >= counts[len(counts) // 2]
-    early = ~late
-    local = [(_power(counts[late], one[late]), _power(counts[early], one[early])) for one in needed]
-    # Repetitions share no draw: their means over resampled ones show the error of the mean curve.
-    picks = np.random.default_rng(settings.seed).integers(0, len(needed), (_RESAMPLES, len(needed)))
-    resampled = [_advantage(counts, needed[pick].mean(axis=0)) for pick in picks]
-    advantage = _advantage(counts, needed.mean(axis=0))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    falls = np.array([b - a for b, a in local])
+    large, small = (
+        np.array([_power(counts[use], one[use]) for one in needed]) for use in (late, ~late)
+    )
     findings = (
         finding(
             "log of the residual of a power of n over that of log n, for the width",
-            advantage,
-            (min(low, advantage), max(high, advantage)),
-            relation="at least",
-            predicted=0.0,
-            otherwise="Over this range a small power and a logarithm are close; more repetitions tell.",
+            *_advantage_interval(counts, needed, settings.seed), "at least", 0.0,
+            "Over this range a small power and a logarithm are close; more repetitions tell.",
         ),
         finding(
             "local exponent of the width in n, large n less small n",
-            *mean_interval(falls),
-            relation="at most",
-            predicted=0.0,
-            otherwise="A power of n would keep its exponent; that of a logarithm falls as 1/log n.",
+            *mean_interval(large - small), "at most", 0.0,
+            "A power of n would keep its exponent; that of a logarithm falls as 1/log n.",
         ),
         finding(
-            "local exponent of the width in n, for large n",
-            *mean_interval(np.array([b for b, _ in local])),
-            relation="at most",
-            predicted=0.5,
-            otherwise="The union bound over n sequences would be far from what happens.",
+            "local exponent of the width in n, for large n", *mean_interval(large), "at most", 0.5,
+            "The union bound over n sequences would be far from what happens.",
         ),
+    )  # fmt: skip
+    shown = table(
+        "width for one sup error, in units of that for the most sequences; mean ± std over repetitions",
+        {"n": counts},
+        {"width": needed.T, "log(n T)": [f"{np.log(n * settings.length):.2f}" for n in counts]},
     )
-    rows = tuple(
-        (str(n), spread(needed[:, i]), f"{np.log(n * settings.length):.2f}")
-        for i, n in enumerate(counts)
-    )
-    mean = needed.mean(axis=0)
-    log_fit, power_fit = _logarithm(counts, mean), _best_power(counts, mean)
-    figure = plots(
+    return Conclusion(shown, findings, _figure(settings, error, needed), {"needed": needed})
+
+
+def _figure(settings: Ce24LogSamplesSettings, error: np.ndarray, needed: np.ndarray) -> Figure:
+    counts, mean = np.array(settings.counts), needed.mean(axis=0)
+    return plots(
         [
             Plot(
                 "Width for one largest error", "sequences n", "m(n) / m(largest n)",
                 [
                     Line("measured", counts, needed.T, colour=0),
-                    Line("a + b log n", counts, log_fit, True, 1),
-                    Line("a n^b", counts, power_fit, True, 2),
+                    Line("a + b log n", counts, _logarithm(counts, mean), True, 1),
+                    Line("a n^b", counts, _best_power(counts, mean), True, 2),
                 ],
                 log="x", ticks=counts,
             ),
             Plot(
                 "The error itself", "sequences n", "largest error over n sequences",
-                [
-                    Line(f"m = {m}", counts, error[:, i].T) for i, m in enumerate(widths)
-                ],
+                [Line(f"m = {m}", counts, error[:, i].T) for i, m in enumerate(settings.widths)],
                 ticks=counts,
             ),
         ],
@@ -178,13 +159,15 @@ def conclude(settings: Ce24LogSamplesSettings, pieces: Mapping[str, Piece]) -> C
         f"{settings.alpha:g}, d = {settings.dim}, T = {settings.length}; {settings.groups} repetitions "
         f"of {settings.networks} networks",
     )  # fmt: skip
-    arrays = {"counts": counts, "widths": widths, "error": error, "needed": needed}
-    table = Table(
-        "width for one sup error, in units of that for the most sequences; mean ± std over repetitions",
-        ("n", "width", "log(n T)"),
-        rows,
-    )
-    return Conclusion(table, findings, arrays, figure)
+
+
+def _advantage_interval(counts: np.ndarray, needed: np.ndarray, seed: int) -> Estimate:
+    """Of the mean curve. Repetitions share no draw: means of resampled ones show its error."""
+    picks = np.random.default_rng(seed).integers(0, len(needed), (_RESAMPLES, len(needed)))
+    resampled = [_advantage(counts, needed[pick].mean(axis=0)) for pick in picks]
+    value = _advantage(counts, needed.mean(axis=0))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return value, (min(low, value), max(high, value))
 
 
 def _power(counts: np.ndarray, needed: np.ndarray) -> float:
@@ -220,6 +203,6 @@ EXPERIMENT = Experiment(
     "Measured: the sup error of the realised target against n, and the width that it takes.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24LogSamplesSettings,
-    jobs,
+    grid(measure, group="groups"),
     conclude,
 )

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn.architectures import Diagonal
 from ntkrnn.data import systems
-from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._ce24 import descend, half_of_stable, moves, unit_sphere
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    exact,
-    slope_finding,
-    spread,
-)
+from ntkrnn.studies.learnability._experiment import Experiment
+from ntkrnn.studies.learnability._grid import grid
+from ntkrnn.studies.learnability._scaling import Claim, Quantity, Scaling
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import TransportTarget
@@ -63,13 +54,6 @@ class Ce24NeuronMovementSettings(Sizes):
         return cls(widths=(64, 256, 1024, 4096), seeds=4, length=8, samples=24, steps=200)
 
 
-def jobs(settings: Ce24NeuronMovementSettings) -> Sequence[Job]:
-    """One for each width."""
-    return [
-        Job(f"width-{width}", functools.partial(measure, settings, width)) for width in settings.widths
-    ]
-
-
 def measure(settings: Ce24NeuronMovementSettings, width: int) -> Piece:
     """``[S]`` each: largest moves of w and u over the neurons, share of the loss that is left."""
     x, y = _system(settings)
@@ -105,71 +89,10 @@ def _system(settings: Ce24NeuronMovementSettings) -> tuple[np.ndarray, np.ndarra
     return x, np.asarray(target(x))
 
 
-def conclude(settings: Ce24NeuronMovementSettings, pieces: Mapping[str, Piece]) -> Conclusion:
-    """Exponents in the width."""
-    widths = np.array(settings.widths)
-    get = lambda key: np.stack(  # noqa: E731
-        [np.asarray(pieces[job.name][key], float) for job in jobs(settings)]
-    )
-    w, u, mean, left = get("w"), get("u"), get("w_mean"), get("left")
-    why = (
-        "Narrow networks are not yet near their linearisation: the same loss asks less of their w. The "
-        "largest of m neurons also grows with m, by a logarithm, if moves have tails."
-    )
-    findings = (
-        slope_finding(
-            "exponent of max_i |w_i(k) - w_i(0)| in m", widths, w,
-            relation="at most", predicted=-0.5, otherwise=why,
-        ),
-        slope_finding(
-            "exponent of max_i ||u_i(k) - u_i(0)|| in m", widths, u,
-            relation="at most", predicted=-0.5, otherwise=why,
-        ),
-        exact(
-            "largest share of the initial loss that is left",
-            float(left.max()),
-            relation="at most",
-            predicted=0.5,
-            otherwise="Nothing was learned, so that little movement says nothing.",
-        ),
-    )  # fmt: skip
-    rows = tuple(
-        (str(m), spread(a), spread(b), spread(c), spread(d))
-        for m, a, b, c, d in zip(widths, w, u, mean, left, strict=True)
-    )
-    guide = lambda values: values[0].mean() * (widths / widths[0]) ** -0.5  # noqa: E731
-    learned = {"transport": "a transport target", "pendulum": "a noisy pendulum"}[settings.system]
-    figure = plots(
-        [
-            Plot(
-                "Recurrent weights", "width m", "|w_i(k) − w_i(0)|",
-                [
-                    Line("largest over neurons", widths, w, colour=0),
-                    Line("m^(−1/2)", widths, guide(w), True, 0),
-                    Line("root mean square", widths, mean, colour=1),
-                ],
-                ticks=widths,
-            ),
-            Plot(
-                "Input weights", "width m", "‖u_i(k) − u_i(0)‖",
-                [
-                    Line("largest over neurons", widths, u, colour=0),
-                    Line("m^(−1/2)", widths, guide(u), True, 0),
-                ],
-                ticks=widths,
-            ),
-        ],
-        title="Descent moves every neuron by about 1/√m, without being forced to",
-        subtitle=f"Diagonal network, {settings.nonlinearity}, α = {settings.alpha:g}, without "
-        f"projection; {learned}, {settings.samples} sequences of "
-        f"T = {settings.length}, {settings.steps} full-batch steps, {settings.seeds} networks of each "
-        "width",
-    )  # fmt: skip
-    arrays = {"widths": widths, "w": w, "u": u, "w_mean": mean, "left": left}
-    columns = ("width", "max |Δw|", "max ‖Δu‖", "rms Δw", "share of the loss left")
-    table = Table("moves of the neurons; mean ± std over networks", columns, rows)
-    return Conclusion(table, findings, arrays, figure)
-
+_NOT_YET_WIDE = (
+    "Narrow networks are not yet near their linearisation: the same loss asks less of their w. The "
+    "largest of m neurons also grows with m, by a logarithm, if moves have tails."
+)
 
 EXPERIMENT = Experiment(
     "ce24-neuron-movement",
@@ -178,6 +101,34 @@ EXPERIMENT = Experiment(
     "Measured: the largest moves of w and u after descent on a transport target, against m.",
     "CE24 (arXiv 2402.12241), up to constants; theory",
     Ce24NeuronMovementSettings,
-    jobs,
-    conclude,
-)
+    grid(measure, width="widths"),
+    Scaling(
+        axis="width",
+        field="widths",
+        symbol="m",
+        panels={"Recurrent weights": "|w_i(k) − w_i(0)|", "Input weights": "‖u_i(k) − u_i(0)‖"},
+        quantities=(
+            Quantity(
+                "w", "max |Δw|", "Recurrent weights", "largest over neurons", {"m^(−1/2)": -0.5},
+                exponent=Claim("max_i |w_i(k) - w_i(0)|", "at most", -0.5, _NOT_YET_WIDE, margin=0.1),
+            ),
+            Quantity(
+                "u", "max ‖Δu‖", "Input weights", "largest over neurons", {"m^(−1/2)": -0.5},
+                exponent=Claim("max_i ||u_i(k) - u_i(0)||", "at most", -0.5, _NOT_YET_WIDE, margin=0.1),
+            ),
+            Quantity("w_mean", "rms Δw", "Recurrent weights", "root mean square"),
+            Quantity(
+                "left", "share of the loss left",
+                largest=Claim(
+                    "share of the initial loss that is left", "at most", 0.5,
+                    "Nothing was learned, so that little movement says nothing.",
+                ),
+            ),
+        ),
+        title="Descent moves every neuron by about 1/√m, without being forced to",
+        subtitle="Diagonal network, {nonlinearity}, α = {alpha:g}, without projection; system to "
+        "learn: {system}, {samples} sequences of T = {length}, {steps} full-batch steps, {seeds} "
+        "networks of each width",
+        table="moves of the neurons; mean ± std over networks",
+    ),
+)  # fmt: skip

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from ntkrnn.report import Line, Plot, plots
-from ntkrnn.report.statistics import mean_interval
+from ntkrnn.report.statistics import Estimate, mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._data import marked, split_tokens, standardized, token_norm
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    finding,
-    spread,
-    stacked,
-)
-from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._data import standardized
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
-from ntkrnn.studies.learnability._train import fit_networks, stable_rate
+from ntkrnn.studies.learnability._table import table
+from ntkrnn.studies.learnability._task import MarkedTask
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import (
     AdditiveTarget,
@@ -34,7 +27,6 @@ from ntkrnn.theory import (
     PowerSeries,
     cumulative_power,
     kernel_complexity,
-    wshc21_network,
 )
 
 RANDOM = "random labels"
@@ -97,93 +89,74 @@ def pool(steps: int, dim: int, at: int) -> dict[str, Callable[[np.ndarray], Any]
     }  # fmt: skip
 
 
-def jobs(settings: ComplexityRanksErrorSettings) -> Sequence[Job]:
-    """One for each seed."""
-    return [
-        Job(f"seed-{seed}", functools.partial(measure, settings, seed))
-        for seed in range(settings.seeds)
-    ]
-
-
 def measure(settings: ComplexityRanksErrorSettings, seed: int) -> Piece:
     """``[targets]`` each: complexity, power in the leading tenth of H, errors."""
-    at, steps = 1000 * settings.seed + seed, settings.length - 1
-    tokens, n = split_tokens(at, settings.samples, settings.test, steps, settings.dim)
-    x = marked(tokens, token_norm("balanced", settings.length))
-    arch = wshc21_network(settings.width, settings.dim + 1)
-    kernel, cross = ntk64(arch, x[:n]), ntk64(arch, x[n:], x[:n])
-    rate = stable_rate(kernel)
-    rows = []
-    for target in pool(steps, settings.dim, at).values():
-        y = standardized(np.asarray(target(tokens), float))
-        fitted = fit_networks(
-            arch, x[:n], y[:n], x[n:], y[n:], learning_rate=rate, steps=settings.steps,
-            batch_size=settings.batch_size, seed=at, seeds=1,
-        )  # fmt: skip
+    task = MarkedTask.draw(
+        settings, seed, length=settings.length, dim=settings.dim, samples=settings.samples,
+        width=settings.width,
+    )  # fmt: skip
+    n, rows = task.n, []
+    for target in pool(settings.length - 1, settings.dim, task.seed).values():
+        y = standardized(np.asarray(target(task.tokens), float))
         rows.append(
             (
-                kernel_complexity(kernel, y[:n]).value,
-                cumulative_power(kernel, y[:n])[n // 10],
-                learning_curve(kernel, y[:n], cross, y[n:], (n,))[0],
-                fitted.test_error[0],
+                kernel_complexity(task.kernel, y[:n]).value,
+                cumulative_power(task.kernel, y[:n])[n // 10],
+                task.regression(y, (n,))[0],
+                task.network(y, n).test_error[0],
             )
         )
     names = ("complexity", "power", "regression", "network")
     return dict(zip(names, np.array(rows, float).T, strict=True))
 
 
-def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: ComplexityRanksErrorSettings, measured: Measured) -> Conclusion:
     """Rank correlations over targets, and how random labels stand out."""
     names = list(pool(settings.length - 1, settings.dim, 0))
-    jobs_of = [[job.name for job in jobs(settings)]]
     complexity, power, regression, network = (
-        stacked(pieces, jobs_of, key)[0] for key in ("complexity", "power", "regression", "network")
+        measured(key) for key in ("complexity", "power", "regression", "network")
     )  # [S, targets]
-    rank = lambda a, b: np.array(  # noqa: E731
-        [np.corrcoef(stats.rankdata(p), stats.rankdata(q))[0, 1] for p, q in zip(a, b, strict=True)]
-    )
     random = names.index(RANDOM)
     others = np.delete(complexity, random, axis=1)
     findings = (
         finding(
             "rank correlation of complexity and test error of kernel regression",
-            *_mean_correlation(rank(complexity, regression)),
-            relation="at least",
-            predicted=1.0,
+            *_rank_correlation(complexity, regression), "at least", 1.0,
+            "Targets of like complexity change places; a bound need not rank what it bounds.",
             margin=0.3,
-            otherwise="Targets of like complexity change places; a bound need not rank what it bounds.",
         ),
         finding(
             "rank correlation of complexity and test error of networks",
-            *_mean_correlation(rank(complexity, network)),
-            relation="at least",
-            predicted=1.0,
-            margin=0.3,
-            otherwise="SGD stops before it fits the small eigenvalues, which weigh most.",
+            *_rank_correlation(complexity, network), "at least", 1.0,
+            "SGD stops before it fits the small eigenvalues, which weigh most.", margin=0.3,
         ),
         finding(
             "complexity of random labels over the median of the targets",
-            *mean_interval(complexity[:, random] / np.median(others, axis=1)),
-            relation="at least",
-            predicted=2.0,
-            otherwise="The hardest targets look random at this number of sequences.",
+            *mean_interval(complexity[:, random] / np.median(others, axis=1)), "at least", 2.0,
+            "The hardest targets look random at this number of sequences.",
         ),
-    )
+    )  # fmt: skip
     order = np.argsort(complexity.mean(axis=0))
-    rows = tuple(
-        (names[i], *(spread(a[:, i]) for a in (complexity, power, regression, network))) for i in order
+    columns = {
+        "√(yᵀH⁻¹y/n)": complexity,
+        "power in 10% of H": power,
+        "regression error": regression,
+        "network error": network,
+    }
+    shown = table(
+        "every target has variance 1; mean ± std over seeds, by complexity",
+        {"target": [names[i] for i in order]},
+        {heading: values.T[order] for heading, values in columns.items()},
     )
     figure = plots(
         [
             Plot(
                 title, "√(yᵀH⁻¹y/n)", "test error / variance",
                 [
-                    Line("targets", np.delete(complexity, random, 1).mean(0),
-                         np.delete(error, random, 1).T, points=True),
+                    Line("targets", others.mean(0), np.delete(error, random, 1).T, points=True),
                     Line("random labels", complexity[:, [random]].mean(0), error[:, [random]].T,
                          points=True),
                 ],
-                log="xy",
             )
             for title, error in (("Kernel regression", regression), ("Networks", network))
         ],
@@ -191,20 +164,17 @@ def conclude(settings: ComplexityRanksErrorSettings, pieces: Mapping[str, Piece]
         subtitle=f"{len(names)} targets, {settings.samples} sequences of L = {settings.length}, "
         f"networks of width {settings.width}, {settings.seeds} seeds",
     )  # fmt: skip
-    arrays = {
-        "targets": np.array(names),
-        "complexity": complexity,
-        "power": power,
-        "regression": regression,
-        "network": network,
-    }
-    columns = ("target", "√(yᵀH⁻¹y/n)", "power in 10% of H", "regression error", "network error")
-    title = "every target has variance 1; mean ± std over seeds, by complexity"
-    return Conclusion(Table(title, columns, rows), findings, arrays, figure)
+    return Conclusion(shown, findings, figure, {"targets": np.array(names)})
 
 
-def _mean_correlation(values: np.ndarray) -> tuple[float, tuple[float, float]]:
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> Estimate:
     """The mean over seeds by Fisher's transform, which keeps its interval within [-1, 1]."""
+    values = np.array(
+        [
+            np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1]
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
     mean, (low, high) = mean_interval(np.arctanh(np.clip(values, -0.9999, 0.9999)))
     return float(np.tanh(mean)), (float(np.tanh(low)), float(np.tanh(high)))
 
@@ -216,6 +186,6 @@ EXPERIMENT = Experiment(
     "Measured: its rank correlation with the errors of kernel regression and of networks, 14 targets.",
     "WSHC21 (arXiv 2109.14142), up to constants; docs/theory-al19-wshc21.md",
     ComplexityRanksErrorSettings,
-    jobs,
+    grid(measure, seed="seeds"),
     conclude,
 )

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn._network import network
 from ntkrnn.data import load
 from ntkrnn.empirical import empirical_nngp_fn, empirical_ntk_fn
-from ntkrnn.report import Line, Plot, plots
+from ntkrnn.report import Line, Plot, guide, plots
+from ntkrnn.report.statistics import exactly, exponent
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Finding,
-    Job,
-    Table,
-    exact,
-    finding,
-    slope_finding,
-)
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, finding
 from ntkrnn.studies.learnability._gated import CELLS, default_float, gated, upper
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import Table, table
 from ntkrnn.studies.piece_form import Piece
 
 KERNELS = ("nngp", "ntk")
@@ -72,18 +66,6 @@ class GatedFiniteWidthSettings(Sizes):
             replicates=64,
             precision=0.02,
         )
-
-
-def jobs(settings: GatedFiniteWidthSettings) -> Sequence[Job]:
-    """The limits of each cell, and its networks of each width."""
-    return [
-        Job(f"{cell.lower()}-{part}", functools.partial(measure, settings, cell))
-        for cell in settings.cells
-        for part, measure in (
-            ("limit", limits),
-            *((f"width-{m}", functools.partial(networks, width=m)) for m in settings.widths),
-        )
-    ]
 
 
 def sequences(settings: GatedFiniteWidthSettings) -> Any:
@@ -198,56 +180,58 @@ def compared(name: str, widths: Any, kernels: np.ndarray, value: np.ndarray, err
     )
 
 
-def conclude(settings: GatedFiniteWidthSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: GatedFiniteWidthSettings, measured: Measured) -> Conclusion:
     """Exponents in the width, and whether the means of networks are the sampled limit."""
     widths, rows = np.array(settings.widths), []
-    for cell in settings.cells:
-        limit = pieces[f"{cell.lower()}-limit"]
-        kernels = np.stack([pieces[f"{cell.lower()}-width-{m}"]["kernels"] for m in widths])
+    value, error = (np.asarray(measured(key), float) for key in ("value", "error"))
+    kernels = measured("kernels")  # [cells, W, S, readouts, kernels, N, N]
+    for c, cell in enumerate(settings.cells):
         for r, readout in enumerate(READOUTS):
             for k, kernel in enumerate(KERNELS):
                 name = f"{cell}, {readout}, {kernel.upper()}"
-                given = (np.asarray(limit[key])[r, k] for key in ("value", "error"))
-                rows.append(compared(name, widths, kernels[:, :, r, k], *given))
+                of = kernels[c, :, :, r, k], value[c, r, k], error[c, r, k]
+                rows.append(compared(name, widths, *of))
     findings = [
-        slope_finding(
-            f"exponent of one network's relative error in m: {row.name}", widths, row.errors,
-            relation="equals", predicted=-0.5, margin=0.1,
-            otherwise="Networks whose kernels have heavy tails need more seeds; in narrow ones higher "
-            "orders of 1/m show.",
+        finding(
+            f"exponent of one network's relative error in m: {row.name}",
+            *exponent(widths, row.errors), "equals", -0.5,
+            "Networks whose kernels have heavy tails need more seeds; in narrow ones higher orders of "
+            "1/m show.", margin=0.1,
         )
         for row in rows
     ]  # fmt: skip
     findings += [
         finding(
             f"size of the mean, extrapolated in 1/m, over that of the limit: {row.name}",
-            row.size[0], _normal(*row.size), relation="equals", predicted=1.0,
-            margin=2 * settings.precision,
-            otherwise="Take more seeds if 1 is inside of the interval.",
+            row.size[0], _normal(*row.size), "equals", 1.0,
+            "Take more seeds if 1 is inside of the interval.", margin=2 * settings.precision,
         )
         for row in rows if row.name.endswith("NTK")
     ]  # fmt: skip
     for cell in settings.cells:
         own = [row for row in rows if row.name.startswith(cell)]
         findings += _agreement(settings, cell, own)
-    arrays = {
-        "widths": widths,
-        "names": np.array([row.name for row in rows]),
-        **{key: np.array([getattr(row, key) for row in rows]) for key in Row._fields[1:]},
-    }
-    table = Table(
+    arrays = {key: np.array([getattr(row, key) for row in rows]) for key in Row._fields[1:]}
+    arrays["names"] = np.array([row.name for row in rows])
+    return Conclusion(_table(settings, rows), tuple(findings), _figure(settings, rows), arrays)
+
+
+def _table(settings: GatedFiniteWidthSettings, rows: Sequence[Row]) -> Table:
+    widest = int(np.argmax(settings.widths))
+    return table(
         f"kernels of {settings.seeds} networks of each width against the sampled limit; relative, "
         "Frobenius; z over all pairs of sequences, which depend on each other",
-        ("cell, readout, kernel", f"one network, m = {max(widths)}", "bias of its size, fitted",
-         "largest |z| there", "largest |z|, m to infinity", "standard error"),
-        tuple(
-            (row.name, f"{row.errors[int(np.argmax(widths))].mean():.2%}",
-             f"{row.bias[0]:+.2%} ± {row.bias[1]:.2%}",
-             f"{row.z:.2f}", f"{row.z_limit:.2f}", f"{row.precision:.2%}")
-            for row in rows
-        ),
-    )  # fmt: skip
-    return Conclusion(table, tuple(findings), arrays, _figure(settings, rows))
+        {"cell, readout, kernel": [row.name for row in rows]},
+        {
+            f"one network, m = {settings.widths[widest]}": [
+                f"{row.errors[widest].mean():.2%}" for row in rows
+            ],
+            "bias of its size, fitted": [f"{row.bias[0]:+.2%} ± {row.bias[1]:.2%}" for row in rows],
+            "largest |z| there": [f"{row.z:.2f}" for row in rows],
+            "largest |z|, m to infinity": [f"{row.z_limit:.2f}" for row in rows],
+            "standard error": [f"{row.precision:.2%}" for row in rows],
+        },
+    )
 
 
 def _normal(value: float, error: float) -> tuple[float, float]:
@@ -258,32 +242,26 @@ def _normal(value: float, error: float) -> tuple[float, float]:
 def _agreement(settings: GatedFiniteWidthSettings, cell: str, rows: Sequence[Row]) -> list[Finding]:
     """One of two routes to the limit is wrong if the means differ by more than their errors."""
     return [
-        exact(
+        finding(
             f"{cell}: largest |z| between the mean of the widest networks and the limit",
-            max(row.z for row in rows),
-            relation="at most",
-            predicted=LARGEST_Z,
-            otherwise="Networks of this width have a bias of order 1/m that so many seeds resolve.",
+            *exactly(max(row.z for row in rows)), "at most", LARGEST_Z,
+            "Networks of this width have a bias of order 1/m that so many seeds resolve.",
         ),
-        exact(
+        finding(
             f"{cell}: largest |z| between the mean extrapolated in 1/m and the limit",
-            max(row.z_limit for row in rows),
-            relation="at most",
-            predicted=LARGEST_Z,
-            otherwise="The narrowest networks have a bias of order 1/m^2 too, or the limit is biased "
-            "by its own samples, or wrong.",
+            *exactly(max(row.z_limit for row in rows)), "at most", LARGEST_Z,
+            "The narrowest networks have a bias of order 1/m^2 too, or the limit is biased by its own "
+            "samples, or wrong.",
         ),
-        exact(
+        finding(
             f"{cell}: combined standard error of that comparison, relative to the kernel",
-            max(row.precision for row in rows),
-            relation="at most",
-            predicted=settings.precision,
-            otherwise="Take more seeds.",
+            *exactly(max(row.precision for row in rows)), "at most", settings.precision,
+            "Take more seeds.",
         ),
-    ]
+    ]  # fmt: skip
 
 
-def _figure(settings: GatedFiniteWidthSettings, rows: Sequence[Row]) -> Any:
+def _figure(settings: GatedFiniteWidthSettings, rows: Sequence[Row]) -> Figure:
     widths = np.array(settings.widths)
     split = {kernel: [row for row in rows if row.name.endswith(kernel)] for kernel in ("NTK", "NNGP")}
 
@@ -291,12 +269,9 @@ def _figure(settings: GatedFiniteWidthSettings, rows: Sequence[Row]) -> Any:
         return row.name.rsplit(",", 1)[0]
 
     def of_one(kernel: str) -> Plot:
-        own = split[kernel]
-        guide = own[0].errors[0].mean() * (widths / widths[0]) ** -0.5
-        lines = [Line(short(row), widths, row.errors, colour=i) for i, row in enumerate(own)]
-        title = f"One network's {kernel}"
-        lines.append(Line("m^(−1/2)", widths, guide, True, 4))
-        return Plot(title, "width m", "‖K_m − K‖/‖K‖", lines, ticks=widths)
+        lines = [Line(short(row), widths, row.errors, colour=i) for i, row in enumerate(split[kernel])]
+        lines.append(guide("m^(−1/2)", widths, split[kernel][0].errors, -0.5, 4))
+        return Plot(f"One network's {kernel}", "width m", "‖K_m − K‖/‖K‖", lines, ticks=widths)
 
     mean = [
         line
@@ -326,6 +301,6 @@ EXPERIMENT = Experiment(
     "Measured: both differences on digits against the width, and the mean extrapolated in 1/m.",
     "TP1 (arXiv 1910.12478) and TP2 (arXiv 2006.14548) for the limit; theory",
     GatedFiniteWidthSettings,
-    jobs,
+    grid(limits, cell="cells") + grid(networks, cell="cells", width="widths"),
     conclude,
 )

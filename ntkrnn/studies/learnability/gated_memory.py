@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn._network import network
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, finding
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
 from ntkrnn.studies.learnability._gated import CELLS, GATES, default_float, gated
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import spread, table
 from ntkrnn.studies.piece_form import Piece
 
 KERNELS = ("nngp", "ntk")
@@ -57,15 +59,6 @@ class GatedMemorySettings(Sizes):
     def quick(cls) -> GatedMemorySettings:
         """The small setting."""
         return cls(length=12, repetitions=6, samples=576)
-
-
-def jobs(settings: GatedMemorySettings) -> Sequence[Job]:
-    """One for each cell and bias."""
-    return [
-        Job(f"{cell.lower()}-bias-{bias:g}", functools.partial(measure, settings, cell, bias))
-        for cell in settings.cells
-        for bias in settings.biases
-    ]
 
 
 def copies(settings: GatedMemorySettings, repetition: int) -> np.ndarray:
@@ -158,62 +151,52 @@ def rates(distances: np.ndarray, skip: int, floor: float) -> Rates:
     return Rates(np.log(distances[:, skip:end]) @ lags / (lags @ lags), end - 1)
 
 
-def conclude(settings: GatedMemorySettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: GatedMemorySettings, measured: Measured) -> Conclusion:
     """Rates of decay, and their order in the bias."""
-    biases, names = settings.biases, iter(job.name for job in jobs(settings))
-    found = {(cell, b): pieces[next(names)] for cell in settings.cells for b in biases}
+    cells, biases = settings.cells, settings.biases
+    distance, carry = measured("distance"), measured("carry")  # [cells, biases, R, 2, T]
     fits = {
-        (cell, b, k): rates(np.asarray(piece["distance"])[:, k], settings.skip, settings.floor)
-        for (cell, b), piece in found.items()
-        for k in range(len(KERNELS))
+        (c, b, k): rates(distance[c, b, :, k], settings.skip, settings.floor)
+        for c, b, k in np.ndindex(len(cells), len(biases), len(KERNELS))
     }
-    findings = [
+    findings = tuple(
         finding(
             f"{cell}, {kernel.upper()}: rate per step into the past with the {GATES[cell][0]} gate's "
-            f"bias {more:g}, less that with {less:g}",
-            *mean_interval(fits[cell, more, k].values - fits[cell, less, k].values),
-            relation="at least",
-            predicted=0.0,
-            otherwise="The recurrent matrix carries tokens too, and hides what the gate forgets.",
+            f"bias {biases[b + 1]:g}, less that with {biases[b]:g}",
+            *mean_interval(fits[c, b + 1, k].values - fits[c, b, k].values), "at least", 0.0,
+            "The recurrent matrix carries tokens too, and hides what the gate forgets.",
         )
-        for cell in settings.cells
+        for c, cell in enumerate(cells)
         for k, kernel in enumerate(KERNELS)
-        for less, more in itertools.pairwise(biases)
-    ]
-    rows = tuple(
-        (
-            cell,
-            f"{b:g}",
-            *(_said(fits[cell, b, k]) for k in range(len(KERNELS))),
-            f"{np.mean(piece['carry']):+.3f}",
-        )
-        for (cell, b), piece in found.items()
-    )
-    table = Table(
+        for b in range(len(biases) - 1)
+    )  # fmt: skip
+    cell_of = list(itertools.product(range(len(cells)), range(len(biases))))
+    shown = table(
         "rate of log distance per step into the past, mean ± standard deviation over repetitions (last "
         "lag of the fit)",
-        ("cell", "bias", "NNGP", "NTK", "carry alone"),
-        rows,
-    )
-    shape = (len(settings.cells), len(biases))
+        {"cell": cells, "bias": [f"{b:g}" for b in biases]},
+        {
+            **{kernel.upper(): [_said(fits[c, b, k]) for c, b in cell_of]
+               for k, kernel in enumerate(KERNELS)},
+            "carry alone": [f"{carry[of].mean():+.3f}" for of in cell_of],
+        },
+    )  # fmt: skip
+    shape = (len(cells), len(biases), len(KERNELS))
     arrays = {
-        "biases": np.array(biases),
-        "distance": np.stack([p["distance"] for p in found.values()]).reshape(
-            *shape, settings.repetitions, len(KERNELS), settings.length
-        ),
-        "carry": np.stack([p["carry"] for p in found.values()]).reshape(*shape, -1),
-        "rates": np.array([fit.values for fit in fits.values()]).reshape(*shape, len(KERNELS), -1),
-        "last": np.array([fit.last for fit in fits.values()]).reshape(*shape, len(KERNELS)),
+        "distance": distance,
+        "carry": carry,
+        "rates": np.array([fit.values for fit in fits.values()]).reshape(*shape, -1),
+        "last": np.array([fit.last for fit in fits.values()]).reshape(shape),
     }
-    return Conclusion(table, tuple(findings), arrays, _figure(settings, arrays))
+    return Conclusion(shown, findings, _figure(settings, arrays), arrays)
 
 
 def _said(fit: Rates) -> str:
-    return f"{fit.values.mean():+.3f} ± {fit.values.std(ddof=1):.3f} ({fit.last})"
+    return f"{spread(fit.values, '{:+.3f}')} ({fit.last})"
 
 
-def _figure(settings: GatedMemorySettings, arrays: Mapping[str, np.ndarray]) -> Any:
-    lags, biases = np.arange(settings.length), arrays["biases"]
+def _figure(settings: GatedMemorySettings, arrays: Mapping[str, np.ndarray]) -> Figure:
+    lags, biases = np.arange(settings.length), np.array(settings.biases)
     shown = [
         Plot(
             f"{cell}, NTK", "lag T − t", "1 − cosine of x and its copy",
@@ -254,6 +237,6 @@ EXPERIMENT = Experiment(
     "Measured: distances of a sequence from copies with one other token, and their rate per step.",
     "theory",
     GatedMemorySettings,
-    jobs,
+    grid(measure, cell="cells", bias="biases"),
     conclude,
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from matplotlib.figure import Figure
 from scipy import linalg
 
 from ntkrnn import _checks, dynamics
@@ -22,18 +23,12 @@ from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Finding,
-    Job,
-    Table,
-    finding,
-    spread,
-)
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
 from ntkrnn.studies.learnability._gated import CELLS, default_float, gated
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
-from ntkrnn.studies.learnability._train import draw
+from ntkrnn.studies.learnability._table import Table, table
+from ntkrnn.studies.learnability._train import draw, halved_until_stable
 from ntkrnn.studies.piece_form import Piece
 
 SETS = ("japanese_vowels", "digits")
@@ -48,9 +43,6 @@ RIDGES = tuple(10.0 ** (-k / 2) for k in range(2, 13))
 MOMENTUM = 0.9
 _RECORDS = 40
 _REPLICATES = 8
-_TRIES = 5
-_DIVERGED = 2.0
-"""Training error, over the variance, that no stable run ends with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,24 +96,14 @@ class GatedRealSequencesSettings(Sizes):
         )
 
 
-def jobs(settings: GatedRealSequencesSettings) -> Sequence[Job]:
-    """One for each set that is there, cell and repetition."""
-    return [
-        Job(_job(name, kind, r), functools.partial(measure, settings, name, kind, r))
-        for name in _present(settings)
-        for kind in (*settings.cells, PLAIN)
-        for r in range(settings.repetitions)
-    ]
-
-
-def _job(name: str, kind: str, repetition: int) -> str:
-    return f"{name.replace('_', '-')}-{kind.lower()}-{repetition}"
-
-
 def _present(settings: GatedRealSequencesSettings) -> list[str]:
     for name in settings.sets:
         _checks.choice("sets", name, SETS)
     return [name for name in settings.sets if name not in NEEDS_AEON or _aeon()]
+
+
+def _kinds(settings: GatedRealSequencesSettings) -> tuple[str, ...]:
+    return (*settings.cells, PLAIN)
 
 
 def _aeon() -> bool:
@@ -260,21 +242,19 @@ def fit(
     params = jax.tree.map(lambda a: a[0], draw(arch, settings.seed + 1 + repetition, 1, data.x.shape))
     shift = np.asarray(_apply_fn(arch)(params, x, lengths), float)
     at = np.unique(np.linspace(0, steps, min(_RECORDS, steps) + 1).astype(int)[1:])
-    found: list[Learned] = []
-    for _ in range(_TRIES):
+
+    def run(rate: float) -> tuple[float, list[Learned]]:
         run = dynamics.train(
             arch, params, x[:n], data.targets[:n] + shift[:n], optimizer=_descent(rate), steps=steps,
             lengths=part(slice(n)), x_test=x[n:], lengths_test=part(slice(n, None)),
             record=("loss", "test_outputs"), at=tuple(int(k) for k in at),
         )  # fmt: skip
         outputs = np.asarray(run.test_outputs, float) - shift[n:]
-        found = [Learned(outputs[i], float(k)) for i, k in enumerate(at)]
         # The loss of a sequence is half the sum over its outputs.
         left = 2 * float(np.asarray(run.loss)[-1]) / (data.targets[:n] ** 2).sum(axis=1).mean()
-        if left <= _DIVERGED:
-            break
-        rate /= 2
-    return _best(found, data.targets, settings)
+        return left, [Learned(outputs[i], float(k)) for i, k in enumerate(at)]
+
+    return _best(halved_until_stable(rate, run), data.targets, settings)
 
 
 def wrong(outputs: np.ndarray, data: Split, settings: GatedRealSequencesSettings) -> float:
@@ -283,84 +263,56 @@ def wrong(outputs: np.ndarray, data: Split, settings: GatedRealSequencesSettings
     return float(np.mean(guessed != data.classes[settings.train + settings.validation :]))
 
 
-def conclude(settings: GatedRealSequencesSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: GatedRealSequencesSettings, measured: Measured) -> Conclusion:
     """Differences between cells, and between kernel and network, over the same subsets."""
-    present, kinds = _present(settings), (*settings.cells, PLAIN)
+    present, kinds = _present(settings), _kinds(settings)
     missing = [name for name in settings.sets if name not in present]
     if not present:
         raise StudyError(f"{', '.join(missing)} needs the extra: pip install 'ntkrnn[aeon]'.")
-
-    def get(key: str) -> np.ndarray:
-        return np.array(
-            [
-                [
-                    [pieces[_job(name, kind, r)][key] for r in range(settings.repetitions)]
-                    for kind in kinds
-                ]
-                for name in present
-            ],
-            float,
-        )
-
-    error = get("error")  # [sets, cells, R, learners]
-    findings: list[Finding] = []
+    error = np.asarray(measured("error"), float)  # [sets, cells, R, learners]
+    differences = []
     for s, name in enumerate(present):
         for c, kind in enumerate(kinds):
             if kind != PLAIN:
-                findings.append(
-                    _difference(
-                        settings,
+                differences.append(
+                    (
                         f"{name}: error of the {kind} NTK less that of the Elman NTK",
                         error[s, c, :, 0] - error[s, -1, :, 0],
                         "At these sizes the cell matters to the kernel; its sign says which is better.",
                     )
                 )
-            findings.append(
-                _difference(
-                    settings,
+            differences.append(
+                (
                     f"{name}: error of the {kind} network less that of its NTK",
                     error[s, c, :, 2] - error[s, c, :, 0],
                     "A network of this width leaves its tangent space in so many steps, or has not yet "
                     "come to the end of it.",
                 )
             )
-    rows = [
-        (name, kind, *(spread(error[s, c, :, i]) for i in range(len(LEARNERS))))
-        for s, name in enumerate(present)
-        for c, kind in enumerate(kinds)
-    ]
-    rows += [(name, "left out:", "needs", "the extra", "[aeon]") for name in missing]
-    table = Table(
+    findings = tuple(
+        finding(words, *mean_interval(of), "equals", 0.0, otherwise, margin=settings.margin)
+        for words, of, otherwise in differences
+    )
+    figure = _figure(settings, present, error)
+    return Conclusion(
+        _table(present, missing, kinds, error), findings, figure, {"learners": np.array(LEARNERS)}
+    )
+
+
+def _table(
+    present: Sequence[str], missing: Sequence[str], kinds: Sequence[str], error: np.ndarray
+) -> Table:
+    shown = table(
         "share of wrong classes on test sequences; mean ± std over subsets",
-        ("set", "cell", *LEARNERS),
-        tuple(rows),
+        {"set": present, "cell": kinds},
+        {learner: error[..., i] for i, learner in enumerate(LEARNERS)},
     )
-    arrays = {
-        "sets": np.array(present),
-        "cells": np.array(kinds),
-        "learners": np.array(LEARNERS),
-        "error": error,
-        "chosen": get("chosen"),
-        "relative": get("relative"),
-    }
-    return Conclusion(table, tuple(findings), arrays, _figure(settings, present, error))
+    left_out = tuple((name, "left out:", "needs", "the extra", "[aeon]") for name in missing)
+    return shown._replace(rows=shown.rows + left_out)
 
 
-def _difference(
-    settings: GatedRealSequencesSettings, quantity: str, values: np.ndarray, otherwise: str
-) -> Finding:
-    return finding(
-        quantity,
-        *mean_interval(values),
-        relation="equals",
-        predicted=0.0,
-        margin=settings.margin,
-        otherwise=otherwise,
-    )
-
-
-def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.ndarray) -> Any:
-    kinds = (*settings.cells, PLAIN)
+def _figure(settings: GatedRealSequencesSettings, present: Sequence[str], error: np.ndarray) -> Figure:
+    kinds = _kinds(settings)
     places = np.arange(len(kinds))
     figure = plots(
         [
@@ -382,7 +334,6 @@ def _figure(settings: GatedRealSequencesSettings, present: list[str], error: np.
     )  # fmt: skip
     for axes in figure.axes:
         axes.set_xticks(places, kinds)
-        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
     return figure
 
 
@@ -393,6 +344,6 @@ EXPERIMENT = Experiment(
     "Measured: errors of kernel ridge regression and of trained networks, for LSTM, GRU and Elman.",
     "theory",
     GatedRealSequencesSettings,
-    jobs,
+    grid(measure, name=_present, kind=_kinds, repetition="repetitions"),
     conclude,
 )

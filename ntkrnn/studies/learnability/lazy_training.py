@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
 from ntkrnn import dynamics
-from ntkrnn.report import Line, Plot, plots
 from ntkrnn.studies.fingerprint import axis
 from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    exact,
-    slope_finding,
-    spread,
-)
+from ntkrnn.studies.learnability._experiment import Experiment
+from ntkrnn.studies.learnability._grid import grid
 from ntkrnn.studies.learnability._kernels import ntk64
+from ntkrnn.studies.learnability._scaling import Claim, Quantity, Scaling
 from ntkrnn.studies.learnability._settings import Sizes
 from ntkrnn.studies.learnability._train import draw, sgd, stable_rate
 from ntkrnn.studies.piece_form import Piece
@@ -60,15 +51,11 @@ class LazyTrainingSettings(Sizes):
         return cls(widths=(32, 64, 128, 256), seeds=4, samples=64, steps=600)
 
 
-def jobs(settings: LazyTrainingSettings) -> Sequence[Job]:
-    """One for each width."""
-    return [
-        Job(f"width-{width}", functools.partial(measure, settings, width)) for width in settings.widths
-    ]
-
-
 def measure(settings: LazyTrainingSettings, width: int) -> Piece:
-    """``[S]`` each: norm of the change of the paper's W, of W at the start, flipped signs, loss."""
+    """``[S]`` each: norm of the change of the paper's W, of W at the start, flipped signs, loss.
+
+    ``left`` is the share of the mean loss that is left.
+    """
     steps = settings.length - 1
     tokens, n = split_tokens(settings.seed, settings.samples, 1, steps, settings.dim)
     target = AdditiveTarget.sample(settings.seed, steps, settings.dim, series=PowerSeries.sin())
@@ -93,83 +80,14 @@ def measure(settings: LazyTrainingSettings, width: int) -> Piece:
     shift = np.asarray(run.movement.spectral["cells"][0]["forward"]["w"])[:, -1]
     scale = math.sqrt(2 / width)
     start = np.linalg.norm(np.asarray(params["cells"][0]["forward"]["w"], float), ord=2, axis=(1, 2))
-    loss = np.asarray(run.loss)
+    loss = np.asarray(run.loss, float)
     return {
         "shift": scale * shift,
         "start": scale * start,
         "flipped": np.asarray(run.signs)[:, -1],
-        "loss_before": loss[:, 0],
         "loss": loss[:, -1],
+        "left": loss[:, -1].mean() / loss[:, 0].mean(),
     }
-
-
-def conclude(settings: LazyTrainingSettings, pieces: Mapping[str, Piece]) -> Conclusion:
-    """Exponents in the width."""
-    widths = np.array(settings.widths)
-    get = lambda key: np.stack(  # noqa: E731
-        [np.asarray(pieces[job.name][key], float) for job in jobs(settings)]
-    )
-    shift, start, flipped, loss = get("shift"), get("start"), get("flipped"), get("loss")
-    left = loss.mean(axis=1) / get("loss_before").mean(axis=1)
-    findings = (
-        slope_finding(
-            "exponent of ||W_k - W_0||_2 in m",
-            widths,
-            shift,
-            relation="at most",
-            predicted=-0.5,
-            otherwise="The networks are not yet wide: the same loss asks more of a narrow one.",
-        ),
-        slope_finding(
-            "exponent of the share of flipped signs in m",
-            widths,
-            flipped,
-            relation="at most",
-            predicted=-1 / 3,
-            otherwise="The worst case of the theorem is m^(-1/3); a flatter decay would contradict it.",
-        ),
-        exact(
-            "largest share of the initial mean loss that is left, over widths",
-            float(left.max()),
-            relation="at most",
-            predicted=0.5,
-            otherwise="Nothing was learned, so that little movement says nothing.",
-        ),
-    )
-    rows = tuple(
-        (str(m), spread(a), spread(b), spread(c), spread(d))
-        for m, a, b, c, d in zip(widths, shift, start, flipped, loss, strict=True)
-    )
-    guide = lambda values, power: values[0].mean() * (widths / widths[0]) ** power  # noqa: E731
-    figure = plots(
-        [
-            Plot(
-                "Weights", "width m", "spectral norm",
-                [
-                    Line("‖W_k − W₀‖", widths, shift, colour=0),
-                    Line("m^(−1/2)", widths, guide(shift, -0.5), True, 0),
-                    Line("‖W₀‖", widths, start, colour=1),
-                ],
-                ticks=widths,
-            ),
-            Plot(
-                "Signs", "width m", "share of flipped signs",
-                [
-                    Line("measured", widths, flipped, colour=0),
-                    Line("m^(−1/2)", widths, guide(flipped, -0.5), True, 0),
-                    Line("m^(−1/3), the worst case", widths, guide(flipped, -1 / 3), True, 1),
-                ],
-                ticks=widths,
-            ),
-        ],
-        title="How far training moves a network, against its width",
-        subtitle=f"ReLU, W trained by SGD for {settings.steps} steps, {settings.samples} sequences of "
-        f"L = {settings.length}, {settings.seeds} networks of each width",
-    )  # fmt: skip
-    arrays = {"widths": widths, "shift": shift, "start": start, "flipped": flipped, "loss": loss}
-    columns = ("width", "‖W_k − W₀‖₂", "‖W₀‖₂", "signs flipped", "loss at the end")
-    table = Table("the paper's W; mean ± std over networks", columns, rows)
-    return Conclusion(table, findings, arrays, figure)
 
 
 EXPERIMENT = Experiment(
@@ -179,6 +97,43 @@ EXPERIMENT = Experiment(
     "the wider the network.\nMeasured: both at the end of SGD runs on an additive target, against m.",
     "AL19 (arXiv 1902.01028), lemmas on the neighbourhood of the start, up to constants",
     LazyTrainingSettings,
-    jobs,
-    conclude,
-)
+    grid(measure, width="widths"),
+    Scaling(
+        axis="width",
+        field="widths",
+        symbol="m",
+        panels={"Weights": "spectral norm", "Signs": "share of flipped signs"},
+        quantities=(
+            Quantity(
+                "shift", "‖W_k − W₀‖₂", "Weights", "‖W_k − W₀‖", {"m^(−1/2)": -0.5},
+                exponent=Claim(
+                    "||W_k - W_0||_2", "at most", -0.5,
+                    "The networks are not yet wide: the same loss asks more of a narrow one.",
+                    margin=0.1,
+                ),
+            ),
+            Quantity("start", "‖W₀‖₂", "Weights", "‖W₀‖"),
+            Quantity(
+                "flipped", "signs flipped", "Signs", "measured",
+                {"m^(−1/2)": -0.5, "m^(−1/3), the worst case": -1 / 3},
+                exponent=Claim(
+                    "the share of flipped signs", "at most", -1 / 3,
+                    "The worst case of the theorem is m^(-1/3); a flatter decay would contradict it.",
+                    margin=0.1,
+                ),
+            ),
+            Quantity("loss", "loss at the end"),
+            Quantity(
+                "left",
+                largest=Claim(
+                    "share of the initial mean loss that is left, over widths", "at most", 0.5,
+                    "Nothing was learned, so that little movement says nothing.",
+                ),
+            ),
+        ),
+        title="How far training moves a network, against its width",
+        subtitle="ReLU, W trained by SGD for {steps} steps, {samples} sequences of L = {length}, "
+        "{seeds} networks of each width",
+        table="the paper's W; mean ± std over networks",
+    ),
+)  # fmt: skip

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn.report import Line, Plot, plots
-from ntkrnn.report.statistics import mean_interval
+from ntkrnn.report.statistics import exactly, mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._data import (
-    REGIMES,
-    marked,
-    split_tokens,
-    standardized,
-    token_norm,
-)
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    exact,
-    finding,
-    spread,
-    stacked,
-)
-from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._data import REGIMES, standardized
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
-from ntkrnn.studies.learnability._train import fit_networks, stable_rate
+from ntkrnn.studies.learnability._table import table
+from ntkrnn.studies.learnability._task import MarkedTask
 from ntkrnn.studies.piece_form import Piece
-from ntkrnn.theory import NVariableTarget, PowerSeries, monomial_coefficients, wshc21_network
+from ntkrnn.theory import NVariableTarget, PowerSeries, monomial_coefficients
 
 WORDS = {"unit": "norm 1", "small": "norm L^(-3/2)"}
+"""For :data:`REGIMES`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,148 +83,99 @@ def function(seed: int, where: tuple[int, ...], length: int) -> NVariableTarget:
     return NVariableTarget(PowerSeries(tuple(coefficients)), where, directions, length)
 
 
-def _name(regime: str, count: int, span: int, seed: int) -> str:
-    return f"{regime}-n-{count}-span-{span}-seed-{seed}"
-
-
-def jobs(settings: NVariableSettings) -> Sequence[Job]:
-    """One for each regime, N, span and seed."""
-    return [
-        Job(
-            _name(regime, count, span, seed),
-            functools.partial(measure, settings, regime, count, span, seed),
-        )
-        for regime in REGIMES
-        for count in settings.variables
-        for span in settings.spans
-        for seed in range(settings.seeds)
-    ]
-
-
 def measure(settings: NVariableSettings, regime: str, count: int, span: int, seed: int) -> Piece:
     """Error of kernel regression, of a network, and the cost of the product of N tokens."""
-    at, length = 1000 * settings.seed + seed, settings.length
-    tokens, n = split_tokens(at, settings.samples, settings.test, length - 1, 2)
+    length = settings.length
+    task = MarkedTask.draw(
+        settings, seed, length=length, dim=2, samples=settings.samples, width=settings.width,
+        regime=regime,
+    )  # fmt: skip
     where = positions(length, count, span)
-    norm = token_norm(regime, length)
-    y = standardized(function(at, where, length - 1)(tokens))
-    x = marked(tokens, norm)
-    arch = wshc21_network(settings.width, 3)
-    kernel = ntk64(arch, x[:n])
-    error = learning_curve(kernel, y[:n], ntk64(arch, x[n:], x[:n]), y[n:], (n,))[0]
+    y = standardized(function(task.seed, where, length - 1)(task.tokens))
     network = np.nan
-    few = settings.network_samples
     if seed < settings.network_seeds:
-        network = fit_networks(
-            arch, x[:few], y[:few], x[n:], y[n:], learning_rate=stable_rate(kernel[:few, :few]),
-            steps=settings.steps, batch_size=settings.batch_size, seed=at, seeds=1,
-        ).test_error[0]  # fmt: skip
-    norms = np.r_[1.0, np.full(length - 1, norm)]
+        network = task.network(y, settings.network_samples).test_error[0]
+    norms = np.r_[1.0, np.full(length - 1, task.norm)]
     a = monomial_coefficients(norms, 1, positions=[p + 1 for p in where], shared=(0,), points=16)
-    product = a.coefficients[(1,) * count] * norm ** (2 * count)
+    product = a.coefficients[(1,) * count] * task.norm ** (2 * count)
     return {
-        "regression": np.array(error),
+        "regression": task.regression(y, (task.n,))[0],
         "network": np.array(network),
         "cost": np.array(1 / np.sqrt(product)),
     }
 
 
-def conclude(settings: NVariableSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: NVariableSettings, measured: Measured) -> Conclusion:
     """How cost and error change with the span and with N."""
-    spans = np.array(settings.spans)
-    found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
-    for regime in REGIMES:
-        for count in settings.variables:
-            names = [
-                [_name(regime, count, span, s) for s in range(settings.seeds)]
-                for span in settings.spans
-            ]
-            found[regime, count] = {
-                key: stacked(pieces, names, key) for key in ("regression", "network", "cost")
-            }
+    cost, regression = measured("cost")[..., 0], measured("regression")
+    network = measured("network")  # of some seeds
+    trained = np.nanmean(np.where(np.isfinite(network), network, np.nan), axis=-1)
+    shown = table(
+        "errors over the variance; mean ± std over seeds; networks: mean",
+        {"tokens": [*WORDS.values()], "N": settings.variables, "l_0": settings.spans},
+        {"cost of the product": cost, "regression error": regression, "network error": trained},
+    )
+    findings = _findings(settings, cost, regression)
+    return Conclusion(shown, findings, _figure(settings, cost, regression, trained))
+
+
+def _findings(
+    settings: NVariableSettings, cost: np.ndarray, regression: np.ndarray
+) -> tuple[Finding, ...]:
+    """Of arrays over regime, N and span."""
     low, high = settings.variables[0], settings.variables[-1]
-    rise = lambda regime, count: (  # noqa: E731
-        found[regime, count]["regression"][-1] - found[regime, count]["regression"][0]
-    )
-    n_rise = found["small", high]["regression"].mean(0) - found["small", low]["regression"].mean(0)
-    cost = lambda regime: float(  # noqa: E731
-        np.log(found[regime, low]["cost"][-1, 0] / found[regime, low]["cost"][0, 0])
-    )
-    wide = f"l_0 = {spans[0]} to {spans[-1]}"
-    findings = (
+    wide = f"l_0 = {settings.spans[0]} to {settings.spans[-1]}"
+    unit, small = regression[:, 0, -1] - regression[:, 0, 0]  # rises with the span, for the least N
+    growth = np.log(cost[:, 0, -1] / cost[:, 0, 0])
+    return (
         finding(
             f"norm 1, N = {low}: rise of the error from {wide}",
-            *mean_interval(rise("unit", low)),
-            relation="at least",
-            predicted=0.0,
-            otherwise="The error is at its ceiling for every span, or the span does not matter.",
+            *mean_interval(unit), "at least", 0.0,
+            "The error is at its ceiling for every span, or the span does not matter.",
         ),
         finding(
             f"norm L^(-3/2), N = {low}: the same rise over that at norm 1",
-            *mean_interval(rise("small", low) / rise("unit", low).mean()),
-            relation="at most",
-            predicted=0.5,
-            otherwise="After rescaling the span still matters as much.",
+            *mean_interval(small / unit.mean()), "at most", 0.5,
+            "After rescaling the span still matters as much.",
         ),
         finding(
             f"norm L^(-3/2): rise of the error from N = {low} to {high}",
-            *mean_interval(n_rise),
-            relation="at least",
-            predicted=0.0,
-            otherwise="More variables cost nothing at these sizes.",
+            *mean_interval(regression[1, -1].mean(0) - regression[1, 0].mean(0)), "at least", 0.0,
+            "More variables cost nothing at these sizes.",
         ),
-        exact(
+        finding(
             f"log ratio of the product's cost over {wide}, norm L^(-3/2) over norm 1, exact",
-            cost("small") / cost("unit"),
-            relation="at most",
-            predicted=0.5,
-            otherwise="The coefficient of the product depends on the span after rescaling too.",
+            *exactly(growth[1] / growth[0]), "at most", 0.5,
+            "The coefficient of the product depends on the span after rescaling too.",
         ),
-    )
-    rows = []
-    for (regime, count), one in found.items():
-        for i, span in enumerate(settings.spans):
-            trained = one["network"][i][np.isfinite(one["network"][i])]
-            rows.append(
-                (
-                    WORDS[regime],
-                    str(count),
-                    str(span),
-                    f"{one['cost'][i, 0]:.3g}",
-                    spread(one["regression"][i]),
-                    f"{trained.mean():.3g}",
-                )
-            )
-    figure = plots(
+    )  # fmt: skip
+
+
+def _figure(
+    settings: NVariableSettings, cost: np.ndarray, regression: np.ndarray, trained: np.ndarray
+) -> Figure:
+    spans = np.array(settings.spans)
+    return plots(
         [
             Plot(
                 title, "span l₀", label,
                 [
-                    Line(f"{WORDS[regime]}, N = {count}", spans, values(found[regime, count]))
-                    for regime in REGIMES
-                    for count in settings.variables
+                    Line(f"{words}, N = {count}", spans, values[r, i])
+                    for r, words in enumerate(WORDS.values())
+                    for i, count in enumerate(settings.variables)
                 ],
                 log=log, ticks=spans,
             )
             for title, label, log, values in (
-                ("Cost of the product of N tokens", "1/√a₍₁…₁₎", "y", lambda one: one["cost"]),
-                ("Kernel regression", "test error / variance", "", lambda one: one["regression"]),
-                ("Networks", "test error / variance", "",
-                 lambda one: np.nanmean(one["network"], axis=1)),
+                ("Cost of the product of N tokens", "1/√a₍₁…₁₎", "y", cost),
+                ("Kernel regression", "test error / variance", "", regression),
+                ("Networks", "test error / variance", "", trained),
             )
         ],
         title="Functions of N tokens, by the span of their positions, at two norms of the tokens",
         subtitle=f"polynomials of degree N of N tokens, L = {settings.length}, {settings.samples} "
         f"sequences, {settings.seeds} seeds, networks of width {settings.width}",
     )  # fmt: skip
-    arrays = {"spans": spans} | {
-        f"{regime}_{count}_{key}": value
-        for (regime, count), one in found.items()
-        for key, value in one.items()
-    }
-    columns = ("tokens", "N", "l_0", "cost of the product", "regression error", "network error")
-    title = "errors over the variance; mean ± std over seeds; networks: mean"
-    return Conclusion(Table(title, columns, tuple(rows)), findings, arrays, figure)
 
 
 EXPERIMENT = Experiment(
@@ -248,6 +185,6 @@ EXPERIMENT = Experiment(
     "barely with l_0.\nMeasured: coefficients of products, kernel regression and networks on a grid.",
     "WSHC21 (arXiv 2109.14142), up to constants and powers of L; docs/theory-al19-wshc21.md",
     NVariableSettings,
-    jobs,
+    grid(measure, regime=REGIMES, count="variables", span="spans", seed="seeds"),
     conclude,
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,8 +15,10 @@ from ntkrnn.architectures import Elman
 from ntkrnn.report import Line, Plot, plots
 from ntkrnn.report.statistics import mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Job, Table, finding
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import spread, table
 from ntkrnn.studies.piece_form import Piece
 
 ROOT2 = math.sqrt(2)
@@ -52,14 +52,6 @@ class RntkSensitivitySettings(Sizes):
         return cls(length=20, recurrent=(0.8, 1.2, 1.35, ROOT2, 1.5), pairs=8, seeds=5)
 
 
-def jobs(settings: RntkSensitivitySettings) -> Sequence[Job]:
-    """One for each ``w_std``."""
-    return [
-        Job(f"w-{w_std:.4f}", functools.partial(measure, settings, w_std))
-        for w_std in settings.recurrent
-    ]
-
-
 def measure(settings: RntkSensitivitySettings, w_std: float) -> Piece:
     """``sensitivity [S, T]``: mean over pairs of ``||dK(x, x')/dx_t||/K(x, x')``, by lag ``T - t``."""
     shape = (settings.seeds, settings.pairs, 2, settings.length, settings.dim)
@@ -81,53 +73,48 @@ def _sensitivity(w_std: Any, x: Any) -> Any:
     return jnp.linalg.norm(slopes, axis=-1)
 
 
-def conclude(settings: RntkSensitivitySettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: RntkSensitivitySettings, measured: Measured) -> Conclusion:
     """Rates of decay, and where they change sign."""
-    widths = np.array(settings.recurrent)
-    values = np.stack([np.asarray(pieces[job.name]["sensitivity"]) for job in jobs(settings)])
+    widths, values = np.array(settings.recurrent), measured("sensitivity")
     lags = np.arange(settings.length)
     use = slice(settings.skip, None)
     centred = lags[use] - lags[use].mean()
     rates = np.log(values[:, :, use]) @ (centred / (centred @ centred))  # [W, S]
-    crossings = [_crossing(widths, rates[:, s]) for s in range(settings.seeds)]
-    below = widths < ROOT2 - 0.05
-    steepest = rates[below].max(axis=0)
-    decay, flat = mean_interval(steepest), mean_interval(np.array(crossings))
+    crossings = np.array([_crossing(widths, rates[:, s]) for s in range(settings.seeds)])
     findings = (
         finding(
             "rate per step into the past, the slowest of w_std < 1.36",
-            *decay,
-            relation="at most",
-            predicted=0.0,
-            otherwise="The kernel also holds terms that grow linearly with the lag; near sqrt 2 they "
-            "delay the decay beyond the length of these sequences.",
+            *mean_interval(rates[widths < ROOT2 - 0.05].max(axis=0)), "at most", 0.0,
+            "The kernel also holds terms that grow linearly with the lag; near sqrt 2 they delay the "
+            "decay beyond the length of these sequences.",
         ),
         finding(
-            "w_std at which the sensitivity is flat",
-            *flat,
-            relation="equals",
-            predicted=ROOT2,
+            "w_std at which the sensitivity is flat", *mean_interval(crossings), "equals", ROOT2,
+            "At finite length the flat point lies beside sqrt 2; longer sequences move it.",
             margin=0.1,
-            otherwise="At finite length the flat point lies beside sqrt 2; longer sequences move it.",
         ),
+    )  # fmt: skip
+    predicted = np.log(widths**2 / 2)
+    shown = table(
+        "rate of the sensitivity per step into the past, mean ± standard deviation over draws",
+        {"w_std": [f"{w:.3f}" for w in widths]},
+        {
+            "rate": [spread(of, "{:+.4f}") for of in rates],
+            "log(w_std²/2)": [f"{of:+.4f}" for of in predicted],
+        },
     )
-    rows = [
-        (f"{w:.3f}", f"{r.mean():+.4f} ± {r.std(ddof=1):.4f}", f"{math.log(w * w / 2):+.4f}")
-        for w, r in zip(widths, rates, strict=True)
-    ]
-    curves = [
-        Line(f"w_std = {w:.3g}", lags, v.T) for w, v in zip(widths, values, strict=True)
-    ]  # fmt: skip
     figure = plots(
         [
-            Plot("Into the past", "lag T − t", "‖∂K/∂x_t‖ / K", curves, log="y"),
             Plot(
-                "Rate against w_std",
-                "w_std",
-                "d log sensitivity / d lag",
+                "Into the past", "lag T − t", "‖∂K/∂x_t‖ / K",
+                [Line(f"w_std = {w:.3g}", lags, v.T) for w, v in zip(widths, values, strict=True)],
+                log="y",
+            ),
+            Plot(
+                "Rate against w_std", "w_std", "d log sensitivity / d lag",
                 [
                     Line("measured", widths, rates),
-                    Line("log(w_std²/2)", widths, np.log(widths**2 / 2), predicted=True),
+                    Line("log(w_std²/2)", widths, predicted, True),
                     Line("", np.array([ROOT2, ROOT2]), np.array([rates.min(), rates.max()]), True),
                 ],
                 log="",
@@ -136,18 +123,8 @@ def conclude(settings: RntkSensitivitySettings, pieces: Mapping[str, Piece]) -> 
         title="Sensitivity of the tangent kernel to the tokens of the past",
         subtitle=f"ReLU, T = {settings.length}, unit tokens in {settings.dim} dimensions, "
         f"{settings.seeds} draws of {settings.pairs} pairs",
-    )
-    arrays = {"recurrent": widths, "sensitivity": values, "rates": rates, "crossings": crossings}
-    return Conclusion(
-        Table(
-            "rate of the sensitivity per step into the past, mean ± standard deviation over draws",
-            ("w_std", "rate", "log(w_std²/2)"),
-            tuple(rows),
-        ),
-        findings,
-        arrays,
-        figure,
-    )
+    )  # fmt: skip
+    return Conclusion(shown, findings, figure, {"rates": rates, "crossings": crossings})
 
 
 def _crossing(widths: np.ndarray, rates: np.ndarray) -> float:
@@ -167,6 +144,6 @@ EXPERIMENT = Experiment(
     "sqrt 2.\nMeasured: the gradient of the infinite-width NTK by each token, its rate per step.",
     "RNTK (arXiv 2006.10246), section on sensitivity",
     RntkSensitivitySettings,
-    jobs,
+    grid(measure, w_std="recurrent"),
     conclude,
 )

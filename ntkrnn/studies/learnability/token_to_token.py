@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 from ntkrnn import dynamics
 from ntkrnn._network import network
 from ntkrnn.report import Line, Plot, plots
-from ntkrnn.report.statistics import mean_interval
+from ntkrnn.report.statistics import exponent, mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Finding,
-    Job,
-    Table,
-    finding,
-    slope_finding,
-    spread,
-    spread_or,
-    stacked,
-)
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, Finding, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._kernels import ntk64, samples_needed, solve
 from ntkrnn.studies.learnability._settings import Sizes
+from ntkrnn.studies.learnability._table import spread, table
 from ntkrnn.studies.learnability._train import draw, sgd
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.theory import (
@@ -90,26 +80,13 @@ def _cells(settings: TokenToTokenSettings) -> list[tuple[int, int]]:
     return pairs + [(first, width) for width in settings.widths if width != settings.width]
 
 
-def _name(length: int, width: int, seed: int) -> str:
-    return f"T-{length}-width-{width}-seed-{seed}"
-
-
-def jobs(settings: TokenToTokenSettings) -> Sequence[Job]:
-    """One for each pair of length and width, and each seed."""
-    return [
-        Job(_name(length, width, seed), functools.partial(measure, settings, length, width, seed))
-        for length, width in _cells(settings)
-        for seed in range(settings.seeds)
-    ]
-
-
-def measure(settings: TokenToTokenSettings, length: int, width: int, seed: int) -> Piece:
+def measure(settings: TokenToTokenSettings, cell: tuple[int, int], seed: int) -> Piece:
     """Test errors over the variance, at every output step but the first, which is 0.
 
     ``average [samples, T-1]`` of the mean of the iterates, ``last`` of the last one, ``regression
     [kernel_samples, T-1]``; ``complexity`` of the target.
     """
-    at, most = 1000 * settings.seed + seed, max(settings.samples)
+    (length, width), at, most = cell, 1000 * settings.seed + seed, max(settings.samples)
     raw = sample_tokens(at, most + settings.test, length, settings.dim)
     target = TokenTarget.sample(at, length, settings.dim + 1, series=CHOICES, reach=settings.reach)
     y = target(true_tokens(raw))
@@ -172,109 +149,119 @@ def _regression(kernel: np.ndarray, y: np.ndarray, cross: np.ndarray) -> np.ndar
     return outputs
 
 
-def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: TokenToTokenSettings, measured: Measured) -> Conclusion:
     """Whether every step is learned, and how the samples depend on length and width."""
-    get = lambda key, cells: [  # noqa: E731
-        stacked(pieces, [[_name(cell[0], cell[1], s) for s in range(settings.seeds)]], key)[0]
-        for cell in cells
-    ]
-    by_length = [(length, settings.width) for length in settings.lengths]
-    by_width = [(settings.lengths[0], width) for width in sorted(settings.widths)]
-    average, regression = get("average", by_length), get("regression", by_length)
-    worst = np.array([[run[-1].max() for run in rows] for rows in average])  # [L, S]
-
-    def needed(cells: list[tuple[int, int]]) -> np.ndarray:
-        return np.array(
-            [
-                [samples_needed(settings.samples, run.mean(axis=1), settings.level) for run in rows]
-                for rows in get("average", cells)
-            ]
+    cells = _cells(settings)
+    average = {cell: measured("average", cell=cell) for cell in cells}  # [S, samples, T-1]
+    needed = {
+        cell: np.array(
+            [samples_needed(settings.samples, run.mean(axis=1), settings.level) for run in runs]
         )
-
-    samples_l, samples_m = needed(by_length), needed(by_width)
-    findings: list[Finding] = [
+        for cell, runs in average.items()
+    }
+    by_length = [cell for cell in cells if cell[1] == settings.width]
+    by_width = [(settings.lengths[0], width) for width in sorted(settings.widths)]
+    ends = [average[cell][:, -1] for cell in (*by_length, *by_width)]
+    samples_l, samples_m = (np.array([needed[c] for c in of]) for of in (by_length, by_width))
+    shown = table(
+        f"averaged iterate after {settings.samples[-1]} samples, errors over the variance; samples for "
+        f"a mean error of {settings.level:g}; mean ± std over seeds",
+        {"T": [length for length, _ in by_length + by_width]},
+        {
+            "width": [width for _, width in by_length + by_width],
+            "error of the worst step": [end.max(axis=1) for end in ends],
+            "mean error": [end.mean(axis=1) for end in ends],
+            "samples needed": [
+                spread(runs, otherwise="outside the sizes") for runs in (*samples_l, *samples_m)
+            ],
+        },
+    )
+    findings = [
         finding(
             f"largest error of any output step, averaged iterate after {settings.samples[-1]} samples, "
             f"T = {length}",
-            *mean_interval(worst[i]),
-            relation="at most",
-            predicted=1.0,
-            otherwise="Not every output step is learned better than by the best constant.",
+            *mean_interval(end.max(axis=1)), "at most", 1.0,
+            "Not every output step is learned better than by the best constant.",
         )
-        for i, length in enumerate(settings.lengths)
-    ]
-    if np.isfinite(samples_l).all(axis=1).sum() >= 2:
-        complexity = np.array([c.mean() for c in get("complexity", by_length)])
-        theory = al19_samples(complexity, 1.0, np.array(settings.lengths), settings.width)
-        predicted = np.polyfit(np.log(settings.lengths), np.log(theory), 1)[0]
-        findings.append(
-            slope_finding(
-                "exponent of the samples needed in T",
-                settings.lengths,
-                samples_l,
-                relation="at most",
-                predicted=float(predicted),
-                otherwise="The bound holds up to further powers of L.",
-            )
-        )
-    if np.isfinite(samples_m).all(axis=1).sum() >= 2:
-        findings.append(
-            slope_finding(
-                "exponent of the samples needed in m",
-                sorted(settings.widths),
-                samples_m,
-                relation="at most",
-                predicted=0.0,
-                otherwise="Samples grow with the width faster than a logarithm.",
-            )
-        )
-    rows = tuple(
-        (
-            str(length),
-            str(width),
-            spread(np.array([run[-1].max() for run in one])),
-            spread(np.array([run[-1].mean() for run in one])),
-            spread_or(line, "outside the sizes"),
-        )
-        for (length, width), one, line in zip(
-            by_length + by_width,
-            average + get("average", by_width),
-            np.concatenate([samples_l, samples_m]),
-            strict=True,
-        )
+        for (length, _), end in zip(by_length, ends, strict=False)
+    ]  # fmt: skip
+    complexity = np.array([measured("complexity", cell=cell).mean() for cell in by_length])
+    findings += _exponents(settings, complexity, samples_l, samples_m)
+    figure = _figure(
+        settings,
+        [average[cell] for cell in by_length],
+        [measured("regression", cell=cell) for cell in by_length],
+        [average[cell] for cell in by_width],
     )
-    steps = [np.arange(1, length) for length in settings.lengths]
-    figure = plots(
+    arrays = {"samples_needed_by_length": samples_l, "samples_needed_by_width": samples_m}
+    arrays["samples"] = np.array(settings.samples)
+    return Conclusion(shown, tuple(findings), figure, arrays)
+
+
+def _exponents(
+    settings: TokenToTokenSettings, complexity: np.ndarray, by_length: np.ndarray, by_width: np.ndarray
+) -> list[Finding]:
+    """Of the samples needed ``[lengths, S]`` and ``[widths, S]``, where there are two to compare."""
+    found, lengths = [], np.array(settings.lengths)
+    if np.isfinite(by_length).all(axis=1).sum() >= 2:
+        theory = al19_samples(complexity, 1.0, lengths, settings.width)
+        predicted = np.polyfit(np.log(lengths), np.log(theory), 1)[0]
+        found.append(
+            finding(
+                "exponent of the samples needed in T", *exponent(lengths, by_length),
+                "at most", float(predicted), "The bound holds up to further powers of L.", margin=0.1,
+            )
+        )  # fmt: skip
+    if np.isfinite(by_width).all(axis=1).sum() >= 2:
+        found.append(
+            finding(
+                "exponent of the samples needed in m", *exponent(sorted(settings.widths), by_width),
+                "at most", 0.0, "Samples grow with the width faster than a logarithm.", margin=0.1,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _figure(
+    settings: TokenToTokenSettings,
+    average: list[np.ndarray],
+    regression: list[np.ndarray],
+    by_width: list[np.ndarray],
+) -> Figure:
+    """Errors ``[S, samples, T-1]`` for each length, and for each width."""
+    lengths, samples = settings.lengths, np.array(settings.samples)
+    steps = [np.arange(1, length) for length in lengths]
+    last = steps[-1]
+    return plots(
         [
             Plot(
                 "Every output step", "output token j", "test error / variance",
                 [
-                    Line(f"T = {length}", steps[i], average[i][:, -1].T, colour=i)
-                    for i, length in enumerate(settings.lengths)
-                ] + [
-                    Line("best constant", steps[-1], np.ones(len(steps[-1])), True, 5)
+                    *(
+                        Line(f"T = {length}", steps[i], average[i][:, -1].T, colour=i)
+                        for i, length in enumerate(lengths)
+                    ),
+                    Line("best constant", last, np.ones(len(last)), True, 5),
                 ],
-                log="",
-                ticks=steps[-1],
+                log="", ticks=last,
             ),
             Plot(
                 "Averaged iterate of one-sample SGD", "samples", "mean error over steps",
                 [
                     line
-                    for i, length in enumerate(settings.lengths)
+                    for i, length in enumerate(lengths)
                     for line in (
-                        Line(f"T = {length}", np.array(settings.samples), average[i].mean(2).T,
-                             colour=i),
+                        Line(f"T = {length}", samples, average[i].mean(2).T, colour=i),
                         Line(f"kernel regression, T = {length}", np.array(settings.kernel_samples),
                              regression[i].mean(2).T, True, i),
                     )
                 ],
             ),
             Plot(
-                "Against the width", "samples", f"mean error over steps, T = {settings.lengths[0]}",
+                "Against the width", "samples", f"mean error over steps, T = {lengths[0]}",
                 [
-                    Line(f"m = {width}", np.array(settings.samples), one.mean(2).T)
-                    for (_, width), one in zip(by_width, get("average", by_width), strict=True)
+                    Line(f"m = {width}", samples, one.mean(2).T)
+                    for width, one in zip(sorted(settings.widths), by_width, strict=True)
                 ],
             ),
         ],
@@ -282,19 +269,6 @@ def conclude(settings: TokenToTokenSettings, pieces: Mapping[str, Piece]) -> Con
         subtitle=f"AL19's inputs and network, functions from the {settings.reach} tokens before, "
         f"{settings.seeds} seeds",
     )  # fmt: skip
-    arrays = {
-        "samples": np.array(settings.samples),
-        "samples_needed_by_length": samples_l,
-        "samples_needed_by_width": samples_m,
-    }
-    for (length, width), one in zip(by_length, average, strict=True):
-        arrays[f"average_length_{length}_width_{width}"] = one
-    columns = ("T", "width", "error of the worst step", "mean error", "samples needed")
-    title = (
-        f"averaged iterate after {settings.samples[-1]} samples, errors over the variance; samples for "
-        f"a mean error of {settings.level:g}; mean ± std over seeds"
-    )
-    return Conclusion(Table(title, columns, rows), tuple(findings), arrays, figure)
 
 
 EXPERIMENT = Experiment(
@@ -304,6 +278,6 @@ EXPERIMENT = Experiment(
     "different output tokens.\nMeasured: the averaged iterate at every step, samples against T and m.",
     "AL19 (arXiv 1902.01028), the main theorem, up to constants",
     TokenToTokenSettings,
-    jobs,
+    grid(measure, cell=_cells, seed="seeds"),
     conclude,
 )

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ntkrnn.report import Line, Plot, plots
-from ntkrnn.report.statistics import mean_interval
+from ntkrnn.report.statistics import exponent, mean_interval
 from ntkrnn.studies.fingerprint import axis
-from ntkrnn.studies.learnability._data import marked, split_tokens, token_norm
-from ntkrnn.studies.learnability._experiment import (
-    Conclusion,
-    Experiment,
-    Job,
-    Table,
-    finding,
-    slope_finding,
-    spread,
-    stacked,
-)
-from ntkrnn.studies.learnability._kernels import learning_curve, ntk64
+from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, finding
+from ntkrnn.studies.learnability._grid import Measured, grid
 from ntkrnn.studies.learnability._settings import Sizes
-from ntkrnn.studies.learnability._train import fit_networks, stable_rate
+from ntkrnn.studies.learnability._table import table
+from ntkrnn.studies.learnability._task import MarkedTask
 from ntkrnn.studies.piece_form import Piece
-from ntkrnn.theory import AdditiveTarget, PowerSeries, wshc21_network
+from ntkrnn.theory import AdditiveTarget, PowerSeries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,81 +51,50 @@ class WidthInsensitivitySettings(Sizes):
         return cls(widths=(32, 64, 128, 256), samples=(64, 128), seeds=3, test=300, steps=600)
 
 
-def _name(width: int, seed: int) -> str:
-    return f"width-{width}-seed-{seed}"
-
-
-def jobs(settings: WidthInsensitivitySettings) -> Sequence[Job]:
-    """One for each width and seed."""
-    return [
-        Job(_name(width, seed), functools.partial(measure, settings, width, seed))
-        for width in settings.widths
-        for seed in range(settings.seeds)
-    ]
-
-
 def measure(settings: WidthInsensitivitySettings, width: int, seed: int) -> Piece:
     """``[samples]`` each: test and training error of the network, test error of kernel regression."""
-    at, steps, most = 1000 * settings.seed + seed, settings.length - 1, max(settings.samples)
-    tokens, n = split_tokens(at, most, settings.test, steps, settings.dim)
-    target = AdditiveTarget.sample(at, steps, settings.dim, series=PowerSeries.sin())
-    y = target(tokens) / math.sqrt(steps / settings.dim)
-    x = marked(tokens, token_norm("balanced", settings.length))
-    arch = wshc21_network(width, settings.dim + 1)
-    kernel = ntk64(arch, x[:n])
-    regression = learning_curve(kernel, y[:n], ntk64(arch, x[n:], x[:n]), y[n:], settings.samples)
-    fits = [
-        fit_networks(
-            arch, x[:size], y[:size], x[n:], y[n:], learning_rate=stable_rate(kernel[:size, :size]),
-            steps=settings.steps, batch_size=settings.batch_size, seed=at, seeds=1,
-        )
-        for size in settings.samples
-    ]  # fmt: skip
+    task = MarkedTask.draw(
+        settings, seed, length=settings.length, dim=settings.dim, samples=max(settings.samples),
+        width=width,
+    )  # fmt: skip
+    steps = settings.length - 1
+    target = AdditiveTarget.sample(task.seed, steps, settings.dim, series=PowerSeries.sin())
+    y = target(task.tokens) / math.sqrt(steps / settings.dim)
+    fits = [task.network(y, size) for size in settings.samples]
     return {
         "test": np.array([fit.test_error[0] for fit in fits]),
         "train": np.array([fit.train_error[0] for fit in fits]),
-        "regression": regression,
+        "regression": task.regression(y, settings.samples),
     }
 
 
-def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) -> Conclusion:
+def conclude(settings: WidthInsensitivitySettings, measured: Measured) -> Conclusion:
     """Exponents in the width, for each number of samples."""
-    widths = np.array(settings.widths)
-    names = [[_name(width, s) for s in range(settings.seeds)] for width in settings.widths]
-    test, train, regression = (stacked(pieces, names, key) for key in ("test", "train", "regression"))
+    widths, samples = np.array(settings.widths), settings.samples
+    test, train, regression = (
+        np.moveaxis(measured(key), -1, 0) for key in ("test", "train", "regression")
+    )  # [samples, W, S]
     findings = [
-        slope_finding(
+        finding(
             f"exponent of the test error in m, from {size} sequences",
-            widths,
-            test[:, :, i],
-            relation="at most",
-            predicted=0.0,
-            otherwise="The error grows with the width faster than a logarithm.",
+            *exponent(widths, errors), "at most", 0.0,
+            "The error grows with the width faster than a logarithm.", margin=0.1,
         )
-        for i, size in enumerate(settings.samples)
-    ]
+        for size, errors in zip(samples, test, strict=True)
+    ]  # fmt: skip
     findings.append(
         finding(
-            f"error at m = {widths[-1]} over that at m = {widths[-2]}, from {settings.samples[-1]} "
-            "sequences",
-            *mean_interval(test[-1, :, -1] / test[-2, :, -1]),
-            relation="equals",
-            predicted=1.0,
-            margin=0.25,
-            otherwise="The networks are not yet wide: the error still changes with m.",
+            f"error at m = {widths[-1]} over that at m = {widths[-2]}, from {samples[-1]} sequences",
+            *mean_interval(test[-1, -1] / test[-1, -2]), "equals", 1.0,
+            "The networks are not yet wide: the error still changes with m.", margin=0.25,
         )
-    )
-    rows = tuple(
-        (str(m), str(size), spread(test[k, :, i]), spread(train[k, :, i]), spread(regression[k, :, i]))
-        for i, size in enumerate(settings.samples)
-        for k, m in enumerate(settings.widths)
-    )
+    )  # fmt: skip
     lines = [
         line
-        for i, size in enumerate(settings.samples)
+        for i, size in enumerate(samples)
         for line in (
-            Line(f"networks, {size} sequences", widths, test[:, :, i], colour=i),
-            Line(f"infinite kernel, {size} sequences", widths, regression[:, :, i], True, i),
+            Line(f"networks, {size} sequences", widths, test[i], colour=i),
+            Line(f"infinite kernel, {size} sequences", widths, regression[i], True, i),
         )
     ]
     figure = plots(
@@ -145,10 +103,12 @@ def conclude(settings: WidthInsensitivitySettings, pieces: Mapping[str, Piece]) 
         subtitle=f"sum of sines of all tokens, L = {settings.length}, W trained by SGD for "
         f"{settings.steps} steps, {settings.seeds} seeds",
     )
-    arrays = {"widths": widths, "test": test, "train": train, "regression": regression}
-    columns = ("width", "sequences", "test error", "training error", "kernel regression")
-    table = Table("errors over the variance; mean ± std over seeds", columns, rows)
-    return Conclusion(table, tuple(findings), arrays, figure)
+    shown = table(
+        "errors over the variance; mean ± std over seeds",
+        {"sequences": samples, "width": widths},
+        {"test error": test, "training error": train, "kernel regression": regression},
+    )
+    return Conclusion(shown, tuple(findings), figure)
 
 
 EXPERIMENT = Experiment(
@@ -158,6 +118,6 @@ EXPERIMENT = Experiment(
     "power of m.\nMeasured: test errors of networks trained by SGD, and of kernel regression.",
     "AL19 (arXiv 1902.01028), the main theorem, up to constants",
     WidthInsensitivitySettings,
-    jobs,
+    grid(measure, width="widths", seed="seeds"),
     conclude,
 )
