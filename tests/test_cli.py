@@ -75,7 +75,7 @@ def test_compare_records_its_options(compared):
 def test_compare_passes_every_option_on(monkeypatch, tmp_path):
     seen = {}
 
-    def stop(settings, dataset, engine, progress, store):
+    def stop(settings, dataset, engine, store, progress):
         seen.update(settings=settings, dataset=dataset, engine=engine)
         raise StudyError("stopped here")
 
@@ -234,7 +234,7 @@ import signal, sys
 import ntkrnn.cli._compare as command
 from ntkrnn.cli import main
 
-def waiting(settings, dataset, engine, progress, store):
+def waiting(settings, dataset, engine, store, progress):
     store.save("width-8-seed-0", {"errors": [1.0, 2.0]})
     progress(1, 4, "saved")
     signal.pause()
@@ -273,7 +273,7 @@ def test_results_that_cannot_be_written(monkeypatch, tmp_path):
 
 
 def test_a_disk_that_is_full_in_the_middle_is_told_with_what_is_kept(monkeypatch, tmp_path):
-    def full(settings, dataset, engine, progress, store):
+    def full(settings, dataset, engine, store, progress):
         store.save("width-8-seed-0", {"errors": [1.0, 2.0]})
         monkeypatch.setattr(os, "fsync", no_space)
         store.save("width-8-seed-1", {"errors": [1.0, 2.0]})

@@ -70,7 +70,7 @@ def linear():
     settings = CompareSettings(ntkrnn.Elman(), widths=(16, 64, 256, 1024), seeds=12, seed=3)
     calls = []
     data = dataset(labels=np.array([1, 0, 1, 0, 2, 2]))
-    return compare(settings, data, LINEAR, lambda *call: calls.append(call)), calls
+    return compare(settings, data, LINEAR, progress=lambda *call: calls.append(call)), calls
 
 
 def test_errors_are_relative_frobenius_norms(linear):
@@ -100,9 +100,13 @@ def test_slope_of_a_random_projection_is_minus_one_half(linear):
 
 def test_progress_counts_every_network(linear):
     _, calls = linear
-    assert [done for done, _, _ in calls] == [0, *range(48), 48]
-    assert {total for _, total, _ in calls} == {48}
-    assert calls[1][2] == "width 16, seed 1/12"
+    # The limit, each network before and after, the end.
+    assert calls[0] == (0, 0, "infinite width") and calls[-1] == (48, 48, "done")
+    networks = calls[1:-1]
+    assert [done for done, _, _ in networks] == [at for k in range(48) for at in (k, k + 1)]
+    assert {total for _, total, _ in networks} == {48}
+    assert networks[0][2] == "width 16, seed 1/12"
+    assert networks[1][2].startswith("width 16, seed 1/12: NTK error ")
 
 
 def test_networks_do_not_depend_on_what_else_is_compared(linear):
@@ -383,7 +387,8 @@ def test_being_killed_does_not_show(tmp_path, monkeypatch):
         assert process.stderr is not None
         said = next((line for line in process.stderr if line.startswith("2/")), None)
         process.kill()
-    assert said == "2/4  width 32, seed 1/2\n" and not (cut / "compare.json").exists()
+    assert said is not None and said.startswith("2/4  width 8, seed 2/2: NTK error ")
+    assert not (cut / "compare.json").exists()
     kept = {path.name: path.read_bytes() for path in (cut / "pieces").glob("width-8-*.msgpack")}
     assert set(kept) == {"width-8-seed-0.msgpack", "width-8-seed-1.msgpack", "width-8-kernels.msgpack"}
     done = invoke(app, ["compare", *SMALL, "--resume", "--out", str(cut)])

@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "ntkrnn"
 
 # From the bottom up; modules on one line do not import each other.
 LAYERS = [
-    {"_version", "_types"},
+    {"_version", "_types", "_progress"},
     {"_compat"},
     {"_checks", "_compile", "_derivatives", "_memory"},
     {"_cache", "_files", "_random", "dual", "readouts"},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import out, user_errors
+from ntkrnn.cli._console import user_errors
 from ntkrnn.cli._network_options import (
     RUN,
     Kind,
@@ -18,8 +19,8 @@ from ntkrnn.cli._network_options import (
     print_data,
 )
 from ntkrnn.cli._options import engine_named, flat, integers, one_of, out_folder
-from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
-from ntkrnn.studies import CompareResult, CompareSettings, compare, fingerprint, write_compare
+from ntkrnn.cli._study import Out, Resume, cell, slope_line, studied
+from ntkrnn.studies import CompareResult, CompareSettings, compare, write_compare
 from ntkrnn.studies.compare import PREDICTED_SLOPE
 from ntkrnn.studies.compare_files import FILES
 
@@ -69,34 +70,34 @@ def compare_command(
         kernels_by = engine_named(engine)
         loaded = sequences.load(seed)
         # Before the work, not after it: a folder that cannot be made should cost nothing.
-        folder = out_folder(out_dir) / "pieces"
+        folder = out_folder(out_dir)
     print_data(loaded)
-    marks = fingerprint(settings, loaded, engine=kernels_by.name)
-    what = f"of {len(settings.widths) * settings.seeds} networks"
-    with kept_in(folder, marks, resume, files=FILES, what=what, pattern="width-*-seed-*") as pieces:
-        with followed("networks", lambda done, total, what: f"{done}/{total}  {what}") as report:
-            result = compare(settings, loaded, kernels_by, report, pieces)
-        files = write_compare(result, folder.parent)
-        _print(result, files)
+    studied(
+        folder,
+        settings,
+        loaded,
+        resume=resume,
+        files=FILES,
+        what=f"of {len(settings.widths) * settings.seeds} networks",
+        pattern="width-*-seed-*",
+        unit="networks",
+        run=functools.partial(compare, settings, loaded, kernels_by),
+        write=lambda result: write_compare(result, folder),
+        show=_shown,
+        engine=kernels_by.name,
+    )
 
 
-def _print(result: CompareResult, files: list[Path]) -> None:
-    console = out()
-    console.print(_table(result))
+def _shown(result: CompareResult) -> Iterator[Table | str]:
+    yield _table(result)
     for name, fit in (("NTK ", result.ntk_fit), ("NNGP", result.nngp_fit)):
-        line = slope_line(fit, f"predicted {PREDICTED_SLOPE:+.3f}")
-        console.print(f"{name} {line}", highlight=False, soft_wrap=True)
+        yield f"{name} {slope_line(fit, f'predicted {PREDICTED_SLOPE:+.3f}')}"
     if any(result.limit_errors):
         nngp, ntk = result.limit_errors
-        console.print(
+        yield (
             f"The limit is sampled: its standard error, {ntk:.2%} (NTK) and {nngp:.2%} (NNGP), is part "
-            "of every error above.",
-            highlight=False,
-            soft_wrap=True,
+            "of every error above."
         )
-    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
-    for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
 
 
 def _table(result: CompareResult) -> Table:

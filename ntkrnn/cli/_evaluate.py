@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ntkrnn.cli._console import out, user_errors
-from ntkrnn.cli._fit import AUTO, Estimators, Kernel, fit_line, network
+from ntkrnn.cli._console import user_errors
+from ntkrnn.cli._fit import AUTO, Estimators, Kernel, network
 from ntkrnn.cli._network_options import DATA, CellOptions, Seed
 from ntkrnn.cli._options import blocks, flat, one_of, out_folder
-from ntkrnn.cli._study import Out, Resume, followed, kept_in
+from ntkrnn.cli._study import Out, Resume, followed, kept_in, print_results
 from ntkrnn.studies import fingerprint
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def evaluate_command(
         folder = out_folder(out_dir) / "pieces"
     names, marks = blocks(sets or ""), fingerprint(settings)
     with kept_in(folder, marks, resume, files=evaluation.FILES, what="sets") as pieces:
-        with followed("sets", fit_line) as report:
+        with followed("sets") as report:
             scores = evaluation.evaluate(settings, source, names, report, pieces)
         files = evaluation.write_evaluate(settings, scores, theirs, folder.parent)
         _print(settings, scores, theirs, files)
@@ -127,7 +126,6 @@ def _print(
 ) -> None:
     import ntkrnn.studies.evaluate as evaluation
 
-    console = out()
     compared = [] if published is None else evaluation.against(settings, scores, published)
     # As much as a terminal is wide; the files have the sizes of all sets, and more methods.
     shown = evaluation.best_of(published, compared[:3])
@@ -136,21 +134,17 @@ def _print(
         evaluation.score_rows(settings, scores, shown),
     )
     kept = [i for i, name in enumerate(columns) if name not in evaluation.SIZES]
-    _table(console, "Test scores", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    tables = [
+        _table("Test scores", [columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    ]
     if published is not None and compared:
         ranks = evaluation.mean_ranks(settings, scores, published)
-        _table(
-            console,
-            f"Against {published.source}",
-            evaluation.AGAINST_COLUMNS,
-            evaluation.against_rows(compared, ranks),
-        )
-    console.print(f"{evaluation.said(settings, scores)}. Wrote:", highlight=False, soft_wrap=True)
-    for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+        title, lines = f"Against {published.source}", evaluation.against_rows(compared, ranks)
+        tables.append(_table(title, evaluation.AGAINST_COLUMNS, lines))
+    print_results(tables, f"{evaluation.said(settings, scores)}.", files)
 
 
-def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title)
     for i, name in enumerate(columns):
         table.add_column(
@@ -158,4 +152,4 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
         )
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    return table

@@ -27,7 +27,7 @@ from ntkrnn.cli._network_options import (
     architecture,
 )
 from ntkrnn.cli._options import flat, one_of, out_folder
-from ntkrnn.cli._study import Out, followed
+from ntkrnn.cli._study import Out, followed, print_results
 from ntkrnn.data import Dataset, Records, load, records
 from ntkrnn.report.tables import csv_text, write_csv
 
@@ -143,7 +143,7 @@ def fit_command(
         for one in (training, later):
             if one is not None:
                 out().print(fitting.described(one), highlight=False, soft_wrap=True)
-        with warnings_afterwards(), followed("fits", fit_line) as report:
+        with warnings_afterwards(), followed("fits") as report:
             result = fitting.fit(settings, training, later, report)
         files = fitting.write_fit(result, folder)
     _print(result, files)
@@ -241,15 +241,9 @@ def network(kind: str, forecast: bool, cell: CellOptions) -> Any:
     return AUTO
 
 
-def fit_line(done: int, total: int, what: str) -> str | None:
-    """What is told where there is no bar: every fit, and not every candidate in it."""
-    return None if ": " in what else f"{done}/{total}  {what}"
-
-
 def _print(result: FitResult, files: list[Path]) -> None:
     import ntkrnn.studies.fit as fitting
 
-    console = out()
     rows = fitting.candidates(result)
     table = Table(title="Kernels that were compared" if rows else "Found by marginal likelihood")
     for i, name in enumerate(fitting.CANDIDATE_COLUMNS if rows else ("scale", "value")):
@@ -257,9 +251,5 @@ def _print(result: FitResult, files: list[Path]) -> None:
     scales = [[name, f"{value:.4g}"] for name, value in fitting.found_scales(result).items()]
     for row in [one.cells for one in rows] or scales:
         table.add_row(*row)
-    console.print(table)
-    for sentence in fitting.said(result):
-        console.print(sentence, highlight=False, soft_wrap=True)
-    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
-    for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    end = f"{result.seconds:.1f} s, compilation included."
+    print_results([table, *fitting.said(result)], end, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -14,8 +14,7 @@ from ntkrnn._files import make_folder
 from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import RUN, Seed
 from ntkrnn.cli._options import out_folder
-from ntkrnn.cli._study import Resume, followed, kept_in
-from ntkrnn.studies import fingerprint
+from ntkrnn.cli._study import Resume, studied
 from ntkrnn.studies.learnability import (
     AGREES,
     EXPERIMENTS,
@@ -67,16 +66,18 @@ def learnability_command(
     for one, settings in zip(chosen, sizes, strict=True):
         with user_errors(OSError):
             own = make_folder(folder / one.name)
-        files = [f"{one.name}.{suffix}" for suffix in ("json", "npz", "png")]
-        marks, what = fingerprint(settings), f"jobs of {one.name}"
-        with kept_in(own / "pieces", marks, resume, files=files, what=what) as pieces:
-            with followed("jobs", functools.partial(_line, one.name)) as report:
-                result = learnability(one, settings, pieces, report)
-            _print(result, write_learnability(result, folder))
-
-
-def _line(name: str, done: int, total: int, what: str) -> str:
-    return f"{name} {done}/{total}  {what}"
+        studied(
+            own,
+            settings,
+            resume=resume,
+            files=[f"{one.name}.{suffix}" for suffix in ("json", "npz", "png")],
+            what=f"jobs of {one.name}",
+            unit="jobs",
+            prefix=f"{one.name} ",
+            run=functools.partial(learnability, one, settings),
+            write=lambda result: write_learnability(result, folder),
+            show=_shown,
+        )
 
 
 def _chosen(names: str | None) -> list[Experiment]:
@@ -100,18 +101,15 @@ def _list() -> None:
             console.print(f"    {line}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print(result: LearnabilityResult, files: list[Path]) -> None:
-    console, found = out(), result.conclusion
+def _shown(result: LearnabilityResult) -> Iterator[Table | str]:
+    found = result.conclusion
     table = Table(title=f"{result.experiment.title}\n{found.table.title}")
     for column in found.table.columns:
         table.add_column(column, justify="right")
     for row in found.table.rows:
         table.add_row(*row)
-    console.print(table)
+    yield table
     for one in found.findings:
-        console.print(said(one), highlight=False, markup=False, soft_wrap=True)
+        yield said(one)
         if one.verdict != AGREES and one.otherwise:
-            console.print(f"  {one.otherwise}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
-    for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+            yield f"  {one.otherwise}"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol, TypeVar
 
 import numpy as np
 import typer
+from rich.table import Table
 
 from ntkrnn._files import remove_parts
-from ntkrnn.cli._console import err, progress_bar, user_errors, warnings_afterwards
+from ntkrnn.cli._console import err, out, progress_bar, user_errors, warnings_afterwards
 from ntkrnn.cli._network_options import RUN
 from ntkrnn.cli._stop import stopped
+from ntkrnn.data import Dataset
 from ntkrnn.report import Slope, mean_and_std
-from ntkrnn.studies import Pieces, Progress, StudyError
+from ntkrnn.studies import Pieces, Progress, StudyError, fingerprint
+from ntkrnn.studies.compare import LIMIT
 
 Resume = Annotated[
     bool,
@@ -79,19 +82,89 @@ def kept_in(
 
 
 @contextlib.contextmanager
-def followed(unit: str, line: Callable[[int, int, str], str | None]) -> Iterator[Progress]:
-    """``progress(done, total, what)``: a bar on a terminal, elsewhere the line, if there is one."""
-    console = err()
+def followed(unit: str, prefix: str = "") -> Iterator[Progress]:
+    """``progress(done, total, what)``: a bar on a terminal, elsewhere a line for each job that ended.
+
+    Of the parts of a limit, which are many, those are told whose number is a power of 2.
+
+    Args:
+        unit: what is counted.
+        prefix: of each line, the name of one of several studies.
+    """
+    console, last = err(), -1
     with progress_bar(unit) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-            said = None if console.is_terminal else line(done, total, what)
-            if said is not None:
-                console.print(said, highlight=False, soft_wrap=True)
+            nonlocal last
+            bar.update(task, completed=done, total=total or None, description=what)
+            of_limit = what.startswith(LIMIT)
+            if console.is_terminal or (done & (done - 1) if of_limit else done == last):
+                return
+            last = -1 if of_limit else done
+            line = f"{prefix}{done}/{total or '?'}  {what}" if done or total else f"{prefix}{what}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
         yield report
+
+
+def print_results(shown: Iterable[Table | str], end: str, files: Iterable[Path]) -> None:
+    """Tables and sentences of a study, a last word, and the files that it wrote."""
+    console = out()
+    for one in shown:
+        console.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
+    console.print(f"{end} Wrote:", highlight=False, soft_wrap=True)
+    for file in files:
+        console.print(f"  {file}", highlight=False, soft_wrap=True)
+
+
+class Result(Protocol):
+    """What a study returns."""
+
+    @property
+    def seconds(self) -> float:
+        """Of this run."""
+        ...
+
+
+_R = TypeVar("_R", bound=Result)
+
+
+def studied(
+    folder: Path,
+    settings: Any,
+    dataset: Dataset | None = None,
+    *,
+    resume: bool,
+    files: Collection[str],
+    what: str,
+    unit: str,
+    run: Callable[[Pieces, Progress], _R],
+    write: Callable[[_R], Iterable[Path]],
+    show: Callable[[_R], Iterable[Table | str]],
+    pattern: str = "*",
+    prefix: str = "",
+    **marks: str,
+) -> None:
+    """What every study is: run with what is kept, followed by a bar, then written and printed.
+
+    Args:
+        folder: of the results; finished runs are kept in ``pieces`` there.
+        settings: what the runs depend on, with ``dataset`` and ``marks``.
+        dataset: if the study does not make its data itself.
+        resume, files, what, pattern: see :func:`kept_in`.
+        unit, prefix: see :func:`followed`.
+        run: the study; it is handed the store and the progress.
+        write: writes the files.
+        show: tables and sentences.
+        marks: further words that tell these settings from others.
+    """
+    own = fingerprint(settings, dataset, **marks)
+    with kept_in(folder / "pieces", own, resume, files=files, what=what, pattern=pattern) as pieces:
+        with followed(unit, prefix) as report:
+            result = run(pieces, report)
+        written = write(result)
+        print_results(show(result), f"{result.seconds:.1f} s, compilation included.", written)
 
 
 def cell(values: np.ndarray) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ntkrnn.cli._console import out, user_errors
+from ntkrnn.cli._console import user_errors
 from ntkrnn.cli._network_options import (
     RUN,
     Kind,
@@ -19,11 +19,10 @@ from ntkrnn.cli._network_options import (
     print_data,
 )
 from ntkrnn.cli._options import flat, integers, one_of, out_folder
-from ntkrnn.cli._study import Out, Resume, cell, followed, kept_in, slope_line
+from ntkrnn.cli._study import Out, Resume, cell, slope_line, studied
 from ntkrnn.studies import (
     TrajectoryResult,
     TrajectorySettings,
-    fingerprint,
     trajectory,
     write_trajectory,
 )
@@ -131,29 +130,20 @@ def trajectory_command(
         )
         loaded = sequences.load(seed)
         settings = settings.for_sequences(len(loaded.x))
-        folder = out_folder(out_dir) / "pieces"
+        folder = out_folder(out_dir)
     print_data(loaded)
-    marks, what = fingerprint(settings, loaded), f"of {len(settings.widths) * settings.seeds} runs"
-    with kept_in(folder, marks, resume, files=FILES, what=what) as pieces:
-        with followed("runs", _line) as report:
-            result = trajectory(settings, loaded, pieces, report)
-        files = write_trajectory(result, folder.parent)
-        _print(result, files)
-
-
-def _line(done: int, total: int, what: str) -> str | None:
-    """What is said of a run that has ended, where no bar can be shown."""
-    return f"{done}/{total}  {what}" if "loss" in what else None
-
-
-def _print(result: TrajectoryResult, files: list[Path]) -> None:
-    console = out()
-    console.print(_table(result))
-    for line in _lines(result):
-        console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"{result.seconds:.1f} s, compilation included. Wrote:", highlight=False)
-    for file in files:
-        console.print(f"  {file}", highlight=False, soft_wrap=True)
+    studied(
+        folder,
+        settings,
+        loaded,
+        resume=resume,
+        files=FILES,
+        what=f"of {len(settings.widths) * settings.seeds} runs",
+        unit="runs",
+        run=functools.partial(trajectory, settings, loaded),
+        write=lambda result: write_trajectory(result, folder),
+        show=lambda result: [_table(result), *_lines(result)],
+    )
 
 
 def _rate(text: str) -> float | None:

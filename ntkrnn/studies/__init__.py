@@ -1,6 +1,7 @@
 """Whole studies: settings and data in, a result and its files out."""
 
-from ntkrnn.studies.compare import CompareResult, Progress, compare
+from ntkrnn._progress import Progress
+from ntkrnn.studies.compare import CompareResult, compare
 from ntkrnn.studies.compare_files import write_compare
 from ntkrnn.studies.compare_settings import CompareSettings
 from ntkrnn.studies.engines import ENGINES, Engine, StudyError

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import ntkrnn
+from ntkrnn._progress import Progress, listening
 from ntkrnn.architectures import Architecture
 from ntkrnn.data import Dataset
 from ntkrnn.report import Slope, finite_slope
@@ -24,8 +26,8 @@ from ntkrnn.studies.pieces import Store, kept
 PREDICTED_SLOPE = -0.5
 """Finite-width kernels fluctuate about their limit as ``1/sqrt(width)``."""
 
-Progress: TypeAlias = Callable[[int, int, str], None]
-"""``progress(done, total, what)``, called after each network and before the first."""
+LIMIT = "infinite width"
+"""What studies are at while they compute the limit."""
 
 
 class KernelPair(NamedTuple):
@@ -64,8 +66,8 @@ def compare(
     settings: CompareSettings,
     dataset: Dataset,
     engine: Engine,
-    progress: Progress | None = None,
     store: Store | None = None,
+    progress: Progress | None = None,
 ) -> CompareResult:
     r"""Measure how far finite-width kernels are from their infinite-width limit.
 
@@ -80,8 +82,9 @@ def compare(
         settings: what to compare.
         dataset: the sequences.
         engine: what computes the kernels.
-        progress: called as ``progress(done, total, what)``.
         store: finished networks are loaded from it and saved to it.
+        progress: called as ``progress(done, total, what)``: while the limit is computed with its parts,
+            with a total of 0 where they are not known, then before and after each network.
 
     Returns:
         A :class:`CompareResult`.
@@ -109,20 +112,24 @@ def compare(
     lengths = None if dataset.lengths is None else jnp.asarray(dataset.lengths)
     check_memory(settings.architecture, settings.widths, x.shape)
     total = len(settings.widths) * settings.seeds
-    report(0, total, "infinite width")
-    limit = kept(
-        store, "infinite", ("nngp", "ntk"), lambda: _limit(engine, settings.architecture, x, lengths)
-    )
+    report(0, 0, LIMIT)
+    with listening(lambda done, total, what: report(done, total, f"{LIMIT}: {what}")):
+        measure = functools.partial(_limit, engine, settings.architecture, x, lengths)
+        limit = kept(store, "infinite", ("nngp", "ntk"), measure)
     study = _Study(settings, engine, x, lengths, KernelPair(limit["nngp"], limit["ntk"]), store)
 
     rows, shown, seconds = [], [], []
     for i, width in enumerate(settings.widths):
         before = time.perf_counter()
 
-        def begun(s: int, i: int = i, width: int = width) -> None:
-            report(i * settings.seeds + s, total, f"width {width}, seed {s + 1}/{settings.seeds}")
+        def told(s: int, error: float | None, i: int = i, width: int = width) -> None:
+            done, what = i * settings.seeds + s, f"width {width}, seed {s + 1}/{settings.seeds}"
+            if error is None:
+                report(done, total, what)
+            else:
+                report(done + 1, total, f"{what}: NTK error {error:.2%}")
 
-        row, first = _at_width(study, width, begun)
+        row, first = _at_width(study, width, told)
         rows.append(row)
         shown.append(first)
         seconds.append(time.perf_counter() - before)
@@ -164,7 +171,7 @@ class _Study(NamedTuple):
 
 
 def _at_width(
-    study: _Study, width: int, begun: Callable[[int], None]
+    study: _Study, width: int, told: Callable[[int, float | None], None]
 ) -> tuple[np.ndarray, KernelPair | None]:
     """Errors ``[S, 2]`` of the networks of a width, and the first one's kernels at either end."""
     settings, store = study.settings, study.store
@@ -177,7 +184,7 @@ def _at_width(
 
     first, errors = None, []
     for s in range(settings.seeds):
-        begun(s)
+        told(s, None)
         if s == 0 and width in (settings.widths[0], settings.widths[-1]):
             # Kept apart: among other widths others stand at the ends.
             name = f"width-{width}-kernels"
@@ -191,6 +198,7 @@ def _at_width(
             }
 
         errors.append(kept(store, f"width-{width}-seed-{s}", ("errors",), measure)["errors"])
+        told(s, float(errors[-1][1]))
     return np.array(errors), first
 
 

@@ -6,8 +6,9 @@ import functools
 import time
 from typing import NamedTuple
 
+from ntkrnn._progress import Progress, listening
 from ntkrnn.data import Dataset
-from ntkrnn.studies.compare import Progress
+from ntkrnn.studies.compare import LIMIT
 from ntkrnn.studies.contrast import contrast, contrast_cases
 from ntkrnn.studies.piece_form import Piece
 from ntkrnn.studies.pieces import Store, kept
@@ -52,7 +53,7 @@ def trajectory(
         settings: what to train.
         dataset: the sequences, with labels.
         store: finished runs are loaded from it and saved to it.
-        progress: called as ``progress(done, total, what)``.
+        progress: called as ``progress(done, total, what)``; with a total of 0 where it is not known.
 
     Returns:
         A :class:`TrajectoryResult`.
@@ -79,8 +80,9 @@ def trajectory(
     settings = settings.for_sequences(len(dataset.x))
     cases = contrast_cases(settings) if settings.contrast else []
     total = len(settings.widths) * settings.seeds + len(cases)
-    report(0, total, "infinite width")
-    problem, names = prepare(settings, dataset)
+    report(0, 0, LIMIT)
+    with listening(lambda done, total, what: report(done, total, f"{LIMIT}: {what}")):
+        problem, names = prepare(settings, dataset)
     pieces: list[list[Piece]] = []
     done = 0
     for width in settings.widths:

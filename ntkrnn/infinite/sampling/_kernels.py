@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._memory import require
+from ntkrnn._progress import tell
 from ntkrnn._random import key_words
 from ntkrnn.architectures import Dense
 from ntkrnn.infinite._overflow import check_kernels
@@ -97,10 +99,12 @@ def _estimated(
     most = max(replicates, MOST_REPLICATES)
     for done, found in enumerate(estimates(networks, one, two, wanted, tolerance, replicates), 2):
         if done < replicates:
+            tell(done, replicates if tolerance is None else 0, "networks of the limit")
             continue
         if tolerance is None:
             return found
         error = max(found[kind].relative for kind in wanted.kinds)
+        tell(done, _expected(done, error, tolerance, most), "networks of the limit")
         if error <= tolerance:
             return found
         if done >= most:
@@ -112,6 +116,17 @@ def _estimated(
             )
             return found
     raise AssertionError("networks do not run out")
+
+
+def _expected(done: int, error: float, tolerance: float, most: int) -> int:
+    """How many networks it will be: the error falls as the root of their number; 0 if not known.
+
+    Example:
+        >>> _expected(10, 0.04, 0.02, 1000), _expected(10, 1.0, 0.001, 1000)
+        (40, 1000)
+    """
+    ratio = error / tolerance
+    return max(done, min(most, math.ceil(done * min(ratio**2, most)))) if math.isfinite(ratio) else 0
 
 
 def check_memory(networks: Networks, sides: list[Side], wanted: Wanted) -> None:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._progress import Progress
 from ntkrnn.estimators import progress
 from ntkrnn.report.scores import root_mean_square
-from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.evaluate._sets import SUITES, Part, Split, belongs, digest, sets_of
 from ntkrnn.studies.fit import FitSettings, estimator, gaussian_bands

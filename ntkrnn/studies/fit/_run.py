@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ntkrnn._progress import Progress
 from ntkrnn.data import Dataset, Records
 from ntkrnn.estimators import progress
 from ntkrnn.report.scores import Score, root_mean_square, share
-from ntkrnn.studies.compare import Progress
 from ntkrnn.studies.fit import _records, _series
 from ntkrnn.studies.fit._form import Evaluation, FitResult, FitSettings
 

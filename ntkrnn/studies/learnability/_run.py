@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ntkrnn._compile import available_cores
-from ntkrnn.studies.compare import Progress
+from ntkrnn._progress import Progress
 from ntkrnn.studies.engines import StudyError
 from ntkrnn.studies.learnability._experiment import Conclusion, Experiment, nothing_fitted
 from ntkrnn.studies.piece_form import Piece
