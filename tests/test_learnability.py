@@ -403,7 +403,13 @@ def check_page(path, results):
             assert one.quantity in page.text
             assert verdicts.count(one.verdict) >= 2  # in the list and in the section
             assert one.verdict == AGREES or one.otherwise in page.text
-    assert len(verdicts) == 2 * sum(len(result.conclusion.findings) for result in results)
+    found = [one.verdict for result in results for one in result.conclusion.findings]
+    assert len(verdicts) == 2 * len(found)
+    counts = ", ".join(f"{found.count(v)} {v}" for v in (AGREES, INCONCLUSIVE, DISAGREES))
+    assert f"{len(results)} experiments with {len(found)} findings: {counts}." in page.text
+    missing = [name for name in EXPERIMENTS if name not in ids]
+    assert f"Missing: {', '.join(missing)};" in page.text
+    assert f"ntkrnn learnability --experiment {','.join(missing)} --out ." in page.text
     return page
 
 

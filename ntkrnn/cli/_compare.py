@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ntkrnn.cli._console import user_errors
 from ntkrnn.cli._network_options import (
@@ -19,10 +20,10 @@ from ntkrnn.cli._network_options import (
     print_data,
 )
 from ntkrnn.cli._options import engine_named, flat, integers, one_of, out_folder
-from ntkrnn.cli._study import Out, Resume, cell, slope_line, studied
+from ntkrnn.cli._study import Out, Resume, caution, cell, slope_line, studied
 from ntkrnn.studies import CompareResult, CompareSettings, compare, write_compare
 from ntkrnn.studies.compare import PREDICTED_SLOPE
-from ntkrnn.studies.compare_files import FILES
+from ntkrnn.studies.compare_files import FILES, warned
 
 _WIDTHS = ",".join(str(width) for width in CompareSettings.widths)
 
@@ -88,7 +89,7 @@ def compare_command(
     )
 
 
-def _shown(result: CompareResult) -> Iterator[Table | str]:
+def _shown(result: CompareResult) -> Iterator[Table | Text | str]:
     yield _table(result)
     for name, fit in (("NTK ", result.ntk_fit), ("NNGP", result.nngp_fit)):
         yield f"{name} {slope_line(fit, f'predicted {PREDICTED_SLOPE:+.3f}')}"
@@ -98,6 +99,7 @@ def _shown(result: CompareResult) -> Iterator[Table | str]:
             f"The limit is sampled: its standard error, {ntk:.2%} (NTK) and {nngp:.2%} (NNGP), is part "
             "of every error above."
         )
+    yield from map(caution, warned(result))
 
 
 def _table(result: CompareResult) -> Table:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import numpy as np
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ntkrnn._files import remove_parts
 from ntkrnn.cli._console import err, out, progress_bar, user_errors, warnings_afterwards
@@ -108,11 +109,11 @@ def followed(unit: str, prefix: str = "") -> Iterator[Progress]:
         yield report
 
 
-def print_results(shown: Iterable[Table | str], end: str, files: Iterable[Path]) -> None:
+def print_results(shown: Iterable[Table | Text | str], end: str, files: Iterable[Path]) -> None:
     """Tables and sentences of a study, a last word, and the files that it wrote."""
     console = out()
     for one in shown:
-        console.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
+        console.print(one, highlight=False, markup=False, soft_wrap=not isinstance(one, Table))
     console.print(f"{end} Wrote:", highlight=False, soft_wrap=True)
     for file in files:
         console.print(f"  {file}", highlight=False, soft_wrap=True)
@@ -141,7 +142,7 @@ def studied(
     unit: str,
     run: Callable[[Pieces, Progress], _R],
     write: Callable[[_R], Iterable[Path]],
-    show: Callable[[_R], Iterable[Table | str]],
+    show: Callable[[_R], Iterable[Table | Text | str]],
     pattern: str = "*",
     prefix: str = "",
     **marks: str,
@@ -165,6 +166,11 @@ def studied(
             result = run(pieces, report)
         written = write(result)
         print_results(show(result), f"{result.seconds:.1f} s, compilation included.", written)
+
+
+def caution(sentence: str) -> Text:
+    """What makes a result worth little, set off from the result."""
+    return Text(f"caution: {sentence}", style="yellow")
 
 
 def cell(values: np.ndarray) -> str:

@@ -19,7 +19,7 @@ from ntkrnn.cli._network_options import (
     print_data,
 )
 from ntkrnn.cli._options import flat, integers, one_of, out_folder
-from ntkrnn.cli._study import Out, Resume, cell, slope_line, studied
+from ntkrnn.cli._study import Out, Resume, caution, cell, slope_line, studied
 from ntkrnn.studies import (
     TrajectoryResult,
     TrajectorySettings,
@@ -36,6 +36,7 @@ from ntkrnn.studies.trajectory_summary import (
     not_finite,
     parts,
     suprema,
+    warned,
 )
 
 _WIDTHS = ",".join(str(width) for width in TrajectorySettings.widths)
@@ -142,7 +143,7 @@ def trajectory_command(
         unit="runs",
         run=functools.partial(trajectory, settings, loaded),
         write=lambda result: write_trajectory(result, folder),
-        show=lambda result: [_table(result), *_lines(result)],
+        show=lambda result: [_table(result), *_lines(result), *map(caution, warned(result))],
     )
 
 

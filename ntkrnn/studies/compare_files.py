@@ -18,6 +18,7 @@ from ntkrnn.report import (
     run_record,
     write_figure,
 )
+from ntkrnn.studies.cautions import cautions
 from ntkrnn.studies.compare import PREDICTED_SLOPE, CompareResult
 from ntkrnn.studies.records import architecture_record, dataset_record, network_in_words
 
@@ -90,9 +91,17 @@ def summary(result: CompareResult) -> dict[str, Any]:
         "nngp_errors": result.nngp_errors,
         "nngp_limit_error": result.limit_errors[0],
         "ntk_limit_error": result.limit_errors[1],
+        "cautions": warned(result),
         "seconds": result.seconds,
         "seconds_per_width": result.seconds_per_width,
     }
+
+
+def warned(result: CompareResult) -> list[str]:
+    """Where the comparison means little, see :mod:`ntkrnn.studies.cautions`."""
+    settings = result.settings
+    of = settings.architecture, result.dataset, settings.widths, settings.seeds
+    return cautions(*of, np.maximum(result.ntk_errors, result.nngp_errors))
 
 
 def _arrays(result: CompareResult) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from ntkrnn.studies.trajectory_summary import (
     not_finite,
     parts,
     suprema,
+    warned,
 )
 
 FILES = (
@@ -112,6 +113,7 @@ def summary(result: TrajectoryResult) -> dict[str, Any]:
         "contrast": [
             {name: case[name] for name in case if name != "steps"} for case in result.contrast
         ],
+        "cautions": warned(result),
         "seconds": result.seconds,
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ntkrnn.report import Slope, finite_slope, mean_and_std
 from ntkrnn.report.statistics import finite_or_nan
+from ntkrnn.studies.cautions import cautions
 from ntkrnn.studies.trajectory import TrajectoryResult
 
 PREDICTED_SLOPE = -0.5
@@ -79,6 +80,13 @@ def not_finite(result: TrajectoryResult) -> list[dict[str, Any]]:
                 first = int(steps[np.any([bad[name] for name in names], axis=0)][0])
                 found.append({"width": width, "seed": seed, "from_step": first, "figures": names})
     return found
+
+
+def warned(result: TrajectoryResult) -> list[str]:
+    """Where the study means little, see :mod:`ntkrnn.studies.cautions`; drifts are relative errors."""
+    settings = result.settings
+    of = settings.architecture, result.dataset, settings.widths, settings.seeds
+    return cautions(*of, suprema(result, "drift"))
 
 
 class Parts(NamedTuple):

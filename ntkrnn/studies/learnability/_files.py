@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import html
 import json
@@ -13,7 +14,13 @@ from typing import Any
 from ntkrnn._files import make_folder, remove_parts, write_bytes, write_json, write_npz
 from ntkrnn.report import run_record, write_figure
 from ntkrnn.report.page import escaped, image, page, table
-from ntkrnn.studies.learnability._experiment import AGREES, Finding
+from ntkrnn.studies.learnability._experiment import (
+    AGREES,
+    DISAGREES,
+    INCONCLUSIVE,
+    Finding,
+)
+from ntkrnn.studies.learnability._registry import EXPERIMENTS
 from ntkrnn.studies.learnability._run import LearnabilityResult
 from ntkrnn.studies.lock import FolderLock
 
@@ -78,7 +85,7 @@ def write_page(folder: Path) -> Path:
 
 
 def _page(folder: Path) -> bytes:
-    links, sections = "", []
+    links, sections, records = "", [], []
     for path in sorted(folder.glob("*/*.json")):
         if path.stem != path.parent.name:
             continue
@@ -88,13 +95,34 @@ def _page(folder: Path) -> bytes:
                 continue  # a folder may hold other studies too
             sections.append(_section(path, record))
             links += _link(record)
+            records.append(record)
         except (OSError, ValueError, LookupError, TypeError) as error:
             warnings.warn(
                 f"{path} or its figure cannot be read ({type(error).__name__}: {error}); it is left "
                 "out of report.html. Run that experiment again.",
                 stacklevel=2,
             )
-    return page("ntkrnn learnability", "What was found", f"<ul>{links}</ul>\n{chr(10).join(sections)}")
+    body = f"<p>{_counted(records)}</p>\n<ul>{links}</ul>\n{chr(10).join(sections)}"
+    return page("ntkrnn learnability", "What was found", body)
+
+
+def _counted(records: list[dict[str, Any]]) -> str:
+    """How many claims hold, and which experiments are missing."""
+    verdicts = collections.Counter(one["verdict"] for of in records for one in of["findings"])
+    parts = [f"{verdicts[verdict]} {verdict}" for verdict in (AGREES, INCONCLUSIVE, DISAGREES)]
+    words = (
+        f"{len(records)} experiments with {verdicts.total()} findings: {', '.join(parts)}. The verdict "
+        "is over the 95% interval: it agrees if all of the interval is what is predicted."
+    )
+    names = {record["experiment"] for record in records}
+    missing = [name for name in EXPERIMENTS if name not in names]
+    if not missing:
+        return words
+    command = f"ntkrnn learnability --experiment {','.join(missing)} --out ."
+    return (
+        f"{words} Missing: {', '.join(missing)}; in this folder <code>{html.escape(command)}</code> "
+        "adds them."
+    )
 
 
 def _link(record: dict[str, Any]) -> str:
