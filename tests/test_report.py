@@ -29,7 +29,7 @@ from ntkrnn.report import (
     run_record,
     write_figure,
 )
-from ntkrnn.report.axes import drawn
+from ntkrnn.report.axes import drawn, kernel_colours
 from ntkrnn.report.statistics import finite_or_nan
 
 WIDTHS = np.array([64, 128, 256, 512, 1024, 2048])
@@ -332,6 +332,16 @@ def pixels(figure: Figure, path) -> np.ndarray:
     return matplotlib.image.imread(path)[..., :3]
 
 
+def legend_of(figure: Figure) -> list[str]:
+    """Texts of the one legend, which stands beside the axes and not over what they show."""
+    (legend,) = figure.legends
+    assert not any(axes.get_legend() for axes in figure.axes)
+    figure.draw_without_rendering()
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in figure.axes)
+    return [text.get_text() for text in legend.get_texts()]
+
+
 def test_error_figure(tmp_path):
     figure = error_against_width(curves(), title="T", subtitle="S")
     image = pixels(figure, tmp_path / "a.png")
@@ -339,9 +349,7 @@ def test_error_figure(tmp_path):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50  # Something is drawn.
     (axes,) = figure.axes
     assert axes.get_xscale() == axes.get_yscale() == "log"
-    legend = axes.get_legend()
-    assert legend is not None
-    texts = [text.get_text() for text in legend.get_texts()]
+    texts = legend_of(figure)
     for curve in curves():
         slope = f"{curve.fit.slope:.2f}".replace("-", "−")
         assert any(curve.name in text and slope in text and "interval" in text for text in texts)
@@ -360,7 +368,7 @@ def test_error_figure_shows_the_error_of_a_sampled_limit():
     (axes,) = figure.axes
     (dotted,) = (line for line in axes.lines if line.get_linestyle() == ":")
     assert set(dotted.get_ydata()) == {0.0123}
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    texts = legend_of(figure)
     assert f"standard error of the sampled {sampled.name} limit: 1.23%" in texts
 
 
@@ -373,7 +381,7 @@ def test_figures_leave_gaps_where_runs_diverged(tmp_path, everywhere):
     fit = finite_slope(WIDTHS, errors)
     figure = error_against_width([Curve("NTK", WIDTHS, errors, fit)], title="T")
     pixels(figure, tmp_path / "a.png")
-    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    texts = legend_of(figure)
     assert any("no slope" in text for text in texts) is everywhere
     steps, values = np.arange(6), np.stack([errors, errors]).transpose(0, 2, 1)
     pixels(along_training([8, 16], steps, values, title="T", quantity="q"), tmp_path / "b.png")
@@ -401,10 +409,37 @@ def test_kernel_figure_shares_one_scale_a_row(tmp_path):
     assert len(drawn) == 8
     for row, images in zip(rows, (drawn[:4], drawn[4:]), strict=True):
         values = np.stack([row.infinite, *(kernel for _, kernel in row.finite)])
-        assert {one.get_clim() for one in images[:3]} == {(values.min(), values.max())}
+        # Signed kernels: symmetric about 0, up to the farther of the 1% and the 99% quantile.
+        edge = np.abs(np.quantile(values, [0.01, 0.99])).max()
+        assert {one.get_clim() for one in images[:3]} == {(-edge, edge)}
+        assert {one.get_cmap().name for one in images} == {"RdBu_r"}
         low, high = images[3].get_clim()
         assert low == -high < 0
         np.testing.assert_array_equal(images[3].get_array(), values[2] - values[0])
+
+
+def test_kernel_colours_are_those_of_most_entries():
+    rng = np.random.default_rng(3)
+    positive = rng.uniform(1, 2, size=(40, 40))
+    outlier = positive.copy()
+    outlier[0, 0] = 1e6
+    plain_scale, robust = kernel_colours([positive]), kernel_colours([outlier, positive])
+    assert robust.map == plain_scale.map == "viridis"
+    assert robust.clipped and 1 <= robust.low < robust.high <= 2
+    assert "1% and 99%" in robust.note
+    # A few entries below 0 by rounding do not make a kernel signed; entries of both signs do.
+    assert kernel_colours([positive - 1.001]).map == "viridis"
+    signed = kernel_colours([positive - 1.5])
+    assert signed.map == "RdBu_r" and signed.low == -signed.high
+    for same in (np.ones((3, 3)), np.zeros((3, 3)), np.full((3, 3), np.nan)):
+        found = kernel_colours([same])
+        assert found.low < found.high and not found.note
+
+
+def test_figure_of_a_bound_says_bound():
+    texts = legend_of(error_against_width(curves(), title="T", bound=True))
+    assert any("bound on the slope −0.50" in text for text in texts)
+    assert not any("predicted" in text for text in texts)
 
 
 def test_kernel_figure_sorts_by_label(tmp_path):

@@ -3,6 +3,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import stats
 
 from ntkrnn.report import Line, Plot, plots, write_figure
@@ -222,3 +223,32 @@ def test_line_fit_of_a_constant():
 def test_line_fit_messages(x, y):
     with pytest.raises(ValueError, match=r"x, y: got shapes .* at least three different x"):
         line_fit(np.array(x), np.array(y))
+
+
+@pytest.mark.parametrize("plots_in_all", [1, 3, 4])
+def test_legends_are_never_over_data(plots_in_all):
+    x = np.arange(1, 30)
+    lines = [Line(f"a name of some length, {i}", x, np.exp(-i - x / 9)) for i in range(4)]
+    rows = [Plot("t", "x", "y", lines[: 2 + i], log="y") for i in range(plots_in_all)]
+    words = [Plot("t", "x", "y", lines, words=["one\ntwo\nthree", "four"])]
+    figure = plots(rows + words, title="T")
+    figure.draw_without_rendering()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    drawn = [axes for axes in figure.axes if axes.lines]
+    for axes in drawn:
+        legend = axes.get_legend()
+        assert legend is not None
+        box = legend.get_window_extent()
+        assert box.y1 < axes.get_window_extent().y0  # nor over the labels of the axis:
+        assert box.y1 <= axes.xaxis.get_tightbbox(renderer).y0 + 1
+        assert figure.bbox.y0 <= box.y0
+        assert not any(box.overlaps(other.get_tightbbox(renderer)) for other in drawn if other != axes)
+
+
+def test_whole_numbers_are_labelled_by_whole_numbers():
+    def ticks(x, log=""):
+        (axes,) = plots([Plot("", "lag", "y", [Line("", x, np.ones(len(x)))], log)], title="T").axes
+        return axes.get_xticks()
+
+    assert (ticks(np.arange(5)) % 1 == 0).all()
+    assert (ticks(np.array([0.0, 0.5, 1.0])) % 1 != 0).any()

@@ -17,6 +17,7 @@ from ntkrnn import LSTM, empirical_nngp_fn, empirical_ntk_fn, network
 from ntkrnn.architectures import Dense
 from ntkrnn.bench._run import median_seconds
 from ntkrnn.bench._sampling_errors import data, error
+from ntkrnn.report import Line, Plot, plots
 
 ERROR = 0.01
 """The error whose cost is compared."""
@@ -89,17 +90,14 @@ def costs(quick: bool = False) -> list[Cost]:
 
 def costs_figure(found: list[Cost], device: str) -> Figure:
     """Seconds to the same error against the number of steps of all sequences."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
     total = np.array([cost.n * cost.steps for cost in found])
-    for k, (name, colour) in enumerate((("NNGP", "tab:orange"), ("NTK", "tab:blue"))):
-        axes.loglog(total, [c.sampled[k] for c in found], "o-", color=colour, label=f"{name}, sampled")
-        networks = [c.networks[k] for c in found]
-        axes.loglog(total, networks, "s--", color=colour, label=f"{name}, networks of the best width")
-    axes.set_xlabel("steps of all sequences, N T")
-    axes.set_ylabel(f"seconds to {100 * ERROR:g}% relative error")
-    axes.set_xticks(total, [str(t) for t in total])
-    axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_title(f"Kernels of an infinitely wide LSTM, float32, {device}", fontsize=10)
-    return figure
+    lines = []
+    for k, name in enumerate(("NNGP", "NTK")):
+        lines.append(Line(f"{name}, sampled", total, np.array([c.sampled[k] for c in found])))
+        networks = np.array([c.networks[k] for c in found])
+        lines.append(Line(f"{name}, networks of the best width", total, networks))
+    wanted = f"seconds to {100 * ERROR:g}% relative error"
+    return plots(
+        [Plot("", "steps of all sequences, N T", wanted, lines, ticks=total)],
+        title=f"Kernels of an infinitely wide LSTM, float32, {device}",
+    )

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ntkrnn import Elman, empirical_ntk_fn, network
 from ntkrnn.bench._run import median_seconds
+from ntkrnn.report import Line, Plot, plots
 
 
 class Scaling(NamedTuple):
@@ -58,20 +59,12 @@ _NAMES = {"N": "sequences N", "T": "steps T", "m": "width m"}
 
 def scaling_figure(curves: list[Scaling], device: str) -> Figure:
     """Three panels, time against each size, with the slope that the operation count predicts."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for panel, axis in zip(axes, ("N", "T", "m"), strict=True):
+    panels = []
+    for axis, order in _ORDERS.items():
         shown = [curve for curve in curves if curve.axis == axis]
-        for curve in shown:
-            panel.loglog(curve.sizes, curve.seconds, "o-", label=curve.label)
         sizes = np.array(shown[0].sizes, float)
-        order = _ORDERS[axis]
-        guide = shown[0].seconds[-1] * (sizes / sizes[-1]) ** order
-        panel.loglog(sizes, guide, "k:", label=f"slope {order}")
-        panel.set_xlabel(_NAMES[axis])
-        panel.set_ylabel("seconds")
-        panel.set_xticks(sizes, [str(int(size)) for size in sizes])
-        panel.minorticks_off()
-        panel.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"Time of a kernel matrix, float32, {device}", fontsize=10)
-    return figure
+        slope = shown[0].seconds[-1] * (sizes / sizes[-1]) ** order
+        lines = [Line(one.label, np.array(one.sizes), np.array(one.seconds)) for one in shown]
+        lines.append(Line(f"slope {order}", sizes, slope, True))
+        panels.append(Plot("", _NAMES[axis], "seconds", lines, ticks=sizes))
+    return plots(panels, title=f"Time of a kernel matrix, float32, {device}")

@@ -11,11 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.axes import (
+    COLOURS,
+    GREY,
+    LEGEND,
+    MARKERS,
+    drawn,
+    kernel_colours,
+    log_scale,
+    plain,
+)
 from ntkrnn.report.statistics import Slope, mean_and_std
-
-_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3")
-_MARKERS = ("o", "s", "^", "D")
 
 
 class Curve(NamedTuple):
@@ -47,6 +53,7 @@ def error_against_width(
     title: str,
     subtitle: str = "",
     predicted: float = -0.5,
+    bound: bool = False,
     quantity: str = "relative error  ‖K(m) − K(∞)‖ / ‖K(∞)‖  (Frobenius)",
 ) -> Figure:
     """Draw errors against width on log-log axes, every seed of them.
@@ -60,18 +67,19 @@ def error_against_width(
         title: of the figure.
         subtitle: a second, smaller line: data, network, seeds.
         predicted: slope of the dashed line.
+        bound: whether the theory says that slopes are at most that, rather than that.
         quantity: label of the vertical axis.
 
     Returns:
         A figure, to be written with :func:`ntkrnn.report.write_figure`.
     """
-    few = len(curves) <= 2  # then a corner is free for the legend
-    figure = Figure(figsize=(7.4, 5.4 if few else 6.6), layout="constrained")
+    entries = sum(1 + (curve.limit_error > 0) for curve in curves) + 1
+    figure = Figure(figsize=(7.4, 5.2 + 0.19 * entries), layout="constrained")
     axes = figure.subplots()
     # Seeds of different curves stand side by side at one width, not over each other.
     shifts = 1.06 ** (np.arange(len(curves)) - (len(curves) - 1) / 2)
     for i, curve in enumerate(curves):
-        _draw_curve(axes, curve, _COLOURS[i % 4], _MARKERS[i % 4], float(shifts[i]))
+        _draw_curve(axes, curve, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], float(shifts[i]))
     widths = np.unique(np.concatenate([curve.widths for curve in curves])).astype(float)
     heights = [drawn(curve.errors).mean(axis=1) / curve.widths**predicted for curve in curves]
     top = np.fmax.reduce(np.concatenate(heights))  # of those that are finite, NaN if none is
@@ -79,8 +87,8 @@ def error_against_width(
         widths,
         1.6 * top * widths**predicted,
         "--",
-        color="0.35",
-        label=f"predicted slope {_number(predicted)} (1/√width)",
+        color=GREY,
+        label=f"{'bound on the slope' if bound else 'predicted slope'} {_number(predicted)} (1/√width)",
     )
     log_scale(axes, "x")
     log_scale(axes)
@@ -88,21 +96,16 @@ def error_against_width(
     _label_errors(axes)
     axes.set_xlabel("width m (hidden units)")
     axes.set_ylabel(quantity)
-    axes.grid(True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    (axes if few else figure).legend(
-        loc="lower left" if few else "outside lower center",
-        framealpha=0.9,
-        edgecolor="0.85",
-        fontsize=9,
+    plain(axes)
+    figure.legend(
+        loc="outside lower center",
+        **LEGEND,
         title="dot: one seed   marker: mean   band: ± 1 std   line: fit",
         title_fontsize=8.5,
         alignment="left",
     )
     figure.suptitle(title, fontsize=13)
-    axes.set_title(_wrapped(subtitle, 100), fontsize=9.5, color="0.35")
+    axes.set_title(_wrapped(subtitle, 100), fontsize=9.5, color=GREY)
     return figure
 
 
@@ -116,8 +119,9 @@ def kernel_images(
 ) -> Figure:
     """Draw each kernel at infinite and at finite width as images with one colour scale a row.
 
-    The last column is the widest finite kernel minus the infinite one, on a scale of its own that
-    is symmetric about 0.
+    The scale of a kernel with negative entries is white at 0, and colours end before single entries do.
+    The last column is the widest finite kernel minus the infinite one, on a scale of its own that is
+    symmetric about 0.
 
     Args:
         rows: the kernels.
@@ -140,19 +144,16 @@ def kernel_images(
     for line, (row, axes) in enumerate(zip(rows, grid, strict=True)):
         kernels = [row.infinite, *(kernel for _, kernel in row.finite)]
         titles = ["infinite width", *(name for name, _ in row.finite)]
-        low, high = (
-            float(end.reduce([end.reduce(drawn(kernel), axis=None) for kernel in kernels]))
-            for end in (np.fmin, np.fmax)
-        )
+        colours = kernel_colours(kernels)
         for axis, kernel, name in zip(axes[:-1], kernels, titles, strict=True):
-            image = axis.imshow(sort(kernel), vmin=low, vmax=high, cmap="viridis")
+            image = axis.imshow(drawn(sort(kernel)), **colours.image)
             axis.set_title(name, fontsize=10)
         figure.colorbar(
             image,
             ax=list(axes[:-1]),
             shrink=0.85,
             pad=0.012,
-            label=f"{row.name}, one scale for all three",
+            label=f"{row.name}, one scale for all three{colours.note}",
         )
         difference = drawn(sort(kernels[-1])) - sort(row.infinite)
         # A kernel equal to its limit is drawn white rather than refused, and so is one that overflowed.

@@ -13,16 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.axes import (
+    COLOURS,
+    LEGEND,
+    MARKERS,
+    drawn,
+    legend_below,
+    legend_shape,
+    log_scale,
+    plain,
+    whole_ticks,
+)
 from ntkrnn.report.statistics import mean_and_std
 
-# Of lengths without a common factor: no pair comes twice before the 56th line.
-_COLOURS = ("#1f5fa8", "#c4512d", "#2f7d4f", "#7a4fa3", "#8a6a1f", "#3b8f9e", "#b8428c", "#4d4d4d")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MOST_MARKERS = 24
 _SHARED = 5
-"""Names from which on a legend that all plots share stands beside them: it would hide lines."""
-_LEGEND = {"fontsize": 8.5, "framealpha": 0.85, "edgecolor": "0.85"}
+"""Names from which on a legend that all plots share stands beside them once."""
 
 
 class Line(NamedTuple):
@@ -67,12 +73,20 @@ class Plot(NamedTuple):
     """Which axes are logarithmic: "", "x", "y" or "xy"."""
     ticks: Any = None
     """Where x is labelled, None to choose."""
+    words: Sequence[str] = ()
+    """Labels of x = 0, 1, ..., in place of numbers; "\\n" parts their lines."""
+
+    @property
+    def label_lines(self) -> int:
+        """Lines of text below the x axis."""
+        return 1 + max((word.count("\n") for word in self.words), default=0)
 
 
 def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
     """Draw each plot's lines; at most three plots stand in a row.
 
-    Several plots that name the same lines, many of them, have one legend, to their right.
+    Legends stand below the plots, where there are no data; several plots that name the same lines, many
+    of them, have one legend, to their right.
 
     Args:
         rows: at least one plot.
@@ -90,17 +104,20 @@ def plots(rows: Sequence[Plot], *, title: str, subtitle: str = "") -> Figure:
     columns = min(len(rows), 3)
     lines = -(-len(rows) // columns)
     shared = _shared_names(rows)
-    width = (7.4 if columns == 1 else 4.7 * columns) + (1.5 if shared else 0.0)
-    height = (4.6 if columns == 1 else 4.3) * lines + 0.5
+    each = 7.4 if columns == 1 else 4.7
+    width = each * columns + (1.5 if shared else 0.0)
+    names = [] if shared else [[line.name for line in plot.lines if line.name] for plot in rows]
+    legend = max((legend_shape(own, each)[1] for own in names), default=0.0)
+    height = ((4.4 if columns == 1 else 4.1) + legend) * lines + 0.5
     # Space for the label of an axis that follows another plot.
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1))
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, plot in zip(grid, rows, strict=False):
         _draw(axes, plot)
-        if any(line.name for line in plot.lines) and not shared:
-            axes.legend(**_LEGEND)
+        if not shared:
+            legend_below(axes, each, plot.label_lines)
     if shared:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center", **_LEGEND)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside right center", **LEGEND)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     figure.suptitle(f"{title}\n{_lines(subtitle, int(9.5 * width))}".strip(), fontsize=12)
@@ -134,8 +151,8 @@ def _lines(text: str, most: int) -> str:
 def _draw(axes: Axes, plot: Plot) -> None:
     shade = 0
     for line in plot.lines:
-        colour = _COLOURS[(shade if line.colour is None else line.colour) % len(_COLOURS)]
-        marker = _MARKERS[(shade if line.colour is None else line.colour) % len(_MARKERS)]
+        colour = COLOURS[(shade if line.colour is None else line.colour) % len(COLOURS)]
+        marker = MARKERS[(shade if line.colour is None else line.colour) % len(MARKERS)]
         shade += line.colour is None
         x = np.asarray(line.x, float)
         values = drawn(line.values)
@@ -161,10 +178,14 @@ def _draw(axes: Axes, plot: Plot) -> None:
     axes.set_title(plot.title, fontsize=10.5)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
-    if plot.ticks is not None:
+    if plot.words:
+        axes.set_xticks(range(len(plot.words)), plot.words)
+    elif plot.ticks is not None:
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in plot.ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
+    elif "x" not in plot.log and plot.lines:
+        whole_ticks(axes, np.concatenate([np.asarray(line.x, float) for line in plot.lines]))
     if axes.get_yscale() == "log":
         low, high = axes.get_ylim()
         if high < 300 * low:  # too few powers of ten to read a value from
@@ -172,7 +193,4 @@ def _draw(axes: Axes, plot: Plot) -> None:
             axes.yaxis.set_major_locator(LogLocator(subs=subs))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain(axes)

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntkrnn.report.axes import drawn
+from ntkrnn.report.axes import COLOURS, GREY, LEGEND, drawn, kernel_colours, plain
 from ntkrnn.report.figures import label_rows
 from ntkrnn.report.scores import share
 
-_BLUE, _GREY = "#1f5fa8", "0.45"
+_BLUE = COLOURS[0]
 _BINS = 8
 """Of equally many predictions: of bins of equal width most would be empty."""
 _NAMED = 30
@@ -80,7 +80,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, *, title: str) -> Fig
     )
     axes.set_xlabel("probability of the predicted class, mean of a bin")
     axes.set_ylabel("share of predictions that are right")
-    axes.set_title(f"{len(bins)} bins of equally many series", fontsize=9.5, color=_GREY)
+    axes.set_title(f"{len(bins)} bins of equally many series", fontsize=9.5, color=GREY)
     return _finished(figure, axes, title)
 
 
@@ -114,7 +114,7 @@ def against_truth(truth: np.ndarray, predicted: np.ndarray, half: np.ndarray, *,
     figure = Figure(figsize=(5.8, 5.4), layout="constrained")
     axes = figure.subplots()
     low, high = float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))
-    axes.plot([low, high], [low, high], "--", color=_GREY, label="truth")
+    axes.plot([low, high], [low, high], "--", color=GREY, label="truth")
     axes.errorbar(
         truth, predicted, half, fmt="o", markersize=4, color=_BLUE, ecolor="#9db8d8",
         elinewidth=1, label="predicted, 95% band",
@@ -146,8 +146,9 @@ def along_time(
         axes.plot(steps, mean, color=_BLUE, linewidth=1.3, label="predicted from the inputs")
         axes.set_title(words, fontsize=10)
         axes.set_ylabel(name)
-        _plain(axes)
-    grid[0].legend(fontsize=8.5, ncols=3)
+        plain(axes)
+    handles, names = grid[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, **LEGEND)
     grid[-1].set_xlabel("step")
     figure.suptitle(title, fontsize=12)
     return figure
@@ -165,9 +166,9 @@ def sorted_kernel(kernel: np.ndarray, labels: np.ndarray | None, *, title: str, 
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     axes = figure.subplots()
     # Of a kernel near 1 everywhere, as those at unit diagonal are, the differences are to be seen.
-    low, high = np.quantile(kernel, [0.02, 0.98])
-    image = axes.imshow(drawn(kernel), vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
-    figure.colorbar(image, ax=axes, shrink=0.85, label="kernel; colours end at 2% and 98% of entries")
+    colours = kernel_colours([kernel])
+    image = axes.imshow(drawn(kernel), **colours.image)
+    figure.colorbar(image, ax=axes, shrink=0.85, label=f"kernel{colours.note}")
     label_rows(axes, len(kernel), labels)
     axes.set_xlabel(f"series, by {by}")
     axes.set_ylabel(f"series, by {by}")
@@ -191,7 +192,7 @@ def series_panels(panels: Sequence[Panel], *, title: str) -> Figure:
             np.arange(len(panel.x)), panel.x, linewidth=1.1, marker="." if len(panel.x) < 3 else ""
         )
         axes.set_title(panel.title, fontsize=9.5)
-        _plain(axes)
+        plain(axes)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[max(0, len(panels) - columns) : len(panels)]:
@@ -201,20 +202,13 @@ def series_panels(panels: Sequence[Panel], *, title: str) -> Figure:
 
 
 def _diagonal(axes: Axes, words: str) -> None:
-    axes.plot([0, 1], [0, 1], "--", color=_GREY, label=words)
+    axes.plot([0, 1], [0, 1], "--", color=GREY, label=words)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
 
 
 def _finished(figure: Figure, axes: Axes, title: str) -> Figure:
-    axes.legend(fontsize=9, loc="upper left")
-    _plain(axes)
+    figure.legend(loc="outside lower center", ncols=2, **LEGEND)
+    plain(axes)
     figure.suptitle(title, fontsize=12)
     return figure
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(True, color="0.92", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

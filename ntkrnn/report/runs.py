@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntkrnn.report.axes import drawn, log_scale
+from ntkrnn.report.axes import COLOURS, GREY, LEGEND, drawn, log_scale, plain
 from ntkrnn.report.statistics import mean_and_std
 
 _STYLES = (
-    {"color": "#1f5fa8", "linestyle": "-", "linewidth": 2.2},
-    {"color": "#c4512d", "linestyle": "--", "linewidth": 1.8},
-    {"color": "#2f7d4f", "linestyle": ":", "linewidth": 2.2},
+    {"color": COLOURS[0], "linestyle": "-", "linewidth": 2.2},
+    {"color": COLOURS[1], "linestyle": "--", "linewidth": 1.8},
+    {"color": COLOURS[2], "linestyle": ":", "linewidth": 2.2},
 )
 
 
@@ -29,6 +29,7 @@ class Panel(NamedTuple):
     """Names and values ``[R]``, or ``[S, R]`` for several seeds: their mean is drawn, and each one
     thinly. What is not finite leaves a gap."""
     note: str = ""
+    """Below the axis."""
 
 
 def run_panels(
@@ -61,15 +62,12 @@ def run_panels(
                 thin = {**style, "linewidth": 0.6, "alpha": 0.35}
                 axes.plot(panel.steps, rows.T, **thin)
         axes.set_title(panel.title, fontsize=10)
-        if panel.note:
-            axes.text(
-                0.97, 0.97, panel.note, transform=axes.transAxes, ha="right", va="top", fontsize=8.5
-            )
-        _plain(axes, "step")
+        _plain(axes, f"step\n{panel.note}".strip())
     grid[0].set_ylabel(quantity)
     if limits is not None:
         grid[0].set_ylim(limits)
-    grid[0].legend(fontsize=9, framealpha=0.9, edgecolor="0.85", loc="lower left")
+    handles, names = grid[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), **LEGEND)
     figure.suptitle(f"{title}\n{subtitle}".strip(), fontsize=12)
     return figure
 
@@ -109,16 +107,13 @@ def along_training(
         axes.fill_between(steps, low, mean + spread, color=shade, alpha=0.15, linewidth=0)
     _plain(axes, "step")
     axes.set_ylabel(quantity)
-    axes.legend(title="width", fontsize=9, framealpha=0.9, edgecolor="0.85", ncols=2)
+    figure.legend(title="width", loc="outside right center", **LEGEND)
     figure.suptitle(title, fontsize=13)
-    axes.set_title(subtitle, fontsize=9.5, color="0.35")
+    axes.set_title(subtitle, fontsize=9.5, color=GREY)
     return figure
 
 
 def _plain(axes: Axes, label: str) -> None:
     log_scale(axes)
     axes.set_xlabel(label)
-    axes.grid(True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    plain(axes)

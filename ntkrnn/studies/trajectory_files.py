@@ -171,6 +171,7 @@ def _deviation_figure(result: TrajectoryResult) -> Any:
         title="Networks come to obey their kernels as they widen",
         subtitle=_subtitle(result),
         predicted=PREDICTED_SLOPE,
+        bound=True,
         quantity="largest deviation along the run (rms over sequences)",
     )
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ntkrnn._files import make_folder, write_bytes, write_json
 from ntkrnn.report import run_record, write_figure
+from ntkrnn.report.axes import COLOURS, GREY
 from ntkrnn.report.tables import write_csv
 from ntkrnn.studies.evaluate._published import (
     OURS,
@@ -180,7 +181,7 @@ def _diagram(settings: EvaluateSettings, ranks: Ranks) -> Figure | None:
             list(ranks.methods),
             lower_better=settings.lower_is_better,
             alpha=ALPHA,
-            highlight={OURS: "#1f5fa8"},
+            highlight={OURS: COLOURS[0]},
             width=5 + 2 * space,
             textspace=space,
         )
@@ -189,6 +190,6 @@ def _diagram(settings: EvaluateSettings, ranks: Ranks) -> Figure | None:
         f"Mean ranks over {len(ranks.sets)} sets. Bars join methods that Wilcoxon's test does not tell "
         f"apart (level {ALPHA}, Holm).",
         fontsize=9,
-        color="0.35",
+        color=GREY,
     )
     return figure

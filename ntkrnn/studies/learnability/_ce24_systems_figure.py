@@ -19,7 +19,7 @@ def systems_figure(settings: Any, error: np.ndarray, clock: np.ndarray, path: np
     kinds = [*zip(LEARNERS, error.transpose(1, 0, 2), strict=True), ("mean of each step", clock)]
     order = np.log(error[:, :2]).mean(axis=(1, 2)).argsort()  # of the networks
     shown = {"best": int(order[0]), "worst": int(order[-1])}
-    figure = plots(
+    return plots(
         [
             Plot(
                 "Every system and learner", "system", "held-out squared error / variance",
@@ -28,7 +28,7 @@ def systems_figure(settings: Any, error: np.ndarray, clock: np.ndarray, path: np
                     for i, (kind, values) in enumerate(kinds)
                 ]
                 + [Line("best constant", places, np.ones(len(names)), True, count + 1)],
-                log="y",
+                log="y", words=[name.replace(" ", "\n") for name in names],
             ),
             *(
                 _output(f"Learned {how}: a held-out output, {names[which]}", path[which])
@@ -41,8 +41,6 @@ def systems_figure(settings: Any, error: np.ndarray, clock: np.ndarray, path: np
         f"width {settings.elman_width}, {settings.steps} steps of full-batch descent; mean and "
         f"standard deviation of {settings.seeds} repetitions",
     )  # fmt: skip
-    figure.axes[0].set_xticks(places, [name.replace(" ", "\n") for name in names])
-    return figure
 
 
 def _output(title: str, path: np.ndarray) -> Plot:

@@ -314,7 +314,7 @@ def _table(
 def _figure(settings: GatedRealSequencesSettings, present: Sequence[str], error: np.ndarray) -> Figure:
     kinds = _kinds(settings)
     places = np.arange(len(kinds))
-    figure = plots(
+    return plots(
         [
             Plot(
                 name.replace("_", " "), "cell", "share of wrong classes",
@@ -322,7 +322,7 @@ def _figure(settings: GatedRealSequencesSettings, present: Sequence[str], error:
                     Line(learner, places + 0.15 * (i - 1), error[s, :, :, i], points=True)
                     for i, learner in enumerate(LEARNERS)
                 ],
-                log="",
+                log="", words=kinds,
             )
             for s, name in enumerate(present)
         ],
@@ -332,9 +332,6 @@ def _figure(settings: GatedRealSequencesSettings, present: Sequence[str], error:
         f"steps with momentum {MOMENTUM:g}; mean and standard deviation of {settings.repetitions} "
         "subsets",
     )  # fmt: skip
-    for axes in figure.axes:
-        axes.set_xticks(places, kinds)
-    return figure
 
 
 EXPERIMENT = Experiment(
