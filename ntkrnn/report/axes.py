@@ -127,7 +127,7 @@ class Colours(NamedTuple):
     def note(self) -> str:
         """For the label of the bar, if colours end before the entries do."""
         low, high = (f"{100 * edge:g}%" for edge in _EDGES)
-        return f"; colours end at {low} and {high} of entries" if self.clipped else ""
+        return f"\ncolours end at {low} and {high} of entries" if self.clipped else ""
 
 
 def kernel_colours(kernels: Sequence[Any]) -> Colours:
