@@ -6,7 +6,6 @@ At the start half of the neurons repeat the others, which ntkrnn sees and a Jaco
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from typing import Any
@@ -67,10 +66,9 @@ def _against_peers(size: tuple[int, int, int], readout: str, moved: bool, all_pe
 def diagonal_rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """The rows; ``all_peers`` also runs the implementations of peers that take minutes."""
     sizes = ((4, 6, 32),) if quick else SIZES
-    rows = [
+    return [
         _against_peers(size, readout, moved, all_peers)
         for readout in TARGETS
         for size in sizes
         for moved in (False, True)
     ]
-    return [dataclasses.replace(row, target=None) for row in rows] if quick else rows

@@ -8,7 +8,6 @@ over the batch that returns the states and the derivatives by every pre-activati
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -107,8 +106,7 @@ def _against_the_pass(size: tuple[int, int, int]) -> Row:
 def finite_rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """The rows; ``all_peers`` also runs the implementations of peers that take minutes."""
     sizes = ((8, 6, 32),) if quick else SIZES
-    rows = [
+    return [
         *(_against_peers(size, all_peers) for size in sizes),
         *(_against_the_pass(size) for size in sizes),
     ]
-    return [dataclasses.replace(row, target=None) for row in rows] if quick else rows

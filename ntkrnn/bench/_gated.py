@@ -6,7 +6,6 @@ parameters, one product for all gates at each step.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -99,5 +98,4 @@ def _row(cell: str, size: tuple[int, int, int, float], all_peers: bool) -> Row:
 def gated_rows(quick: bool = False, all_peers: bool = False) -> list[Row]:
     """The rows; ``all_peers`` also runs the implementations of peers that take minutes."""
     sizes = ((8, 6, 32, 0.0),) if quick else SIZES
-    rows = [_row(cell, size, all_peers) for cell in CELLS for size in sizes]
-    return [dataclasses.replace(row, target=None) for row in rows] if quick else rows
+    return [_row(cell, size, all_peers) for cell in CELLS for size in sizes]

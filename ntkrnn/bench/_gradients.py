@@ -109,13 +109,12 @@ def gradient_rows(quick: bool = False) -> list[Row]:
     """The rows, at sizes for a CPU of two cores or, with ``quick``, for a few seconds in all."""
     last, mean, steps = ((24, 16, 4), (8, 8, 4), 32) if quick else ((400, 80, 4), (100, 40, 4), 1024)
     relu = Elman(nonlinearity="relu", readout="mean")
-    rows = [
+    return [
         _row("gradient-last", "erf, last, value and gradient", Elman(), last, 5.0),
         _row("gradient-mean", "relu, mean, value and gradient", relu, mean, 6.0),
         _tangents(last),
         _long_sequence(steps, 4, 0.15),
     ]
-    return [dataclasses.replace(row, target=None) for row in rows] if quick else rows
 
 
 def gradient_temporaries(n: int, t: int) -> int:
