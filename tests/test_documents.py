@@ -48,6 +48,12 @@ def test_readme_names_existing_files_and_targets():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_documents_name_existing_files(path):
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
 def test_documents_have_examples():
     assert len(DOCUMENTS) >= 4
 
