@@ -36,7 +36,7 @@ class Term(NamedTuple):
 
     block: str
     """Name of the parameter block, ``"w"``, ``"u"`` or ``"b"``."""
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """Which of the arrays that are stacked in the block."""
     source: str
     """What it multiplies: :data:`STATE`, :data:`INNER`, :data:`INPUT` or :data:`ONE`."""

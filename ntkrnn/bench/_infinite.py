@@ -52,15 +52,15 @@ def _against(
     name: str,
     title: str,
     sizes: dict[str, int],
-    ours: dict,
-    peer: tuple[str, dict],
+    ours: dict[str, Any],
+    peer: tuple[str, dict[str, Any]],
     target: float,
     wanted: str,
 ) -> Row:
     """Two kernels of ours: another depth, nonlinearity or size."""
     other, fields = peer
 
-    def program(changes: dict) -> Program:
+    def program(changes: dict[str, Any]) -> Program:
         changed = {**sizes, **{k: v for k, v in changes.items() if k in sizes}}
         rest = {k: v for k, v in changes.items() if k not in sizes}
         return _kernel(_sequences(*changed.values()), **rest)

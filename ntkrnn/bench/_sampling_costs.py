@@ -41,11 +41,9 @@ def _networks(arch: Dense, x: jax.Array, seeds: int, limit: Any) -> tuple[float,
     init_fn = network(arch).init_fn
     nngp_fn, ntk_fn = empirical_nngp_fn(arch), empirical_ntk_fn(arch)
     both = jax.jit(lambda params: (nngp_fn(x, None, params), ntk_fn(x, None, params)))
-    kernels = []
-    for seed in range(seeds):
-        params = init_fn(jax.random.key(seed), x.shape)[1]
-        kernels.append([np.asarray(k, np.float64) for k in both(params)])
-    seconds = median_seconds(lambda: both(params), 3)  # without the time to draw the parameters
+    drawn = [init_fn(jax.random.key(seed), x.shape)[1] for seed in range(seeds)]
+    kernels = [[np.asarray(k, np.float64) for k in both(params)] for params in drawn]
+    seconds = median_seconds(lambda: both(drawn[-1]), 3)  # without the time to draw the parameters
     found = []
     for k, name in enumerate(("nngp", "ntk")):
         own = np.stack([one[k] for one in kernels])

@@ -36,7 +36,9 @@ def _by_matrices(
     return by_columns(each, source.shape[-1])[:, None, None] * product
 
 
-def _by_block(cell: Cell, steps: Steps, deltas: tuple[Array, ...], wanted: Any, precision: Any) -> dict:
+def _by_block(
+    cell: Cell, steps: Steps, deltas: tuple[Array, ...], wanted: Any, precision: Any
+) -> dict[str, Any]:
     """Derivatives by the blocks of one layer and direction."""
     found: dict[str, list[Array]] = {block: [] for block in ("w", "u", "b")}
     for source in (STATE, INNER, INPUT, ONE):

@@ -100,7 +100,7 @@ class SequenceOptions:
     def load(self, seed: int) -> Dataset:
         """The sequences."""
         most = DEFAULT_N if self.n is None else None
-        options = {"label_column": self.label_column, "long": self.long, "seed": seed}
+        options: dict[str, Any] = {"label_column": self.label_column, "long": self.long, "seed": seed}
         return load(self.data, n=self.n, at_most=most, standardize=self.standardize, **options)
 
 

@@ -21,7 +21,7 @@ finite at rho = +-1 and at zero variance.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def _series(
     base = rho if step == 1 else rho * rho
     base_below = below if step == 1 else below * (1 + rho)
 
-    def body(carry, pair):
+    def body(carry: Any, pair: Any) -> Any:
         partial, total = carry
         total = total + partial
         return (pair[0] * pair[1] + base * partial, total), None
@@ -87,7 +87,7 @@ def smooth(spec: str | Nonlinearity) -> PairFunction:
         return _series(left, right, orders, *_correlation(c, distance, q1, q2)).value
 
     @moment.defjvp
-    def _(n, m, primals, tangents):
+    def _(n: Any, m: Any, primals: Any, tangents: Any) -> Any:
         dc, _, dq1, dq2 = tangents
         slope = moment(n + 1, m + 1, *primals) * dc
         bend1 = moment(n + 2, m, *primals) * dq1
@@ -98,7 +98,7 @@ def smooth(spec: str | Nonlinearity) -> PairFunction:
     def stable_distance(c: Array, distance: Array, q1: Array, q2: Array) -> Array:
         (left, orders), (right, _) = expand(0, q1), expand(0, q2)
 
-        def body(total, pair):
+        def body(total: Any, pair: Any) -> Any:
             return total + jnp.square(pair[0] - pair[1]), None
 
         zero = jnp.zeros(jnp.broadcast_shapes(c.shape, q1.shape, q2.shape), c.dtype)
@@ -111,7 +111,7 @@ def smooth(spec: str | Nonlinearity) -> PairFunction:
         return 0.5 * (own[0] + own[1]) - moment(0, 0, c, distance, q1, q2)
 
     @stable_distance.defjvp
-    def _(primals, tangents):
+    def _(primals: Any, tangents: Any) -> Any:
         return stable_distance(*primals), jax.jvp(plain_distance, primals, tangents)[1]
 
     def pair(c: Array, distance: Array, q1: Array, q2: Array) -> PairExpectation:

@@ -62,7 +62,7 @@ def _arctangent_factor(u: Decimal) -> Decimal:
     return total
 
 
-_DEGREES = {
+_DEGREES: dict[Series, dict[str, int]] = {
     _arcsine_factor: {"float32": 7, "float64": 20},
     _cap_factor: {"float32": 7, "float64": 20},
     _sagitta_factor: {"float32": 8, "float64": 22},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -52,7 +52,7 @@ def from_closed_form(
         return 0.5 * (own[0] + own[1]) - moments(c, d, q1, q2)[0]
 
     @stable_distance.defjvp
-    def _(primals, tangents):
+    def _(primals: Any, tangents: Any) -> Any:
         return stable_distance(*primals), jax.jvp(plain_distance, primals, tangents)[1]
 
     def pair(c: Array, d: Array, q1: Array, q2: Array) -> PairExpectation:

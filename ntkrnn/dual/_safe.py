@@ -9,7 +9,7 @@ below is taken from ``D`` when the correlation is above 1/2, and from ``c`` belo
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def sqrt(x: Array) -> Array:
 
 
 @sqrt.defjvp
-def _sqrt_jvp(primals, tangents):
+def _sqrt_jvp(primals: Any, tangents: Any) -> Any:
     (x,), (dx,) = primals, tangents
     root = sqrt(x)
     return root, jnp.where(x > 0, 0.5 / jnp.where(x > 0, root, 1), 0) * dx
@@ -64,7 +64,7 @@ def determinant(c: Array, distance: Array, q1: Array, q2: Array) -> Array:
 
 
 @determinant.defjvp
-def _determinant_jvp(primals, tangents):
+def _determinant_jvp(primals: Any, tangents: Any) -> Any:
     c, _, q1, q2 = primals
     dc, _, dq1, dq2 = tangents
     return determinant(*primals), q2 * dq1 + q1 * dq2 - 2 * c * dc
@@ -82,7 +82,7 @@ def angle(v: Array) -> Array:
 
 
 @angle.defjvp
-def _angle_jvp(primals, tangents):
+def _angle_jvp(primals: Any, tangents: Any) -> Any:
     (v,), (dv,) = primals, tangents
     inside = (v > 0) & (v < 1)
     middle = jnp.where(inside, v, 0.5)
@@ -109,6 +109,6 @@ def cap(v: Array) -> Array:
 
 
 @cap.defjvp
-def _cap_jvp(primals, tangents):
+def _cap_jvp(primals: Any, tangents: Any) -> Any:
     (v,), (dv,) = primals, tangents
     return cap(v), 2 * angle(v) * dv

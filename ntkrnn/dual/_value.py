@@ -39,7 +39,7 @@ class Kept:
     def __hash__(self) -> int:
         return hash(self._fn)
 
-    def __deepcopy__(self, memo: dict) -> Kept:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Kept:
         return self
 
 

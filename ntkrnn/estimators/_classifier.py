@@ -1,3 +1,4 @@
+# pyright: basic
 """``RecurrentKernelClassifier``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """``RecurrentGPRegressor``."""
 
 from __future__ import annotations

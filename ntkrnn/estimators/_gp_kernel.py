@@ -1,3 +1,4 @@
+# pyright: basic
 """A kernel as a function of its scales, with its derivatives, in float64.
 
 The scales of an architecture may be traced, so that one compiled program gives the kernel of given

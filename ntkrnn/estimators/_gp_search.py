@@ -1,3 +1,4 @@
+# pyright: basic
 """Where the scales of a Gaussian process are looked for: free scales, their bounds, first guesses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """``RecurrentKernel``: series in, kernel matrix out."""
 
 from __future__ import annotations

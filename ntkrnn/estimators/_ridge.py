@@ -1,3 +1,4 @@
+# pyright: basic
 """``RecurrentKernelRidge``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """From what people hand to an estimator to padded sequences with lengths, by one rule for all of them.
 
 The contract of scikit-learn speaks of tables ``[N, T]`` and checks names and numbers of columns; series

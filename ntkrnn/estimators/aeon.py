@@ -1,3 +1,4 @@
+# pyright: basic
 """The same estimators for aeon: its base classes, its order of axes, its tags.
 
 aeon has series as arrays ``(cases, channels, steps)`` or lists of ``(channels, steps)``; everything

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ntkrnn import _checks
 from ntkrnn._types import Array
-from ntkrnn.readouts._named import last, mean
+from ntkrnn.readouts._named import last, mean  # pyright: ignore[reportUnusedImport]
 from ntkrnn.readouts._readout import Readout
 
 

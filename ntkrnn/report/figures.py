@@ -145,11 +145,12 @@ def kernel_images(
         kernels = [row.infinite, *(kernel for _, kernel in row.finite)]
         titles = ["infinite width", *(name for name, _ in row.finite)]
         colours = kernel_colours(kernels)
+        images = []
         for axis, kernel, name in zip(axes[:-1], kernels, titles, strict=True):
-            image = axis.imshow(drawn(sort(kernel)), **colours.image)
+            images.append(axis.imshow(drawn(sort(kernel)), **colours.image))
             axis.set_title(name, fontsize=10)
         figure.colorbar(
-            image,
+            images[0],
             ax=list(axes[:-1]),
             shrink=0.85,
             pad=0.012,

@@ -19,7 +19,7 @@ from ntkrnn.cells import checked_params, features, fitting_input, init_params
 from ntkrnn.infinite import GramInputs, Track, sequence_kernels, squared_scales, track
 
 
-def Recurrent(arch: Elman) -> tuple[Callable, Callable, Callable]:
+def Recurrent(arch: Elman) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     r"""The recurrent part of an Elman network as a layer ``[N, T, d] -> [N, T, width]``.
 
     It takes :class:`ntkrnn.Elman` of any nonlinearity, depth and direction, and no other cell: kernels
@@ -88,7 +88,7 @@ def _valid_steps(mask: Array | None, n: int, steps: int) -> Array:
 
 
 @functools.cache
-def _layer() -> Callable[[Elman], tuple[Callable, Callable, Callable]]:
+def _layer() -> Callable[[Elman], tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]]:
     """The layer constructor, decorated once neural-tangents is loaded."""
     stax = neural_tangents().stax
 

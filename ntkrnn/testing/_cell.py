@@ -144,7 +144,9 @@ def _limit_error(arch: Any, key: Any, x: Any) -> tuple[float, float]:
     wide = dataclasses.replace(arch, width=_WIDE, depth=1, bidirectional=False, readout="last")
     init_fn, _, kernel_fn = network(wide)
     sampled = wide.limit == "sampled"
-    options = {"key": jax.random.fold_in(key, 3), "replicates": _REPLICATES} if sampled else {}
+    options: dict[str, Any] = {}
+    if sampled:
+        options = {"key": jax.random.fold_in(key, 3), "replicates": _REPLICATES}
     limit = kernel_fn(x, **options)
     finite = empirical_ntk_fn(wide)
     drawn = [

@@ -111,7 +111,7 @@ def _of_network(
 class Estimate(NamedTuple):
     """Of one kernel."""
 
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     kernel: Array
     error: Array
     """One standard error of every entry."""

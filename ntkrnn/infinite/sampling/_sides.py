@@ -96,7 +96,7 @@ class Side(NamedTuple):
     """``[C, n, T, d]``"""
     lengths: Any
     """``[C, n]``"""
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """N."""
     steps: int
     """As many as the longest has, or more."""

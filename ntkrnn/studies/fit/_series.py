@@ -105,7 +105,8 @@ def parts(settings: FitSettings, data: Dataset) -> Parts:
             f"cv: got {asked} folds of {data.name}, which has {most} {of}, expected 2 to that number; "
             "without folds give test series, with --test."
         )
-    folds = {"n_splits": min(asked, most), "shuffle": True, "random_state": settings.seed}
+    folds: dict[str, Any] = {"n_splits": min(asked, most), "shuffle": True}
+    folds["random_state"] = settings.seed
     if settings.task == "regress":
         return list(KFold(**folds).split(data.x))
     with warnings.catch_warnings():  # classes with fewer series than folds are absent from some

@@ -160,7 +160,7 @@ def split(settings: GatedRealSequencesSettings, name: str, repetition: int) -> S
 def measure(settings: GatedRealSequencesSettings, name: str, kind: str, repetition: int) -> Piece:
     """``error [3]`` of the learners: shares of wrong classes; what was chosen; error of the kernel."""
     data = split(settings, name, repetition)
-    fields = {"b_std": settings.b_std, "readout": settings.readout}
+    fields: dict[str, Any] = {"b_std": settings.b_std, "readout": settings.readout}
     outputs = data.targets.shape[1]
     x = default_float(data.x)
     if kind == PLAIN:
