@@ -12,6 +12,7 @@ from scipy import integrate, stats
 import ntkrnn
 from ntkrnn.studies import StudyError
 from ntkrnn.studies.learnability import EXPERIMENTS, learnability
+from ntkrnn.studies.learnability import _real_learners as learners
 from ntkrnn.studies.learnability import gated_finite_width as finite
 from ntkrnn.studies.learnability import gated_memory as memory
 from ntkrnn.studies.learnability import gated_real_sequences as real
@@ -146,20 +147,20 @@ SMALL = dataclasses.replace(
 
 
 def test_subsets_are_disjoint_and_centred():
-    data = real.split(SMALL, "digits", 0)
+    data = learners.split(SMALL, "digits", 0)
     assert data.x.shape == (52, 8, 8) and data.lengths is None
     assert len(np.unique(data.x.reshape(52, -1), axis=0)) == 52
     hot = data.targets + data.mean
     np.testing.assert_allclose(hot, np.eye(10)[data.classes], atol=4 * EPS)
     np.testing.assert_allclose(data.targets[:30].sum(axis=0), 0, atol=30 * 4 * EPS)
-    assert not np.array_equal(real.split(SMALL, "digits", 1).classes, data.classes)
+    assert not np.array_equal(learners.split(SMALL, "digits", 1).classes, data.classes)
     with pytest.raises(ValueError, match=re.escape("got 2000 sequences in all, expected at most the")):
-        real.split(dataclasses.replace(SMALL, train=1978), "digits", 0)
+        learners.split(dataclasses.replace(SMALL, train=1978), "digits", 0)
 
 
 def test_vowels_are_no_longer_than_asked():
     pytest.importorskip("aeon")
-    data = real.split(SMALL, "japanese_vowels", 0)
+    data = learners.split(SMALL, "japanese_vowels", 0)
     assert data.lengths is not None
     assert data.lengths.max() == data.x.shape[1] <= SMALL.longest
     padding = np.arange(data.x.shape[1]) >= data.lengths[:, None]
@@ -173,15 +174,15 @@ def test_the_ridge_is_the_best_in_validation():
     features = rng.normal(size=(n + v + m, 15))
     kernel = features @ features.T
     y = np.tanh(features[:, :3]) + 0.3 * rng.normal(size=(n + v + m, 3))
-    found = real.regress(kernel, y, settings)
+    found = learners.regress(kernel, y, settings)
     top = np.linalg.eigvalsh(kernel[:n, :n])[-1]
     tried = {}
-    for ridge in real.RIDGES:
+    for ridge in learners.RIDGES:
         weights = np.linalg.solve(kernel[:n, :n] + ridge * top * np.eye(n), y[:n])
         outputs = kernel[n:, :n] @ weights
         tried[ridge] = (np.sum((outputs[:v] - y[n : n + v]) ** 2), outputs)
     best = min(tried, key=lambda ridge: tried[ridge][0])
-    assert found.chosen == best and real.RIDGES[-1] < best  # there is something to choose
+    assert found.chosen == best and learners.RIDGES[-1] < best  # there is something to choose
     # A solve with condition 1/ridge.
     np.testing.assert_allclose(found.outputs, tried[best][1], atol=1e3 * EPS / best)
 
@@ -190,9 +191,9 @@ def test_errors_count_classes():
     settings = dataclasses.replace(SMALL, train=2, validation=1, test=4)
     classes = np.array([0, 1, 0, 0, 1, 1, 0])
     mean = np.array([0.5, 0.5])
-    data = real.Split(np.zeros((7, 1, 1)), None, classes, np.eye(2)[classes] - mean, mean)
+    data = learners.Split(np.zeros((7, 1, 1)), None, classes, np.eye(2)[classes] - mean, mean)
     outputs = np.eye(2)[[1, 0, 1, 0, 0]] - mean  # of the rows to validate and to test
-    assert real.wrong(outputs, data, settings) == 0.25
+    assert learners.wrong(outputs, data, settings) == 0.25
 
 
 def test_vowels_are_left_out_with_a_note_where_they_are_not_installed(monkeypatch):
@@ -219,9 +220,9 @@ def test_vowels_are_left_out_with_a_note_where_they_are_not_installed(monkeypatc
 def test_a_network_is_taken_where_it_did_best_in_validation():
     """By a loop over steps of descent with momentum, written out."""
     settings = dataclasses.replace(SMALL, train=10, validation=5, test=4, steps=4, width=8)
-    data, rate = real.split(settings, "digits", 0), 0.5
+    data, rate = learners.split(settings, "digits", 0), 0.5
     arch = ntkrnn.GRU(8, out_dim=10)
-    found = real.fit(arch, data, settings, rate, 0)
+    found = learners.fit(arch, data, settings, rate, 0)
     init_fn, apply_fn, _ = ntkrnn.network(arch)
     start = init_fn(jax.random.fold_in(jax.random.key(1), 0), (-1, 8, 8))[1]
     x = jnp.asarray(data.x, jnp.result_type(float))
@@ -233,7 +234,7 @@ def test_a_network_is_taken_where_it_did_best_in_validation():
 
     params, speed, tried = start, jax.tree.map(jnp.zeros_like, start), {}
     for step in range(1, 5):
-        speed = jax.tree.map(lambda v, g: real.MOMENTUM * v + g, speed, jax.grad(loss)(params))
+        speed = jax.tree.map(lambda v, g: learners.MOMENTUM * v + g, speed, jax.grad(loss)(params))
         params = jax.tree.map(lambda p, v: p - rate * v, params, speed)
         outputs = np.asarray(apply_fn(params, x) - shift, float)[10:]
         tried[step] = (np.sum((outputs[:5] - data.targets[10:15]) ** 2), outputs)
