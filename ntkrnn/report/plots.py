@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
@@ -186,11 +187,17 @@ def _draw(axes: Axes, plot: Plot) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     elif "x" not in plot.log and plot.lines:
         whole_ticks(axes, np.concatenate([np.asarray(line.x, float) for line in plot.lines]))
-    if axes.get_yscale() == "log":
-        low, high = axes.get_ylim()
-        if high < 300 * low:  # too few powers of ten to read a value from
-            subs = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
-            axes.yaxis.set_major_locator(LogLocator(subs=subs))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.yaxis.set_minor_locator(NullLocator())
+    _readable_logs(axes.yaxis, axes.get_yscale(), axes.get_ylim(), (1, 1.5, 2, 3, 5, 7))
+    if plot.ticks is None:
+        _readable_logs(axes.xaxis, axes.get_xscale(), axes.get_xlim(), (1, 2, 3, 5))
     plain(axes)
+
+
+def _readable_logs(axis: Axis, scale: str, ends: tuple[float, float], subs: tuple[float, ...]) -> None:
+    """Plain numbers where a logarithmic axis spans too few powers of ten to read a value from."""
+    low, high = ends
+    if scale != "log" or high >= 300 * low:
+        return
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
