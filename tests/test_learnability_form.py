@@ -124,7 +124,6 @@ def test_declared_quantities_give_findings_table_and_figure():
     pieces = {job.name: job.measure() for job in over.jobs(Widths())}
     scaling = Scaling(
         axis="width",
-        field="widths",
         symbol="m",
         panels={"Moves": "norm"},
         quantities=(

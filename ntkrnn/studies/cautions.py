@@ -62,8 +62,8 @@ def _of_errors(widths: Sequence[int], errors: np.ndarray) -> list[str]:
     else:
         which = f"widths {', '.join(map(str, large[:-1]))} and {large[-1]}"
     return [
-        f"relative errors above 1 at {which}: those kernels are further from the limit than zero is, "
-        "and a slope through them says little. Take wider networks."
+        f"relative errors above 1 at {which}: those kernels are further from what they are held "
+        "against than zero is, and a slope through them says little. Take wider networks."
     ]
 
 

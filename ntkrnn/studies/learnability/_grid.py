@@ -131,6 +131,11 @@ class Measured:
         found = np.stack([np.asarray(self.pieces[_name(point)][key]) for point in points])
         return found.reshape(*shape, *found.shape[1:])
 
+    def values(self, axis: str) -> np.ndarray:
+        """Those of an axis, from the first part that has it."""
+        part = next(part for part in self.grid.parts if axis in part.axes)
+        return np.array(part.values(axis, self.settings))
+
     def _part(self, key: str) -> Part:
         for part in self.grid.parts:
             points = part.points(self.settings, {})

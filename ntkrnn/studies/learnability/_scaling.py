@@ -62,7 +62,6 @@ class Scaling:
 
     Args:
         axis: the argument of ``measure`` that is varied.
-        field: of the settings, with its values.
         symbol: of the axis, as in "width m".
         panels: titles of the plots, and the label of their y axis.
         quantities: what was measured.
@@ -72,7 +71,6 @@ class Scaling:
     """
 
     axis: str
-    field: str
     symbol: str
     panels: Mapping[str, str]
     quantities: Sequence[Quantity]
@@ -82,7 +80,7 @@ class Scaling:
 
     def __call__(self, settings: Any, measured: Measured) -> Conclusion:
         """Findings, table and figure."""
-        x = np.array(getattr(settings, self.field))
+        x = measured.values(self.axis)
         values = {one.key: np.asarray(measured(one.key), float) for one in self.quantities}
         shown = {one.heading: values[one.key] for one in self.quantities if one.heading}
         figure = plots(

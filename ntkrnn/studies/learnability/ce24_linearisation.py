@@ -97,7 +97,6 @@ EXPERIMENT = Experiment(
     grid(measure, width="widths"),
     Scaling(
         axis="width",
-        field="widths",
         symbol="m",
         panels={
             "One neuron": "largest over neurons, steps, sequences",

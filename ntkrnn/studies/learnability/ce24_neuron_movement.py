@@ -104,7 +104,6 @@ EXPERIMENT = Experiment(
     grid(measure, width="widths"),
     Scaling(
         axis="width",
-        field="widths",
         symbol="m",
         panels={"Recurrent weights": "|w_i(k) − w_i(0)|", "Input weights": "‖u_i(k) − u_i(0)‖"},
         quantities=(

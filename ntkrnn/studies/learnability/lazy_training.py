@@ -100,7 +100,6 @@ EXPERIMENT = Experiment(
     grid(measure, width="widths"),
     Scaling(
         axis="width",
-        field="widths",
         symbol="m",
         panels={"Weights": "spectral norm", "Signs": "share of flipped signs"},
         quantities=(
