@@ -1,15 +1,14 @@
 # Needs only Python >= 3.11, git and make: every target builds what it needs, a second run reuses it.
 PYTHON ?= python3
-BIN := .venv/bin
-OLDEST := .venv-oldest/bin
-NEWEST := .venv-newest/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # Most of the time goes into compiling thousands of small programs, which tests/conftest.py keeps in
 # .cache. Machine code that LLVM does not optimise and that is made of plain loops takes half of the
 # time to make; what is about its rounding, and test-all, have it as users do.
 FASTER := --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 \
 	--xla_cpu_use_fusion_emitters=false
-UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) $$(cat .venv/.xla-flags)"
+UNOPTIMISED := XLA_FLAGS="$(XLA_FLAGS) $$(cat $(VENV)/.xla-flags)"
 QUICK := -m "not slow and not optimised"
 # What reads, writes, draws and prints runs once, in float32; all other files are about numbers.
 SURFACE := tests/fuzz/test_files.py $(wildcard tests/test_data*.py tests/test_report*.py) \
@@ -33,13 +32,13 @@ learnability: .venv/.ready ## every experiment of the learning theories, in the 
 
 test: test-numerics test-surface ## the quick suite
 
-test-numerics: .venv/.xla-flags ## what computes, in float32, and the heart of it in float64 too
+test-numerics: $(VENV)/.xla-flags ## what computes, in float32, and the heart of it in float64 too
 	$(UNOPTIMISED) $(BIN)/python $(PYTEST) $(QUICK) $(NUMERICS)
 	$(UNOPTIMISED) JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST) $(QUICK) $(FLOAT64)
 	$(BIN)/python -m pytest -q -m "not slow and optimised" $(OPTIMISED)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -q -m "not slow and optimised" $(filter $(OPTIMISED),$(FLOAT64))
 
-test-surface: .venv/.xla-flags ## files, figures, studies, documents and the command line, in float32
+test-surface: $(VENV)/.xla-flags ## files, figures, studies, documents and the command line, in float32
 	$(UNOPTIMISED) $(BIN)/python $(PYTEST) $(QUICK) $(SURFACE)
 
 test-all: .venv/.ready ## also what takes longer
@@ -47,16 +46,16 @@ test-all: .venv/.ready ## also what takes longer
 	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST)
 
 fuzz: .venv/.ready ## ten thousand random calls and a thousand random files
-	$(CACHED) $(BIN)/python tests/fuzz/run.py
+	$(BIN)/python tests/fuzz/run.py
 
 test-notebooks: .venv/.ready ## every notebook from end to end, in the small setting
 	$(BIN)/python $(PYTEST) tests/test_notebooks.py
 
-test-oldest: .venv-oldest/.ready ## the suite on the oldest supported JAX
-	$(OLDEST)/python $(PYTEST) -m "not slow"
+test-oldest: ## the quick suite on the oldest supported JAX
+	$(MAKE) test VENV=.venv-oldest
 
-test-newest: .venv-newest/.ready ## the suite on the newest JAX; it needs Python 3.12 or newer, PYTHON=python3.13
-	$(NEWEST)/python $(PYTEST) -m "not slow"
+test-newest: ## the quick suite on the newest JAX; it needs Python 3.12 or newer, PYTHON=python3.13
+	$(MAKE) test VENV=.venv-newest
 
 package: .venv/.ready ## sdist and wheel: what a user installs and its size, and the sdist's tests about files
 	rm -rf build dist && $(BIN)/python -m hatchling build
@@ -88,13 +87,13 @@ clean:
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ntkrnn needs Python 3.11 or newer, found " + sys.version.split()[0] + "; set PYTHON=python3.x")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --no-deps -r constraints.txt
-	$(BIN)/python -m pip install -q --no-deps -e .
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q --no-deps -r constraints.txt
+	.venv/bin/python -m pip install -q --no-deps -e .
 	@touch $@
 
 # XLA ends a process that has a flag which it does not know, and no version knows all of them.
-.venv/.xla-flags: .venv/.ready Makefile
+$(VENV)/.xla-flags: $(VENV)/.ready Makefile
 	@for flag in $(FASTER); do \
 		if XLA_FLAGS=$$flag $(BIN)/python -c "import jax; jax.devices()" 2> /dev/null; then echo $$flag; fi; \
 	done > $@
