@@ -1,6 +1,6 @@
 # Needs only Python >= 3.11, git and make: every target builds what it needs, a second run reuses it.
 PYTHON ?= python3
-VENV ?= .venv
+VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := -m pytest -q -n $(or $(JOBS),2) --dist worksteal
 # Most of the time goes into compiling thousands of small programs, which tests/conftest.py keeps in
@@ -22,12 +22,12 @@ OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
 .PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest package bench learnability notebooks lint types format clean
 
-demo: .venv/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
+demo: $(VENV)/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
 	$(BIN)/ntkrnn compare --out out/demo
 	$(BIN)/ntkrnn trajectory --widths 32,128,512 --seeds 3 --steps 150 --out out/demo/trajectory
 	$(BIN)/ntkrnn fit --data japanese_vowels --n 270 --out out/demo/fit
 
-learnability: .venv/.ready ## every experiment of the learning theories, in the small setting
+learnability: $(VENV)/.ready ## every experiment of the learning theories, in the small setting
 	$(BIN)/ntkrnn learnability --experiment all --quick --out out/learnability-quick
 
 test: test-numerics test-surface ## the quick suite
@@ -41,14 +41,14 @@ test-numerics: $(VENV)/.xla-flags ## what computes, in float32, and the heart of
 test-surface: $(VENV)/.xla-flags ## files, figures, studies, documents and the command line, in float32
 	$(UNOPTIMISED) $(BIN)/python $(PYTEST) $(QUICK) $(SURFACE)
 
-test-all: .venv/.ready ## also what takes longer
+test-all: $(VENV)/.ready ## also what takes longer
 	$(BIN)/python $(PYTEST)
 	JAX_ENABLE_X64=1 $(BIN)/python $(PYTEST)
 
-fuzz: .venv/.ready ## ten thousand random calls and a thousand random files
+fuzz: $(VENV)/.ready ## ten thousand random calls and a thousand random files
 	$(BIN)/python tests/fuzz/run.py
 
-test-notebooks: .venv/.ready ## every notebook from end to end, in the small setting
+test-notebooks: $(VENV)/.ready ## every notebook from end to end, in the small setting
 	$(BIN)/python $(PYTEST) tests/test_notebooks.py
 
 test-oldest: ## the quick suite on the oldest supported JAX
@@ -57,7 +57,7 @@ test-oldest: ## the quick suite on the oldest supported JAX
 test-newest: ## the quick suite on the newest JAX; it needs Python 3.12 or newer, PYTHON=python3.13
 	$(MAKE) test VENV=.venv-newest
 
-package: .venv/.ready ## sdist and wheel: what a user installs and its size, and the sdist's tests about files
+package: $(VENV)/.ready ## sdist and wheel: what a user installs and its size, and the sdist's tests about files
 	rm -rf build dist && $(BIN)/python -m hatchling build
 	$(PYTHON) -m venv build/package && build/package/bin/python -m pip install -q dist/*.whl
 	cd build && package/bin/ntkrnn info && package/bin/python -c "$$(sed -n '/^import jax, jax.numpy/,/^```/{/```/!p}' ../README.md)"
@@ -65,31 +65,32 @@ package: .venv/.ready ## sdist and wheel: what a user installs and its size, and
 	tar -xzf dist/*.tar.gz -C build && cd build/ntkrnn-* && PYTHONPATH=. ../../$(BIN)/python -m pytest -q \
 		tests/test_documents.py tests/test_layers.py tests/extension
 
-bench: .venv/.ready ## every row of the benchmark, with its peers, in one run
+bench: $(VENV)/.ready ## every row of the benchmark, with its peers, in one run
 	$(BIN)/python -m pytest -o addopts= -W default -q -s benchmarks --benchmark-columns=median,iqr,rounds
 
-notebooks: .venv/.ready ## the .ipynb of every notebook, from its .py
+notebooks: $(VENV)/.ready ## the .ipynb of every notebook, from its .py
 	$(BIN)/python notebooks/to_ipynb.py
 
-lint: .venv/.ready
+lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/.ready
+types: $(VENV)/.ready
 	$(BIN)/pyright
 
-format: .venv/.ready
+format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest .cache out build dist
 
-.venv/.ready: pyproject.toml constraints.txt
+# An environment .venv-NAME has the packages of constraints-NAME.txt in place of those of constraints.txt.
+$(VENV)/.ready: pyproject.toml constraints.txt $(wildcard constraints-$(VENV:.venv-%=%).txt)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "ntkrnn needs Python 3.11 or newer, found " + sys.version.split()[0] + "; set PYTHON=python3.x")'
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install -q --no-deps -r constraints.txt
-	.venv/bin/python -m pip install -q --no-deps -e .
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	for file in $(filter constraints%,$^); do $(BIN)/python -m pip install -q --no-deps -r $$file || exit 1; done
+	$(BIN)/python -m pip install -q --no-deps -e .
 	@touch $@
 
 # XLA ends a process that has a flag which it does not know, and no version knows all of them.
@@ -97,10 +98,3 @@ $(VENV)/.xla-flags: $(VENV)/.ready Makefile
 	@for flag in $(FASTER); do \
 		if XLA_FLAGS=$$flag $(BIN)/python -c "import jax; jax.devices()" 2> /dev/null; then echo $$flag; fi; \
 	done > $@
-
-.venv-%/.ready: pyproject.toml constraints.txt constraints-%.txt
-	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install -q --no-deps -r constraints.txt
-	.venv-$*/bin/python -m pip install -q --no-deps -r constraints-$*.txt
-	.venv-$*/bin/python -m pip install -q --no-deps -e .
-	@touch $@
