@@ -11,7 +11,7 @@ import pytest
 from marking import marked
 
 import ntkrnn
-from ntkrnn import gram
+from ntkrnn import _tiling
 
 DTYPE = jnp.zeros(()).dtype
 EPS = float(jnp.finfo(DTYPE).eps)
@@ -134,12 +134,12 @@ def test_sequences_that_fill_up_a_tile_have_no_derivative(readout):
 
 def test_buckets_grow_and_waste_little():
     sizes = np.arange(1, 3000)
-    buckets = np.array([gram.bucket(int(n)) for n in sizes])
+    buckets = np.array([_tiling.bucket(int(n)) for n in sizes])
     assert (buckets >= sizes).all()
     assert (np.diff(buckets) >= 0).all()
     np.testing.assert_array_equal(buckets[:8], sizes[:8])
     assert (buckets[7:] <= 1.25 * sizes[7:]).all()
-    assert all(gram.bucket(int(b)) == b for b in np.unique(buckets))
+    assert all(_tiling.bucket(int(b)) == b for b in np.unique(buckets))
     # Four to the octave: that is how many programs there are at most.
     assert len(np.unique(buckets[(sizes > 128) & (sizes <= 256)])) == 4
 
@@ -150,12 +150,12 @@ def test_buckets_grow_and_waste_little():
 )
 def test_every_tile_is_scheduled_exactly_once(n1, n2, triangle):
     for tile in (1, 8, 32, None):
-        tiling = gram.choose(n1, n2, None, 4, "cpu", triangle, tile)
+        tiling = _tiling.choose(n1, n2, None, 4, "cpu", triangle, tile)
         down, across = -(-n1 // tiling.rows), -(-n2 // tiling.columns)
         want = {(i, j) for i in range(down) for j in range(across) if not triangle or i <= j}
         for lanes in (1, 3, tiling.lanes):
-            pairs, groups = gram.schedule(n1, n2, tiling, lanes, triangle)
-            assert pairs.shape == (gram.bucket(groups), lanes, 2)
+            pairs, groups = _tiling.schedule(n1, n2, tiling, lanes, triangle)
+            assert pairs.shape == (_tiling.bucket(groups), lanes, 2)
             listed = [tuple(int(v) for v in pair) for pair in pairs.reshape(-1, 2)]
             assert len(set(listed[: len(want)])) == len(want)
             assert set(listed[: len(want)]) == want
@@ -165,13 +165,13 @@ def test_every_tile_is_scheduled_exactly_once(n1, n2, triangle):
 
 def test_tiles_fit_the_platform():
     """A block of pairs is no larger than it may be, unless a single tile is."""
-    for platform, size in gram.BLOCK_BYTES.items():
+    for platform, size in _tiling.BLOCK_BYTES.items():
         for n in (1, 20, 150, 5000):
             for shifts in (None, 7, 300):
-                tiling = gram.choose(n, n, shifts, 4, platform)
+                tiling = _tiling.choose(n, n, shifts, 4, platform)
                 assert 4 * tiling.rows * tiling.columns * tiling.lanes <= size
-                least = gram.SMALLEST_TILE if shifts is None else 1
-                assert tiling.rows <= max(least, gram.bucket(n, coarse=32)) and tiling.lanes >= 1
+                least = _tiling.SMALLEST_TILE if shifts is None else 1
+                assert tiling.rows <= max(least, _tiling.bucket(n, coarse=32)) and tiling.lanes >= 1
 
 
 # Arguments

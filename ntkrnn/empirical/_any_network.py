@@ -18,11 +18,11 @@ from ntkrnn import _checks
 from ntkrnn._compat import neural_tangents
 from ntkrnn._compile import compiled
 from ntkrnn._memory import require
+from ntkrnn._tiling import Tiling, bucket, fill, schedule
 from ntkrnn._types import Array, Gram, Outputs, Params
 from ntkrnn.empirical._axes import DIAGONAL, TRACED, Roles, check_axes, roles_of_rank, turned
 from ntkrnn.empirical._function import FunctionSides, check_function, fitting_function, masked
 from ntkrnn.empirical._precision import precision_of
-from ntkrnn.gram import Tiling, bucket, fill, schedule
 
 IMPLEMENTATIONS = ("jacobian_contraction", "ntk_vector_products", "structured_derivatives")
 JACOBIAN_BYTES = {"cpu": 1 << 28, "gpu": 1 << 31, "tpu": 1 << 31}

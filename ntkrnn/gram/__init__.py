@@ -1,37 +1,21 @@
-"""Gram matrices, whatever their entries are: how they are cut into tiles and filled in."""
+"""Gram matrices of any size: stores on disk or anywhere, tiles spread over workers, operators."""
 
-from ntkrnn.gram._tiles import (
-    BLOCK_BYTES,
-    COARSE_LANES,
-    SMALLEST_TILE,
-    Compute,
-    Tiling,
-    blocks,
-    bucket,
-    choose,
-    drain,
-    drain_diagonal,
-    fill,
-    fill_diagonal,
-    in_order,
-    schedule,
-    together,
-)
+from ntkrnn.gram._compute import Status, Verification, compute, lazy, open, status, verify
+from ntkrnn.gram._errors import DamagedTileError, StoreError, WorkersError
+from ntkrnn.gram._matrix import LazyMatrix, StoredMatrix, TiledMatrix
 
 __all__ = [
-    "BLOCK_BYTES",
-    "COARSE_LANES",
-    "SMALLEST_TILE",
-    "Compute",
-    "Tiling",
-    "blocks",
-    "bucket",
-    "choose",
-    "drain",
-    "drain_diagonal",
-    "fill",
-    "fill_diagonal",
-    "in_order",
-    "schedule",
-    "together",
+    "DamagedTileError",
+    "LazyMatrix",
+    "Status",
+    "StoreError",
+    "StoredMatrix",
+    "TiledMatrix",
+    "Verification",
+    "WorkersError",
+    "compute",
+    "lazy",
+    "open",
+    "status",
+    "verify",
 ]

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ntkrnn._tiling import blocks
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Leaky, LeakyScales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import blocks
 from ntkrnn.infinite.leaky._moments import Moments, covariance, turned
 from ntkrnn.infinite.leaky._plane import Line, states, sweep
 from ntkrnn.infinite.leaky._rows import Member, leaky_rows

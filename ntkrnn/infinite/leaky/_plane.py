@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ntkrnn._tiling import BLOCK_BYTES, Tiling, bucket
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
-from ntkrnn.gram import BLOCK_BYTES, Tiling, bucket
 from ntkrnn.infinite.leaky._moments import distance
 from ntkrnn.infinite.leaky._rows import Member, view
 from ntkrnn.infinite.pairs._rows import Key, Rows, input_distance

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from ntkrnn._tiling import Tiling
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Leaky
-from ntkrnn.gram import Tiling
 from ntkrnn.readouts import weights_of
 
 

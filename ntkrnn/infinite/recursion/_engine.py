@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from ntkrnn._tiling import blocks
 from ntkrnn._types import Array
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import Stepper, stepper
-from ntkrnn.gram import blocks
 from ntkrnn.infinite.pairs._data import Data, Settings, read_steps, root, time_major
 from ntkrnn.infinite.pairs._rows import READ, Layout, Rows, slope_rows
 from ntkrnn.infinite.pairs._step import Plan

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
+from ntkrnn._tiling import choose
 from ntkrnn._types import Array, add_up
 from ntkrnn.architectures import Elman, Scales
 from ntkrnn.dual import stepper
-from ntkrnn.gram import choose
 from ntkrnn.infinite.pairs._rows import Layout
 from ntkrnn.infinite.pairs._step import Pair, Plan
 from ntkrnn.infinite.recursion._readouts import cyclic, whole

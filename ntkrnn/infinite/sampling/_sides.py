@@ -11,10 +11,10 @@ import numpy as np
 
 from ntkrnn import _checks
 from ntkrnn._compile import compiled
+from ntkrnn._tiling import bucket
 from ntkrnn._types import Array
 from ntkrnn.architectures import INNER, INPUT, STATE, Dense
 from ntkrnn.cells import reading
-from ntkrnn.gram import bucket
 from ntkrnn.infinite.sampling._network import feature_counts, network_features, outputs_of
 from ntkrnn.infinite.sampling._weights import Network, draw, side_of
 

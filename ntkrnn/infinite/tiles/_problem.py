@@ -1,6 +1,6 @@
 """What is asked for, cut into tiles and padded to sizes that programs share.
 
-Sizes that a program is compiled for are steps of a quarter octave, see :mod:`ntkrnn.gram`;
+Sizes that a program is compiled for are steps of a quarter octave, see :mod:`ntkrnn._tiling`;
 the true ones are arguments.
 """
 
@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntkrnn._memory import require
-from ntkrnn.architectures import Elman, Leaky
-from ntkrnn.gram import (
+from ntkrnn._tiling import (
     COARSE_LANES,
     SMALLEST_TILE,
     Tiling,
@@ -23,6 +22,7 @@ from ntkrnn.gram import (
     schedule,
     together,
 )
+from ntkrnn.architectures import Elman, Leaky
 from ntkrnn.infinite.leaky._plane import PLANE_BLOCKS, small
 from ntkrnn.infinite.pairs._data import Data, Settings
 

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from ntkrnn._derivatives import transposable
+from ntkrnn._tiling import drain, drain_diagonal, fill, fill_diagonal
 from ntkrnn._types import Array
 from ntkrnn.dual import stepper
-from ntkrnn.gram import drain, drain_diagonal, fill, fill_diagonal
 from ntkrnn.infinite.leaky import _engine as leaky
 from ntkrnn.infinite.pairs._data import Data, Settings
 from ntkrnn.infinite.recursion import _engine as recursion
@@ -94,7 +94,7 @@ def tiles(
         steps: T1 and T2.
         scale: squares of the scales.
         both: what :func:`sides` returns.
-        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn.gram.schedule`.
+        pairs: ``[groups, lanes, 2]``, see :func:`ntkrnn._tiling.schedule`.
         span: first group and one past the last.
 
     Returns:

@@ -1,0 +1,282 @@
+"""Tiles are handed out a few at a time, in this process or to the workers of dask.distributed.
+
+What is done is in the store and nowhere else: a run that is killed, wherever, is continued by the next.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import errno
+import logging
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ntkrnn.gram._errors import WorkersError
+from ntkrnn.gram._job import Job
+from ntkrnn.gram._tilestore import Ledger
+
+_AHEAD = 2
+"""Tiles in flight for each thread that computes: the next is at hand when one is done."""
+_FLUSHED = 1.0
+"""Seconds between two writes of the ledger; what comes later is found again in the tiles."""
+_STRAGGLER = 4.0
+"""A tile that takes this many times the median is given to a second worker, when there is one to spare."""
+
+Tile = tuple[int, int]
+
+
+class InProcess:
+    """Threads of this process: one tile is written while another is computed."""
+
+    def __init__(self) -> None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD)
+        self.slots = _AHEAD
+        self.spare = 0
+
+    def submit(self, job: Job, tile: Tile) -> Any:
+        """A future of the checksums."""
+        return self._pool.submit(job, *tile)
+
+    def wait(self, futures: list[Any]) -> list[Any]:
+        """Those of the futures that have ended, at least one."""
+        done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+        return list(done)
+
+    def result(self, future: Any) -> list[int] | None:
+        """The checksums; None if the tile has to be handed out again."""
+        return future.result()
+
+    def close(self, futures: list[Any]) -> None:
+        """Let go of what has not begun, and wait for what has."""
+        for future in futures:
+            future.cancel()
+        self._pool.shutdown(wait=True)
+
+
+class Workers:
+    """The workers of a ``distributed.Client``."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._jobs: dict[int, Any] = {}
+
+    @property
+    def slots(self) -> int:
+        """Tiles in flight: for those workers that are there now."""
+        return _AHEAD * max(1, self._threads())
+
+    @property
+    def spare(self) -> int:
+        """More that may be in flight at the end, when others are waited for."""
+        return self._threads()
+
+    def _threads(self) -> int:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(worker["nthreads"] for worker in workers.values())
+
+    def submit(self, job: Job, tile: Tile) -> Any:
+        """A future of the checksums."""
+        return self._client.submit(job, *tile, pure=False)
+
+    def wait(self, futures: list[Any]) -> list[Any]:
+        """Those of the futures that have ended, at least one.
+
+        Raises:
+            WorkersError: if the scheduler is gone.
+        """
+        import distributed
+
+        while True:
+            if self._client.status not in ("running", "connecting"):
+                raise WorkersError(
+                    "client: the scheduler is gone; start one, and compute again with the same store."
+                )
+            with contextlib.suppress(TimeoutError):
+                distributed.wait(futures, timeout=5, return_when="FIRST_COMPLETED")
+            ended = [future for future in futures if future.status != "pending"]
+            if ended:
+                return ended
+
+    def result(self, future: Any) -> list[int] | None:
+        """The checksums; None if the tile has to be handed out again.
+
+        A tile whose worker is lost goes to another one without our doing.
+
+        Raises:
+            WorkersError: if it has lost several.
+        """
+        import distributed
+
+        if future.status in ("cancelled", "lost"):
+            return None
+        try:
+            return future.result()
+        except distributed.KilledWorker as error:
+            raise WorkersError(
+                f"client: a tile has lost every worker that it was given to ({error}); they may have too "
+                "little memory. Give them more, or pass a smaller tile for a new store."
+            ) from None
+
+    def close(self, futures: list[Any]) -> None:
+        """Let go of all."""
+        with contextlib.suppress(Exception):  # whatever a scheduler that is gone makes of it
+            self._client.cancel(futures, force=True)
+
+
+def run(
+    engine: InProcess | Workers,
+    job: Job,
+    ledger: Ledger,
+    todo: list[Tile],
+    report: Callable[[int], None],
+) -> None:
+    """Compute tiles and mark them in the ledger.
+
+    Args:
+        engine: who computes.
+        job: what is computed.
+        ledger: of the store.
+        todo: tiles, in the order that they are handed out.
+        report: called with the number of tiles done.
+
+    Raises:
+        WorkersError: if the workers are gone for good; OSError for a full disk; what a tile raises.
+    """
+    waiting, flying = list(reversed(todo)), {}
+    took: list[float] = []
+    written = time.monotonic()
+    finished: set[Tile] = set()
+    try:
+        while waiting or flying:
+            while waiting and len(flying) < engine.slots:
+                tile = waiting.pop()
+                flying[engine.submit(job, tile)] = (tile, time.monotonic())
+            for tile in _stragglers(engine, flying, took) if not waiting else ():
+                flying[engine.submit(job, tile)] = (tile, time.monotonic())
+            for future in engine.wait(list(flying)):
+                tile, began = flying.pop(future)
+                sums = engine.result(future)
+                if tile in finished:
+                    continue
+                if sums is None:
+                    if all(other != tile for other, _ in flying.values()):
+                        waiting.append(tile)
+                    continue
+                took.append(time.monotonic() - began)
+                ledger.mark(*tile, sums)
+                finished.add(tile)
+                report(len(finished))
+            if all(tile in finished for tile, _ in flying.values()) and not waiting:
+                break
+            if time.monotonic() - written > _FLUSHED:
+                ledger.flush()
+                written = time.monotonic()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            errno.ENOSPC,
+            f"no space is left for the store; {len(finished)} tiles of this run are in it. Make room, and "
+            "compute again with the same store",
+            job.url,
+        ) from error
+    finally:
+        engine.close(list(flying))
+        with contextlib.suppress(OSError):  # of a full disk: the tiles say the same
+            ledger.flush()
+
+
+def _stragglers(engine: InProcess | Workers, flying: dict[Any, Any], took: list[float]) -> list[Tile]:
+    """Tiles that are given to a second worker."""
+    if not took or len(flying) >= engine.slots:
+        return []
+    late = time.monotonic() - _STRAGGLER * statistics.median(took)
+    tiles = [tile for tile, _ in flying.values()]
+    slow = [tile for tile, began in flying.values() if began < late and tiles.count(tile) == 1]
+    return slow[: engine.spare]
+
+
+@contextlib.contextmanager
+def engine_of(client: Any) -> Iterator[InProcess | Workers]:
+    """The engine that ``client`` stands for.
+
+    Args:
+        client: None for this process; a whole number for as many workers on this machine, which share
+            its cores; the address of a scheduler; or a ``distributed.Client``.
+
+    Raises:
+        ImportError: without dask.distributed.
+        TypeError, ValueError: for something else.
+        WorkersError: if the scheduler cannot be reached.
+    """
+    if client is None:
+        yield InProcess()
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise ImportError(
+            "client: workers need dask.distributed; install it with pip install 'ntkrnn[distributed]'."
+        ) from None
+    if isinstance(client, distributed.Client):
+        yield Workers(client)
+    elif isinstance(client, int) and not isinstance(client, bool):
+        with local_cluster(client) as cluster, distributed.Client(cluster) as made:
+            yield Workers(made)
+    elif isinstance(client, str):
+        try:
+            made = distributed.Client(client, timeout=10)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise WorkersError(
+                f"client: no scheduler answers at {client} ({type(error).__name__}); expected the address "
+                "that dask scheduler prints, such as tcp://10.0.0.1:8786."
+            ) from None
+        with made:
+            yield Workers(made)
+    else:
+        raise TypeError(
+            f"client: got {type(client).__name__}, expected None, a number of workers, the address of a "
+            "scheduler, or a distributed.Client."
+        )
+
+
+def local_cluster(workers: int) -> Any:
+    """A ``distributed.LocalCluster`` of processes, each on its own share of the cores.
+
+    Raises:
+        ValueError: unless there is at least one worker.
+    """
+    import distributed
+
+    if workers < 1:
+        raise ValueError(f"client: got {workers} workers, expected at least 1.")
+    cluster = distributed.LocalCluster(
+        n_workers=workers,
+        threads_per_worker=_AHEAD,  # one computes while another writes
+        dashboard_address=":0",
+        silence_logs=logging.CRITICAL,
+    )
+    with distributed.Client(cluster) as client:
+        client.register_plugin(_share(workers))  # a worker that is started again has its cores again
+    return cluster
+
+
+def _share(workers: int) -> Any:
+    """A plugin that keeps a worker on its share of the cores, before JAX counts them."""
+    import distributed
+
+    class Share(distributed.WorkerPlugin):
+        name = "cores"
+
+        def setup(self, worker: Any) -> None:
+            import os
+
+            if hasattr(os, "sched_setaffinity"):
+                cores, k = sorted(os.sched_getaffinity(0)), int(worker.name)
+                size = max(1, len(cores) // workers)
+                os.sched_setaffinity(0, {cores[(k * size + c) % len(cores)] for c in range(size)})
+
+    return Share()

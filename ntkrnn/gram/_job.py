@@ -1,0 +1,109 @@
+"""The work on one tile, the same wherever it is done: read two blocks of sequences, compute, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import jax
+import numpy as np
+
+from ntkrnn._version import __version__
+from ntkrnn.gram._errors import WorkersError
+from ntkrnn.gram._kernel import Block, Kernel
+from ntkrnn.gram._tilestore import TileStore
+
+_KEPT_BYTES = 1 << 28
+"""Sequences that a worker keeps: each block is read once, unless all are more than this."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a worker has to know. It is small: sequences and parameters are read from the store."""
+
+    url: str
+    kernel: Kernel
+    version: str = __version__
+
+    def __call__(self, i: int, j: int) -> list[int]:
+        """Compute tile (i, j) and write it; the checksums of its matrices.
+
+        Raises:
+            WorkersError: if this worker is of another version.
+        """
+        if self.version != __version__:
+            raise WorkersError(
+                f"client: a worker has ntkrnn {__version__}, the store is being written with "
+                f"{self.version}; install the same version on all workers."
+            )
+        store = _store(self.url)
+        layout = store.layout
+        one = _blocks(self.url, store, "1", i)
+        two = None
+        if not layout.symmetric:
+            two = _blocks(self.url, store, "2", j)
+        elif i != j:
+            two = _blocks(self.url, store, "1", j)
+        kernel = dataclasses.replace(self.kernel, params=_params(self.url, self.kernel.params))
+        return [
+            store.write(name, i, j, matrix)
+            for name, matrix in zip(layout.names, kernel(one, two), strict=True)
+        ]
+
+
+@functools.lru_cache(maxsize=8)
+def _store(url: str) -> TileStore:
+    return TileStore(url, "r+")
+
+
+def forget(url: str) -> None:
+    """What is kept of a store is read anew: it may be another one at the same place."""
+    _store.cache_clear()
+    _stored_params.cache_clear()
+    with _lock:
+        for key in [key for key in _kept if key[0] == url]:
+            del _kept[key]
+
+
+_kept: OrderedDict[tuple[str, str, int], Block] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _blocks(url: str, store: TileStore, side: str, index: int) -> Block:
+    """A block of sequences of a store, from memory if it was read before."""
+    key = (url, side, index)
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    block = stored_block(store, side, store.layout.span(index, 0 if side == "1" else 1))
+    with _lock:
+        _kept[key] = block
+        while len(_kept) > 2 and sum(kept.x.nbytes for kept in _kept.values()) > _KEPT_BYTES:
+            _kept.popitem(last=False)
+    return block
+
+
+def stored_block(store: TileStore, side: str, rows: slice) -> Block:
+    """Sequences that a store was made of."""
+    lengths = None
+    if store.record["lengths"][int(side) - 1]:
+        lengths = np.asarray(store.array(f"lengths{side}")[rows])
+    return Block(np.asarray(store.array(f"x{side}")[rows]), lengths)
+
+
+def _params(url: str, skeleton: Any) -> Any:
+    """Parameters, whose leaves stand in the store under the numbers of the skeleton."""
+    if skeleton is None:
+        return None
+    leaves = _stored_params(url)
+    return jax.tree.map(lambda number: leaves[number], skeleton)
+
+
+@functools.lru_cache(maxsize=2)
+def _stored_params(url: str) -> tuple[np.ndarray, ...]:
+    store = _store(url)
+    return tuple(np.asarray(store.array(f"params{k}")[...]) for k in range(store.record["params"]))
