@@ -13,7 +13,7 @@ QUICK := -m "not slow and not optimised"
 # What reads, writes, draws and prints runs once, in float32; all other files are about numbers.
 SURFACE := tests/fuzz/test_files.py $(wildcard tests/test_data*.py tests/test_report*.py) \
 	$(addprefix tests/test_,bench.py cli.py cli_fit.py compare.py documents.py evaluate.py fit.py layers.py learnability.py \
-	notebooks.py studies_ce24.py studies_gated.py trajectory.py)
+	gram_store.py gram_workers.py notebooks.py studies_ce24.py studies_gated.py trajectory.py)
 NUMERICS := $(filter-out $(SURFACE),$(wildcard tests/test_*.py tests/*/test_*.py))
 # What computes the numbers that all else is made of; in float64 too.
 FLOAT64 := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_reference.py \

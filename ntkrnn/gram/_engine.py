@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import errno
 import logging
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,10 @@ _AHEAD = 2
 """Tiles in flight for each thread that computes: the next is at hand when one is done."""
 _FLUSHED = 1.0
 """Seconds between two writes of the ledger; what comes later is found again in the tiles."""
+_ASKED = 2.0
+"""Seconds between two questions for the workers that are there."""
 _STRAGGLER = 4.0
-"""A tile that takes this many times the median is given to a second worker, when there is one to spare."""
+"""A tile that takes this many times the median is given to a second worker, if one is idle."""
 
 Tile = tuple[int, int]
 
@@ -61,7 +64,7 @@ class Workers:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._jobs: dict[int, Any] = {}
+        self._there, self._asked = 0, -math.inf
 
     @property
     def slots(self) -> int:
@@ -74,8 +77,11 @@ class Workers:
         return self._threads()
 
     def _threads(self) -> int:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return sum(worker["nthreads"] for worker in workers.values())
+        """Asked of the scheduler now and then: workers come and go."""
+        if time.monotonic() > self._asked + _ASKED:
+            self._there = sum(self._client.nthreads().values())
+            self._asked = time.monotonic()
+        return self._there
 
     def submit(self, job: Job, tile: Tile) -> Any:
         """A future of the checksums."""
@@ -88,14 +94,15 @@ class Workers:
             WorkersError: if the scheduler is gone.
         """
         import distributed
+        from distributed.client import FuturesCancelledError
 
         while True:
-            if self._client.status not in ("running", "connecting"):
+            with contextlib.suppress(TimeoutError, FuturesCancelledError):
+                distributed.wait(futures, timeout=5, return_when="FIRST_COMPLETED")
+            if self._client.status != "running":
                 raise WorkersError(
                     "client: the scheduler is gone; start one, and compute again with the same store."
                 )
-            with contextlib.suppress(TimeoutError):
-                distributed.wait(futures, timeout=5, return_when="FIRST_COMPLETED")
             ended = [future for future in futures if future.status != "pending"]
             if ended:
                 return ended
@@ -116,8 +123,8 @@ class Workers:
             return future.result()
         except distributed.KilledWorker as error:
             raise WorkersError(
-                f"client: a tile has lost every worker that it was given to ({error}); they may have too "
-                "little memory. Give them more, or pass a smaller tile for a new store."
+                f"client: a tile has lost every worker that it was given to ({error}); they may have "
+                "too little memory. Give them more, or pass a smaller tile for a new store."
             ) from None
 
     def close(self, futures: list[Any]) -> None:
@@ -151,7 +158,7 @@ def run(
     finished: set[Tile] = set()
     try:
         while waiting or flying:
-            while waiting and len(flying) < engine.slots:
+            for _ in range(min(len(waiting), engine.slots - len(flying))):
                 tile = waiting.pop()
                 flying[engine.submit(job, tile)] = (tile, time.monotonic())
             for tile in _stragglers(engine, flying, took) if not waiting else ():
@@ -166,7 +173,7 @@ def run(
                         waiting.append(tile)
                     continue
                 took.append(time.monotonic() - began)
-                ledger.mark(*tile, sums)
+                ledger.mark(tile[0], tile[1], sums)
                 finished.add(tile)
                 report(len(finished))
             if all(tile in finished for tile, _ in flying.values()) and not waiting:
@@ -179,8 +186,8 @@ def run(
             raise
         raise OSError(
             errno.ENOSPC,
-            f"no space is left for the store; {len(finished)} tiles of this run are in it. Make room, and "
-            "compute again with the same store",
+            f"no space is left for the store; {len(finished)} tiles of this run are in it. Make room, "
+            "and compute again with the same store",
             job.url,
         ) from error
     finally:
@@ -231,16 +238,29 @@ def engine_of(client: Any) -> Iterator[InProcess | Workers]:
             made = distributed.Client(client, timeout=10)
         except (OSError, TimeoutError, ValueError) as error:
             raise WorkersError(
-                f"client: no scheduler answers at {client} ({type(error).__name__}); expected the address "
-                "that dask scheduler prints, such as tcp://10.0.0.1:8786."
+                f"client: no scheduler answers at {client} ({type(error).__name__}); expected the "
+                "address that dask scheduler prints, such as tcp://10.0.0.1:8786."
             ) from None
         with made:
             yield Workers(made)
     else:
         raise TypeError(
-            f"client: got {type(client).__name__}, expected None, a number of workers, the address of a "
-            "scheduler, or a distributed.Client."
+            f"client: got {type(client).__name__}, expected None, a number of workers, the address of "
+            "a scheduler, or a distributed.Client."
         )
+
+
+_ENVIRONMENT = {
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "MALLOC_TRIM_THRESHOLD_": 1 << 30,
+        "MALLOC_MMAP_THRESHOLD_": 1 << 30,
+    }
+}
+"""dask has its workers hand memory back to the system at once, and tiles of 16 MiB would be asked for,
+a page at a time, over and over: a tenth of the time."""
 
 
 def local_cluster(workers: int) -> Any:
@@ -249,16 +269,18 @@ def local_cluster(workers: int) -> Any:
     Raises:
         ValueError: unless there is at least one worker.
     """
+    import dask.config
     import distributed
 
     if workers < 1:
         raise ValueError(f"client: got {workers} workers, expected at least 1.")
-    cluster = distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=_AHEAD,  # one computes while another writes
-        dashboard_address=":0",
-        silence_logs=logging.CRITICAL,
-    )
+    with dask.config.set(_ENVIRONMENT):
+        cluster = distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        )
     with distributed.Client(cluster) as client:
         client.register_plugin(_share(workers))  # a worker that is started again has its cores again
     return cluster

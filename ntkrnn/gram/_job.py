@@ -26,6 +26,8 @@ class Job:
 
     url: str
     kernel: Kernel
+    cache: str | None = None
+    """Where compiled programs are kept, if they are."""
     version: str = __version__
 
     def __call__(self, i: int, j: int) -> list[int]:
@@ -39,6 +41,8 @@ class Job:
                 f"client: a worker has ntkrnn {__version__}, the store is being written with "
                 f"{self.version}; install the same version on all workers."
             )
+        if self.cache and not cache_folder():
+            jax.config.update("jax_compilation_cache_dir", self.cache)
         store = _store(self.url)
         layout = store.layout
         one = _blocks(self.url, store, "1", i)
@@ -52,6 +56,12 @@ class Job:
             store.write(name, i, j, matrix)
             for name, matrix in zip(layout.names, kernel(one, two), strict=True)
         ]
+
+
+def cache_folder() -> str | None:
+    """Where JAX keeps compiled programs."""
+    config: Any = jax.config
+    return config.jax_compilation_cache_dir
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -56,12 +57,21 @@ class Kernel:
         words = {"kernel": repr(self.function), "get": ", ".join(self.names), "dtype": self.dtype}
         if not isinstance(self.function, KernelFn):
             name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+            if self.params is not None:
+                words["params"] = _digest(self.params)
             words["kernel"] = f"{getattr(self.function, '__module__', '')}.{name}"
             few = Block(probe.x[:2], None if probe.lengths is None else probe.lengths[:2])
             values = np.ravel(self(few)[0])[:4]
             # To four digits: other machines and versions round otherwise.
             words["kernel of the first two sequences"] = ", ".join(f"{value:.4g}" for value in values)
         return {**words, "ntkrnn": __version__, "jax": jax.__version__}
+
+
+def _digest(params: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params):
+        digest.update(np.ascontiguousarray(np.asarray(leaf)).data)
+    return digest.hexdigest()[:16]
 
 
 def kernel_of(given: Any, get: Any, params: Any, dtype: str) -> Kernel:
@@ -81,8 +91,8 @@ def kernel_of(given: Any, get: Any, params: Any, dtype: str) -> Kernel:
         return Kernel(_settled(given), _with_errors(given, get), dtype)
     if not callable(given):
         raise TypeError(
-            f"arch_or_kernel_fn: got {type(given).__name__}, expected an architecture, a kernel_fn, or a "
-            "function of (x1, x2, params) such as ntkrnn.empirical_ntk_fn(arch)."
+            f"arch_or_kernel_fn: got {type(given).__name__}, expected an architecture, a kernel_fn, or "
+            "a function of (x1, x2, params) such as ntkrnn.empirical_ntk_fn(arch)."
         )
     name = get if isinstance(get, str) else "ntk"
     if not name.isidentifier():
@@ -97,9 +107,9 @@ def _settled(kernel_fn: KernelFn) -> KernelFn:
         return kernel_fn
     if limit.tolerance is not None:
         raise ValueError(
-            f"arch_or_kernel_fn: got tolerance={limit.tolerance:g}, by which every tile would have its own "
-            f"networks; pass a limit with replicates, such as {type(limit).__name__}(replicates=32): the "
-            "errors are stored beside the kernels."
+            f"arch_or_kernel_fn: got tolerance={limit.tolerance:g}, by which every tile would have its "
+            f"own networks; pass a limit with replicates, {type(limit).__name__}(replicates=32); "
+            "the errors are stored beside the kernels."
         )
     if isinstance(limit, Sampling) and limit.replicates is None:
         limit = dataclasses.replace(limit, replicates=REPLICATES)

@@ -69,8 +69,8 @@ def chosen_tile(n1: int, n2: int, rest: tuple[int, ...], tile: int | None = None
     """Sequences per side of a tile: what was asked for, or tiles of at most 4 million numbers.
 
     Example:
-        >>> chosen_tile(100_000, 100_000, ()), chosen_tile(500, 500, ()), chosen_tile(100, 100, (50, 50))
-        (2048, 128, 40)
+        >>> chosen_tile(100_000, 100_000, ()), chosen_tile(100, 100, (50, 50))
+        (2048, 40)
     """
     if tile is not None:
         return tile
@@ -81,6 +81,6 @@ def chosen_tile(n1: int, n2: int, rest: tuple[int, ...], tile: int | None = None
 
 
 def turned(tile: np.ndarray) -> np.ndarray:
-    """A tile ``[rows, columns, a, b, ...]`` with its sides exchanged, and with them every pair of axes."""
+    """A tile ``[rows, columns, a, b, ...]`` with its sides, and every pair of axes, exchanged."""
     axes: list[Any] = [axis + 1 - 2 * (axis % 2) for axis in range(tile.ndim)]
     return np.transpose(tile, axes)

@@ -1,4 +1,4 @@
-"""Matrices of kernels that are in no memory: their tiles are read from a store, or computed when asked."""
+"""Kernel matrices that are in no memory: their tiles are read from a store, or computed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TiledMatrix(abc.ABC):
         """``[N, ...]``: every sequence with itself. Cost: N entries, or the tiles on the diagonal."""
 
     def tiles(self) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-        """Every tile once, with its rows and columns: of symmetric matrices those above the diagonal."""
+        """Every tile once, with its rows and columns: of symmetric matrices the upper triangle."""
         for i, j in self._layout.tiles.tolist():
             yield (self._layout.span(i, 0), self._layout.span(j, 1)), self._tile(i, j)
 
@@ -107,7 +107,7 @@ class TiledMatrix(abc.ABC):
         return np.asarray(self[:], dtype)
 
     def product(self, vectors: np.ndarray) -> np.ndarray:
-        """``K V`` in float64 for ``[N2]`` or ``[N2, O]``. Cost: every tile once, and 2 N1 N2 O operations.
+        """``K V`` in float64 for ``[N2]`` or ``[N2, O]``. Cost: every tile once, 2 N1 N2 O operations.
 
         Raises:
             ValueError: if a matrix entry is more than a number, or the vectors do not fit.
@@ -117,7 +117,7 @@ class TiledMatrix(abc.ABC):
         vectors = np.asarray(vectors, np.float64)
         if vectors.ndim not in (1, 2) or len(vectors) != self.shape[1]:
             raise ValueError(
-                f"vectors: got shape {vectors.shape}, expected ({self.shape[1]},) or ({self.shape[1]}, O)."
+                f"vectors: got shape {vectors.shape}, expected [N2] or [N2, O], N2={self.shape[1]}."
             )
         flat = vectors.reshape(self.shape[1], -1)
         tiles = self._layout.tiles.tolist()
@@ -141,7 +141,7 @@ class TiledMatrix(abc.ABC):
 
         Args:
             kind: "scipy" for a ``scipy.sparse.linalg.LinearOperator``, "jax" for a function of
-                ``[N2]`` or ``[N2, O]`` such as ``jax.scipy.sparse.linalg.cg`` takes; it may be compiled.
+                ``[N2]`` or ``[N2, O]`` such as ``jax.scipy.sparse.linalg.cg`` takes; it compiles.
 
         Raises:
             ValueError: for another kind, and for matrices whose entries are more than a number.

@@ -65,7 +65,7 @@ class Side:
         """Of the numbers in a dtype and the lengths. Cost: a pass over the data."""
         found = hashlib.sha256(repr(self.shape).encode())
         for _, block in self.checked(tile, dtype):
-            found.update(np.ascontiguousarray(block))
+            found.update(np.ascontiguousarray(block).data)
         found.update(b"" if self.lengths is None else np.asarray(self.lengths, np.int64).tobytes())
         return found.hexdigest()[:16]
 
@@ -101,7 +101,7 @@ def _fits(name: str, x: Any) -> bool:
     shape = np.shape(x)
     if len(shape) != 3 or 0 in shape:
         raise ValueError(
-            f"{name}: got shape {tuple(shape)}, expected [N, T, d], at least one sequence of at least one "
-            "step and one channel."
+            f"{name}: got shape {tuple(shape)}, expected [N, T, d], at least one sequence of at least "
+            "one step and one channel."
         )
     return True

@@ -3,8 +3,8 @@
 A store is a zarr group. Each matrix is an array with one chunk per tile, and each chunk ends in its own
 CRC-32C, so that no damaged tile is ever read as numbers. A ledger, an array of a number per tile, says
 which tiles are done and what their contents sum to; it is written by one process alone, and what it has
-lost is found again in the tiles. What the matrices are of stands in the attributes of the group, which are
-written last: a store that was killed while it was made is none.
+lost is found again in the tiles. What the matrices are of stands in the attributes of the group, which
+are written last: a store that was killed while it was made is none.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class TileStore:
 
     def __init__(self, url: str, mode: str = "r") -> None:
         self.url = url
-        self._group = _group(url, mode)
+        self.group = _group(url, mode)
         try:
-            said = self._group.attrs[KEY]
+            said = self.group.attrs[KEY]
             self.layout = Layout(**said["layout"])
         except (KeyError, TypeError):
             raise StoreError(
@@ -52,16 +52,16 @@ class TileStore:
             ) from None
         if said["format"] != FORMAT:
             raise StoreError(
-                f"store: {url} is of format {said['format']}, expected {FORMAT}; read it with the version "
-                f"of ntkrnn that wrote it, {said['marks'].get('ntkrnn')}."
+                f"store: {url} is of format {said['format']}, expected {FORMAT}; read it with the "
+                f"version of ntkrnn that wrote it, {said['marks'].get('ntkrnn')}."
             )
         self.marks: dict[str, str] = said["marks"]
         self.record: dict[str, Any] = said["record"]
-        self._matrices = {name: self._group[name] for name in self.layout.names}
+        self._matrices = {name: self.group[name] for name in self.layout.names}
 
     def array(self, name: str) -> Any:
         """A zarr array beside the matrices."""
-        return self._group[name]
+        return self.group[name]
 
     def read(self, name: str, i: int, j: int) -> np.ndarray:
         """A tile of a matrix.
@@ -106,7 +106,7 @@ class TileStore:
     def _damaged(self, name: str, i: int, j: int, why: str) -> DamagedTileError:
         return DamagedTileError(
             f"store: tile ({i}, {j}) of {name!r} in {self.url} cannot be read ({why}); "
-            "ntkrnn.gram.verify finds all such tiles, and computing again with the same store redoes them."
+            "ntkrnn.gram.verify finds all such tiles, and computing again redoes them."
         )
 
     def _key(self, name: str, i: int, j: int) -> str:
@@ -119,7 +119,7 @@ class TileStore:
 
 def checksum(tile: np.ndarray) -> int:
     """CRC-32 of the bytes of a tile, plus 1: a ledger says 0 for what is not there."""
-    return zlib.crc32(tile) + 1
+    return zlib.crc32(np.ascontiguousarray(tile).data) + 1
 
 
 class Ledger:
@@ -155,7 +155,7 @@ class Ledger:
     def flush(self) -> None:
         """Write the rows that have changed."""
         if self._array is None:
-            self._array = _ledger_array(self._store._group, self.sums.shape)
+            self._array = _ledger_array(self._store.group, self.sums.shape)
             self._new = set(range(self.sums.shape[1]))
         for i in sorted(self._new):
             self._array[:, i, :] = self.sums[:, i, :]
@@ -263,8 +263,8 @@ def _clear_unfinished(folder: Path) -> None:
         unfinished = False
     if not unfinished and not all(path.name.endswith(".partial") for path in others):
         raise StoreError(
-            f"store: {folder} holds other files, such as {others[0].name}; expected an empty folder, or "
-            "one that is not there."
+            f"store: {folder} holds other files, such as {others[0].name}; expected an empty folder, "
+            "or one that is not there."
         )
     for path in others:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
