@@ -2,6 +2,7 @@
 
 from ntkrnn.solvers._auto import EXACT, auto
 from ntkrnn.solvers._cholesky import cholesky
+from ntkrnn.solvers._factor import Factor, factor
 from ntkrnn.solvers._leave_one_out import LeaveOneOut, leave_one_out
 from ntkrnn.solvers._nystrom import Preconditioner, nystrom
 from ntkrnn.solvers._pcg import RANK, pcg
@@ -10,11 +11,13 @@ from ntkrnn.solvers._system import Solution
 __all__ = [
     "EXACT",
     "RANK",
+    "Factor",
     "LeaveOneOut",
     "Preconditioner",
     "Solution",
     "auto",
     "cholesky",
+    "factor",
     "leave_one_out",
     "nystrom",
     "pcg",

@@ -17,7 +17,7 @@ def auto(kernel: Any, y: Any, ridge: float) -> Solution:
     """Solve ``(K + ridge I) x = y``: directly up to N = 10,000, by conjugate gradients beyond.
 
     Args:
-        kernel: ``[N, N]``.
+        kernel: ``[N, N]``, an array or one of :mod:`ntkrnn.gram`.
         y: ``[N]`` or ``[N, O]``.
         ridge: above 0.
 

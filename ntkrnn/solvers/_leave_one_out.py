@@ -13,6 +13,7 @@ import scipy.linalg
 
 from ntkrnn import _checks
 from ntkrnn._memory import require
+from ntkrnn.gram import TiledMatrix
 from ntkrnn.solvers._system import system
 
 
@@ -110,7 +111,7 @@ def leave_one_out(kernel: Any, y: Any, ridges: Any) -> LeaveOneOut:
         >>> leave_one_out(kernel, np.array([1.0, 2.0]), [1.0]).predictions(0).ravel().tolist()
         [0.5, 0.25]
     """
-    given = system(kernel, y)
+    given = system(np.asarray(kernel) if isinstance(kernel, TiledMatrix) else kernel, y)
     n = len(given.kernel)
     ridges = np.asarray(_checks.real_array("ridges", ridges, "ridges [R]"), np.float64)
     if ridges.ndim != 1 or not ridges.size or not (np.isfinite(ridges) & (ridges > 0)).all():

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg
 
 from ntkrnn import _checks
+from ntkrnn.gram import TiledMatrix
 from ntkrnn.solvers._system import checked_kernel, checked_ridge
 
 DRAWN = 64
@@ -37,7 +38,8 @@ def nystrom(kernel: Any, ridge: float, rank: int, *, seed: int = 0) -> Precondit
     ``K - F F^T``, so that no part of the data that matters is missed, as it may be by uniform draws.
 
     Args:
-        kernel: ``[N, N]``, symmetric and positive semidefinite up to rounding.
+        kernel: ``[N, N]``, symmetric and positive semidefinite up to rounding; an array, or one of
+            :mod:`ntkrnn.gram`.
         ridge: above 0.
         rank: of the factor; it ends earlier where nothing is left.
         seed: of the draws.
@@ -64,7 +66,9 @@ def nystrom(kernel: Any, ridge: float, rank: int, *, seed: int = 0) -> Precondit
     return preconditioner_of(array, ridge, rank, _checks.whole_number("seed", seed))
 
 
-def preconditioner_of(array: np.ndarray, ridge: float, rank: int, seed: int) -> Preconditioner:
+def preconditioner_of(
+    array: np.ndarray | TiledMatrix, ridge: float, rank: int, seed: int
+) -> Preconditioner:
     """The same for what is checked."""
     factor = _pivoted(array, min(rank, len(array)), np.random.default_rng(seed))
     left, singular, _ = scipy.linalg.svd(
@@ -73,18 +77,18 @@ def preconditioner_of(array: np.ndarray, ridge: float, rank: int, seed: int) -> 
     return Preconditioner(left, singular**2, ridge)
 
 
-def _pivoted(kernel: np.ndarray, rank: int, rng: np.random.Generator) -> np.ndarray:
+def _pivoted(kernel: np.ndarray | TiledMatrix, rank: int, rng: np.random.Generator) -> np.ndarray:
     """F: ``[N, r]`` with ``K ~ F F^T``."""
     n = len(kernel)
     factor, done = np.zeros((n, rank)), 0
-    left = np.maximum(np.diagonal(kernel).astype(np.float64), 0.0)
+    left = np.maximum(kernel.diagonal().astype(np.float64), 0.0)
     # What is less is the rounding of the kernel's entries, of which nothing is learned.
     smallest = DRAWN * float(np.finfo(kernel.dtype).eps) * left.max(initial=0.0)
     while done < rank and left.max() > smallest:
         weights = np.where(left > smallest, left, 0.0)
         most = min(DRAWN, rank - done, int((weights > 0).sum()))
         pivots = rng.choice(n, most, replace=False, p=weights / weights.sum())
-        columns = kernel[:, pivots].astype(np.float64)
+        columns = _columns(kernel, pivots).astype(np.float64)
         columns -= factor[:, :done] @ factor[pivots, :done].T
         # Pivots of one draw may say the same, so that their core has no Cholesky factor.
         values, vectors = scipy.linalg.eigh(columns[pivots], check_finite=False)
@@ -97,3 +101,8 @@ def _pivoted(kernel: np.ndarray, rank: int, rng: np.random.Generator) -> np.ndar
         left[pivots] = 0.0
         done += new.shape[1]
     return factor[:, : max(done, 1)]
+
+
+def _columns(kernel: np.ndarray | TiledMatrix, index: np.ndarray) -> np.ndarray:
+    """``[N, len(index)]``"""
+    return kernel.columns(index) if isinstance(kernel, TiledMatrix) else kernel[:, index]

@@ -32,7 +32,7 @@ def pcg(
 
     Args:
         kernel: ``[N, N]``, symmetric and positive semidefinite up to rounding, of float32 or float64;
-            no copy is made of it.
+            no copy is made of it. One of :mod:`ntkrnn.gram` is read, or computed, once an iteration.
         y: ``[N]`` or ``[N, O]``.
         ridge: above 0.
         preconditioner: ``[N, O] -> [N, O]``, an approximate inverse of ``K + ridge I`` up to a factor,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn.gram import TiledMatrix
 
 
 class Solution(NamedTuple):
@@ -22,12 +23,14 @@ class Solution(NamedTuple):
     """Of conjugate gradients; 0 for a direct solve."""
     converged: bool
     """Whether the residual is as small as was asked for."""
+    log_determinant: float | None = None
+    """Of ``K + ridge I``, of a Cholesky factor."""
 
 
 class System(NamedTuple):
     """A checked kernel and targets."""
 
-    kernel: np.ndarray
+    kernel: np.ndarray | TiledMatrix
     """``[N, N]`` of float32 or float64, as it came: no copy."""
     targets: np.ndarray
     """float64 ``[N, O]``."""
@@ -37,8 +40,10 @@ class System(NamedTuple):
     def product(self, vectors: np.ndarray) -> np.ndarray:
         """``K V`` in float64 for ``[N, O]``, without a float64 copy of K.
 
-        Cost: 2 N^2 O operations, memory for 512 rows of K.
+        Cost: 2 N^2 O operations, memory for 512 rows of K or two tiles.
         """
+        if isinstance(self.kernel, TiledMatrix):
+            return self.kernel.product(vectors)
         if self.kernel.dtype == np.float64:
             return self.kernel @ vectors
         return np.concatenate(
@@ -79,8 +84,17 @@ def system(kernel: Any, y: Any) -> System:
     return System(array, targets[:, None] if flat else targets, flat)
 
 
-def checked_kernel(kernel: Any) -> np.ndarray:
-    """A symmetric matrix of finite numbers, of float32 or float64, as it came; raises as above."""
+def checked_kernel(kernel: Any) -> np.ndarray | TiledMatrix:
+    """A symmetric matrix of finite numbers, of float32 or float64, as it came; raises as above.
+
+    One of :mod:`ntkrnn.gram` is finite and symmetric by the way that it is made.
+    """
+    if isinstance(kernel, TiledMatrix):
+        if kernel.ndim != 2 or not kernel.symmetric:
+            raise ValueError(
+                f"kernel: got {kernel!r}, expected one number for a pair of sequences, and x2=None."
+            )
+        return kernel
     array = np.asarray(_checks.real_array("kernel", kernel, "a kernel [N, N]"))
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
         raise ValueError(f"kernel: got shape {array.shape}, expected [N, N].")
