@@ -20,12 +20,15 @@ FLOAT64 := $(addprefix tests/test_,dual.py polynomials.py steppers.py infinite_r
 	empirical_routes.py)
 OPTIMISED := $(shell grep -l "mark\.optimised" tests/test_*.py)
 
-.PHONY: demo fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest package bench learnability notebooks lint types format clean
+.PHONY: demo large fuzz test test-numerics test-surface test-all test-notebooks test-oldest test-newest package bench learnability notebooks lint types format clean
 
 demo: $(VENV)/.ready ## the main job: finite against infinite width on real sequences, training, and a fit
 	$(BIN)/ntkrnn compare --out out/demo
 	$(BIN)/ntkrnn trajectory --widths 32,128,512 --seeds 3 --steps 150 --out out/demo/trajectory
 	$(BIN)/ntkrnn fit --data japanese_vowels --n 270 --out out/demo/fit
+
+large: $(VENV)/.ready ## kernels of 30,000 sequences in a store: two workers, one killed; a check; two solves
+	$(BIN)/python benchmarks/large.py --out out/large
 
 learnability: $(VENV)/.ready ## every experiment of the learning theories, in the small setting
 	$(BIN)/ntkrnn learnability --experiment all --quick --out out/learnability-quick

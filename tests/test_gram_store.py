@@ -11,9 +11,11 @@ import sys
 import jax
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import ntkrnn
 from ntkrnn import gram
+from ntkrnn.cli import app
 from ntkrnn.gram._tilestore import TileStore
 
 zarr = pytest.importorskip("zarr")
@@ -233,6 +235,7 @@ def test_a_run_that_was_ended_is_continued(tmp_path, whole, count):
 KILLED = """
 import sys, numpy as np, ntkrnn
 from ntkrnn import gram
+from ntkrnn.cli import app
 x = np.random.default_rng(0).normal(size=(300, 6, 2)).astype(np.float32)
 if __name__ == "__main__":
     gram.compute(ntkrnn.Elman(), x, store=sys.argv[1], tile=128,
@@ -416,3 +419,33 @@ def test_bad_data_names_where_it_is(tmp_path):
         computed(tmp_path / "h", params=[1.0])
     with pytest.raises(TypeError, match="client: got float"):
         computed(tmp_path / "h", client=0.5)
+
+
+def command(*words, expect=0):
+    result = CliRunner(env={"COLUMNS": "120", "NO_COLOR": "1"}).invoke(app, ["gram", *map(str, words)])
+    assert result.exit_code == expect, result.output
+    return " ".join(result.output.split())
+
+
+def test_the_command_computes_checks_and_continues(tmp_path):
+    folder = tmp_path / "g"
+    given = ("--data", "digits", "--n", 200, "--nonlinearity", "relu", "--tile", 128, "--store", folder)
+    assert "3 of 3" in command("compute", *given)
+    before = chunks(folder)
+    flipped(folder / "ntk" / "c" / "0" / "1")
+    assert "2 of 3 tiles are whole, 0 missing, 1 damaged" in command(
+        "verify", "--store", folder, expect=1
+    )
+    assert "2 of 3" in command("status", "--store", folder)
+    assert "nonlinearity='relu'" in command("resume", "--store", folder)
+    assert chunks(folder) == before
+    assert "3 of 3 tiles are whole" in command("verify", "--store", folder)
+    said = command("compute", *given[:-2], "--w-std", 2, "--store", folder, expect=2)
+    assert "w_std=1.0" in said and "w_std=2.0" in said
+    assert "--workers: got a number beside --scheduler" in command(
+        "resume", "--store", folder, "--workers", 1, "--scheduler", "tcp://127.0.0.1:9", expect=2
+    )
+
+
+def test_a_store_of_python_is_not_continued_by_the_command(whole):
+    assert "was made in Python" in command("resume", "--store", whole, expect=2)

@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "Compare finite-width kernels with their infinite-width limit on real sequences.",
     "trajectory": "Train networks, and follow each with what its kernels predict.",
     "learnability": "Measure what the learning theories of recurrent networks claim.",
+    "gram": "Compute kernel matrices of any size into a store, look at one, check it.",
     "bench": "Measure the kernels and their peers in one run, and say which targets are met.",
     "info": "Print versions, architectures, devices, memory, and which extras are installed.",
 }
@@ -47,6 +48,8 @@ class _Lazy(TyperGroup):
 
 def _loaded(name: str) -> Any:
     file = importlib.import_module(f"ntkrnn.cli.{_FILES.get(name, f'_{name}')}")
+    if hasattr(file, "app"):  # a group of its own
+        return typer.main.get_command(file.app)
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, **_STYLE)
     alone.command(name)(stoppable(getattr(file, f"{name}_command")))
     return typer.main.get_command(alone)

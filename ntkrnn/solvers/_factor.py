@@ -1,6 +1,6 @@
 """A Cholesky factor in a store, for kernels that no memory holds: ``K + ridge I = R^T R``.
 
-Row k of tiles follows from the rows above it, ``R_kk^T R_ki = K_ki - sum_{j<k} R_jk^T R_ji``. Each tile is
+Row k of tiles follows from the rows above, ``R_kk^T R_ki = K_ki - sum_{j<k} R_jk^T R_ji``. Each tile is
 written when it is done, so that a run that ends early is continued.
 """
 
