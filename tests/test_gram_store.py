@@ -264,6 +264,15 @@ def test_a_process_may_be_killed_at_any_moment(tmp_path, whole):
     assert gram.verify(folder, progress=False) == (6, 0, ())
 
 
+def test_another_store_at_the_same_place_is_another_one(tmp_path):
+    """What a process keeps of the sequences of a store is not taken for those of the next."""
+    computed(tmp_path / "g", get="ntk")
+    shutil.rmtree(tmp_path / "g")
+    again = computed(tmp_path / "g", X[::-1], get="ntk")
+    exact = np.asarray(ntkrnn.network(ARCH).kernel_fn(X[::-1]).ntk)
+    np.testing.assert_allclose(np.asarray(again), exact, rtol=0, atol=ROUNDING * exact.max())
+
+
 def test_a_store_that_was_not_set_up_is_made_anew(tmp_path, whole):
     folder = tmp_path / "g"
     zarr.create_group(str(folder), attributes={"ntkrnn": {"unfinished": True}}).create_array(

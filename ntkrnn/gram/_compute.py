@@ -10,7 +10,7 @@ import numpy as np
 from ntkrnn import _checks
 from ntkrnn.gram._engine import engine_of, run
 from ntkrnn.gram._errors import StoreError
-from ntkrnn.gram._job import Job, cache_folder, forget
+from ntkrnn.gram._job import Job, cache_folder
 from ntkrnn.gram._kernel import Kernel, kernel_of, real_type
 from ntkrnn.gram._open import opened
 from ntkrnn.gram._reporting import Report, reporting
@@ -104,7 +104,6 @@ def compute(
         tile = _checks.positive_integer("tile", tile)
     resume = _checks.boolean("resume", resume)
     with alone(url):
-        forget(url)
         if exists(url):
             if not resume:
                 raise StoreError(
@@ -128,6 +127,7 @@ def compute(
             skeleton = jax.tree.unflatten(jax.tree.structure(params), range(kept.record["params"]))
         job = Job(
             url,
+            kept.record["token"],
             Kernel(kernel.function, kernel.names, kernel.dtype, skeleton),
             cache_folder(),
         )

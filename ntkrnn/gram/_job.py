@@ -25,6 +25,8 @@ class Job:
     """What a worker has to know. It is small: sequences and parameters are read from the store."""
 
     url: str
+    token: str
+    """Of the store: a worker that lives on may have known another one at the same place."""
     kernel: Kernel
     cache: str | None = None
     """Where compiled programs are kept, if they are."""
@@ -43,15 +45,17 @@ class Job:
             )
         if self.cache and not cache_folder():
             jax.config.update("jax_compilation_cache_dir", self.cache)
-        store = _store(self.url)
+        store = _store(self.url, self.token)
         layout = store.layout
-        one = _blocks(self.url, store, "1", i)
+        one = _blocks(self.token, store, "1", i)
         two = None
         if not layout.symmetric:
-            two = _blocks(self.url, store, "2", j)
+            two = _blocks(self.token, store, "2", j)
         elif i != j:
-            two = _blocks(self.url, store, "1", j)
-        kernel = dataclasses.replace(self.kernel, params=_params(self.url, self.kernel.params))
+            two = _blocks(self.token, store, "1", j)
+        kernel = dataclasses.replace(
+            self.kernel, params=_params(self.url, self.token, self.kernel.params)
+        )
         return [
             store.write(name, i, j, matrix)
             for name, matrix in zip(layout.names, kernel(one, two), strict=True)
@@ -65,26 +69,18 @@ def cache_folder() -> str | None:
 
 
 @functools.lru_cache(maxsize=8)
-def _store(url: str) -> TileStore:
+def _store(url: str, token: str) -> TileStore:
+    del token  # it is here to be part of the key
     return TileStore(url, "r+")
-
-
-def forget(url: str) -> None:
-    """What is kept of a store is read anew: it may be another one at the same place."""
-    _store.cache_clear()
-    _stored_params.cache_clear()
-    with _lock:
-        for key in [key for key in _kept if key[0] == url]:
-            del _kept[key]
 
 
 _kept: OrderedDict[tuple[str, str, int], Block] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _blocks(url: str, store: TileStore, side: str, index: int) -> Block:
+def _blocks(token: str, store: TileStore, side: str, index: int) -> Block:
     """A block of sequences of a store, from memory if it was read before."""
-    key = (url, side, index)
+    key = (token, side, index)
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
@@ -105,15 +101,15 @@ def stored_block(store: TileStore, side: str, rows: slice) -> Block:
     return Block(np.asarray(store.array(f"x{side}")[rows]), lengths)
 
 
-def _params(url: str, skeleton: Any) -> Any:
+def _params(url: str, token: str, skeleton: Any) -> Any:
     """Parameters, whose leaves stand in the store under the numbers of the skeleton."""
     if skeleton is None:
         return None
-    leaves = _stored_params(url)
+    leaves = _stored_params(url, token)
     return jax.tree.map(lambda number: leaves[number], skeleton)
 
 
 @functools.lru_cache(maxsize=2)
-def _stored_params(url: str) -> tuple[np.ndarray, ...]:
-    store = _store(url)
+def _stored_params(url: str, token: str) -> tuple[np.ndarray, ...]:
+    store = _store(url, token)
     return tuple(np.asarray(store.array(f"params{k}")[...]) for k in range(store.record["params"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import jax
@@ -72,7 +73,8 @@ def made(
     for k, leaf in enumerate(leaves):
         arrays[f"params{k}"] = (leaf.shape, str(leaf.dtype), leaf.shape or "auto", [(..., leaf)])
     lengths = [side is not None and side.lengths is not None for side in (one, two)]
-    record = {"lengths": lengths, "params": len(leaves), "single": single, "user": user}
+    told = {"lengths": lengths, "params": len(leaves), "single": single, "user": user}
+    record = {**told, "token": secrets.token_hex(8)}
     return create(url, layout, marks, record, arrays)
 
 
