@@ -116,6 +116,17 @@ def test_conjugate_gradients(kernels, exact, kind):
     assert error(precondition(vectors), plain(vectors)) < 1e-2  # the same pivots, but for rounding
 
 
+@pytest.mark.parametrize("kind", ["stored", "lazy", "array"])
+def test_the_error_of_a_preconditioner_is_what_its_columns_leave(kernels, kind):
+    """Against the nuclear norm of the difference, from its eigenvalues."""
+    dense, found = kernels["array"].astype(np.float64), solvers.nystrom(kernels[kind], RIDGE, rank=100)
+    left = dense - (found.vectors * found.values) @ found.vectors.T
+    norm = np.abs(scipy.linalg.eigvalsh(left)).sum()
+    # Entries of float32 have rounding of N eps of the trace at most.
+    assert abs(found.error - norm / np.trace(dense)) < N * np.finfo(np.float32).eps
+    assert 0.01 < found.error < 0.9
+
+
 def test_a_path_of_ridges_reads_the_store_once(kernels):
     found = solvers.leave_one_out(kernels["stored"], Y, [0.1, 1.0])
     expected = solvers.leave_one_out(kernels["array"], Y, [0.1, 1.0])

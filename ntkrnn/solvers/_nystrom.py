@@ -23,6 +23,8 @@ class Preconditioner(NamedTuple):
     values: np.ndarray
     """The diagonal of L: ``[r]``, descending."""
     ridge: float
+    error: float = np.nan
+    """``tr(K - U L U^T) / tr(K)``: how much of the kernel the columns leave, in the nuclear norm."""
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """``P^{-1} V`` for ``[N, O]``. Cost: 4 N r O operations."""
@@ -70,18 +72,21 @@ def preconditioner_of(
     array: np.ndarray | TiledMatrix, ridge: float, rank: int, seed: int
 ) -> Preconditioner:
     """The same for what is checked."""
-    factor = _pivoted(array, min(rank, len(array)), np.random.default_rng(seed))
+    factor, error = _pivoted(array, min(rank, len(array)), np.random.default_rng(seed))
     left, singular, _ = scipy.linalg.svd(
         factor, full_matrices=False, overwrite_a=True, check_finite=False
     )
-    return Preconditioner(left, singular**2, ridge)
+    return Preconditioner(left, singular**2, ridge, error)
 
 
-def _pivoted(kernel: np.ndarray | TiledMatrix, rank: int, rng: np.random.Generator) -> np.ndarray:
-    """F: ``[N, r]`` with ``K ~ F F^T``."""
+def _pivoted(
+    kernel: np.ndarray | TiledMatrix, rank: int, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """F: ``[N, r]`` with ``K ~ F F^T``, and the trace of what is left over that of K."""
     n = len(kernel)
     factor, done = np.zeros((n, rank)), 0
     left = np.maximum(kernel.diagonal().astype(np.float64), 0.0)
+    whole = float(left.sum())
     # What is less is the rounding of the kernel's entries, of which nothing is learned.
     smallest = DRAWN * float(np.finfo(kernel.dtype).eps) * left.max(initial=0.0)
     while done < rank and left.max() > smallest:
@@ -100,7 +105,7 @@ def _pivoted(kernel: np.ndarray | TiledMatrix, rank: int, rng: np.random.Generat
         left = np.maximum(left - np.einsum("nk,nk->n", new, new), 0.0)
         left[pivots] = 0.0
         done += new.shape[1]
-    return factor[:, : max(done, 1)]
+    return factor[:, : max(done, 1)], float(left.sum()) / (whole or 1.0)
 
 
 def _columns(kernel: np.ndarray | TiledMatrix, index: np.ndarray) -> np.ndarray:
