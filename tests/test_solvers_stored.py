@@ -116,6 +116,38 @@ def test_conjugate_gradients(kernels, exact, kind):
     assert error(precondition(vectors), plain(vectors)) < 1e-2  # the same pivots, but for rounding
 
 
+def test_conjugate_gradients_that_were_ended_go_on(kernels, tmp_path):
+    file = tmp_path / "state.npz"
+    precondition = solvers.nystrom(kernels["array"], RIDGE, rank=10)
+    calls = []
+
+    def ended(vectors):
+        calls.append(len(vectors))
+        if len(calls) == 26:
+            raise Stopped
+        return precondition(vectors)
+
+    whole = solvers.pcg(kernels["array"], Y, RIDGE, preconditioner=precondition)
+    assert whole.iterations > 30
+    with pytest.raises(Stopped):
+        solvers.pcg(kernels["array"], Y, RIDGE, preconditioner=ended, checkpoint=file)
+    with pytest.raises(ValueError, match=r"checkpoint: .* is of targets and a ridge with digest"):
+        solvers.pcg(kernels["array"], Y, 2.0, preconditioner=precondition, checkpoint=file)
+    calls.clear()
+
+    def counted(vectors):
+        calls.append(len(vectors))
+        return precondition(vectors)
+
+    found = solvers.pcg(kernels["array"], Y, RIDGE, preconditioner=counted, checkpoint=file)
+    assert (found.coefficients == whole.coefficients).all()
+    assert found.iterations == whole.iterations and len(calls) == whole.iterations - 20 + 1
+    assert not file.exists()
+    file.write_text("no archive")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        solvers.pcg(kernels["array"], Y, RIDGE, preconditioner=precondition, checkpoint=file)
+
+
 @pytest.mark.parametrize("kind", ["stored", "lazy", "array"])
 def test_the_error_of_a_preconditioner_is_what_its_columns_leave(kernels, kind):
     """Against the nuclear norm of the difference, from its eigenvalues."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn.solvers._checkpoint import Checkpoint
 from ntkrnn.solvers._system import Solution, System, checked_ridge, system
 
 TOLERANCE, MAX_ITERATIONS = 1e-8, 1000
@@ -24,6 +25,7 @@ def pcg(
     preconditioner: Callable[[np.ndarray], np.ndarray],
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    checkpoint: Any = None,
 ) -> Solution:
     r"""Solve ``(K + ridge I) x = y`` by preconditioned conjugate gradients, in float64.
 
@@ -39,6 +41,8 @@ def pcg(
             such as :func:`ntkrnn.solvers.nystrom` returns.
         tolerance: of the residual, relative to y.
         max_iterations: after which it is given up.
+        checkpoint: a file (.npz) for the state after every tenth iteration. Where it is there, the same
+            call goes on from it, to the same iterates; it is removed at the end.
 
     Returns:
         A :class:`ntkrnn.solvers.Solution`; ``converged`` says whether the tolerance is met.
@@ -65,7 +69,8 @@ def pcg(
     ridge, given = checked_ridge(ridge), system(kernel, y)
     tolerance = _checks.positive_float("tolerance", tolerance)
     most = _checks.positive_integer("max_iterations", max_iterations)
-    return iterated(given, ridge, preconditioner, tolerance, most)
+    kept = Checkpoint(checkpoint, given.targets, ridge)
+    return iterated(given, ridge, preconditioner, tolerance, most, kept)
 
 
 def iterated(
@@ -74,6 +79,7 @@ def iterated(
     preconditioner: Callable[[np.ndarray], np.ndarray],
     tolerance: float,
     most: int,
+    checkpoint: Checkpoint | None = None,
 ) -> Solution:
     """The same for what is checked."""
     targets = given.targets
@@ -81,8 +87,14 @@ def iterated(
     x, residual = np.zeros_like(targets), targets.copy()
     direction = preconditioned = preconditioner(residual)
     inner = np.einsum("no,no->o", residual, preconditioned)
-    done = 0
-    for done in range(most + 1):
+    first = done = 0
+    kept = checkpoint.load() if checkpoint else None
+    if kept:
+        first = int(kept["done"])
+        x, residual, direction, inner = (kept[name] for name in ("x", "residual", "direction", "inner"))
+    for done in range(first, most + 1):
+        if checkpoint and done > first:
+            checkpoint.keep(done, x=x, residual=residual, direction=direction, inner=inner)
         active = np.linalg.norm(residual, axis=0) > tolerance * size
         if done == most or not active.any():
             break
@@ -100,6 +112,8 @@ def iterated(
         before, inner = inner, np.einsum("no,no->o", residual, preconditioned)
         share = np.divide(inner, before, out=np.zeros_like(inner), where=before > 0)
         direction = preconditioned + share * direction
+    if checkpoint and done < most:
+        checkpoint.remove()
     # The residual of the recurrence is not that of x to the last digits: ten times it passes.
     found = given.solution(x, ridge, "pcg", done, 10 * tolerance)
     if not found.converged:
