@@ -110,7 +110,10 @@ def _run(code):
 
 
 def test_import_is_light():
-    heavy = ("neural_tangents", "tensorflow", "matplotlib", "sklearn", "scipy", "flax", "optax", "aeon")
+    heavy = (
+        *("neural_tangents", "tensorflow", "matplotlib", "sklearn", "scipy", "flax", "optax", "aeon"),
+        *("zarr", "dask", "distributed", "fsspec"),
+    )
     loaded = _run(
         "import sys, jax, jax.numpy; before = set(sys.modules); import ntkrnn; "
         "ntkrnn.network, ntkrnn.Elman, ntkrnn.empirical_ntk_fn, ntkrnn.Recursion, ntkrnn.readouts; "
