@@ -11,7 +11,7 @@ from counting import compilations
 from marking import marked
 
 import ntkrnn
-from ntkrnn import _compile, dual, gram
+from ntkrnn import _compile, _tiling, dual
 from ntkrnn.infinite import squared_scales
 from ntkrnn.infinite.tiles import _problem, _programs
 
@@ -101,8 +101,8 @@ def test_kernel_fn_of_two_sides_compiles_once(arch):
 
 def test_one_program_serves_every_size_of_a_bucket(arch):
     """Sizes are rounded up to a quarter octave, and what is cut off needs no program either."""
-    assert gram.bucket(9, coarse=16) == gram.bucket(10, coarse=16) == 16
-    tilings = [gram.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
+    assert _tiling.bucket(9, coarse=16) == _tiling.bucket(10, coarse=16) == 16
+    tilings = [_tiling.choose(n, n, 10, DTYPE.itemsize, "cpu", True) for n in (33, 36, 40)]
     assert len(set(tilings)) == 1
     kernel_fn = ntkrnn.network(arch).kernel_fn
     with compilations() as first:
