@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
-from test_gram_store import TILE, X, chunks, computed
+from test_gram_store import TILE, X, chunks, computed, linear
+from typer.testing import CliRunner
 
 from ntkrnn import gram
+from ntkrnn.cli import app
 
 distributed = pytest.importorskip("distributed")
 
@@ -76,6 +79,43 @@ def test_what_a_tile_raises_is_told(tmp_path):
     told = pytest.raises(ValueError, match="what this kernel does not take")
     with distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client, told:
         computed(tmp_path / "g", arch=broken, client=client)
+
+
+OVERTAKEN, CALLS = threading.Event(), []
+
+
+def late_once(x1, x2=None):
+    """The first worker that is given the last tile does not answer before a second one has it too."""
+    if len(x1) == 44:
+        CALLS.append(len(CALLS))
+        if len(CALLS) > 1:
+            OVERTAKEN.set()
+        OVERTAKEN.wait(60)
+    return linear(x1, x2)
+
+
+def test_a_straggler_is_overtaken(tmp_path):
+    with distributed.Client(processes=False, n_workers=2, dashboard_address=None) as client:
+        matrix = computed(tmp_path / "g", arch=late_once, client=client)
+    assert len(CALLS) == 2 and OVERTAKEN.is_set()
+    assert (np.asarray(matrix) == np.asarray(computed(tmp_path / "h", arch=linear))).all()
+
+
+def test_the_command_starts_workers_and_says_where_they_are_seen(tmp_path):
+    words = [
+        "gram",
+        "compute",
+        "--data",
+        "digits",
+        "--n",
+        "100",
+        "--store",
+        str(tmp_path / "g"),
+        "--workers",
+        "1",
+    ]
+    result = CliRunner(env={"COLUMNS": "120"}).invoke(app, words)
+    assert result.exit_code == 0 and "dashboard: http" in result.stderr and "1 of 1" in result.stdout
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):

@@ -111,9 +111,6 @@ def test_conjugate_gradients(kernels, exact, kind):
     assert found.converged
     gap = np.linalg.norm(found.coefficients - x, axis=0)
     assert (gap <= 2e-9 * np.linalg.norm(Y, axis=0) / least).all()
-    plain = solvers.nystrom(kernels["array"], RIDGE, rank=100)
-    vectors = np.random.default_rng(3).normal(size=(N, 2))
-    assert error(precondition(vectors), plain(vectors)) < 1e-2  # the same pivots, but for rounding
 
 
 def test_conjugate_gradients_that_were_ended_go_on(kernels, tmp_path):
@@ -131,8 +128,12 @@ def test_conjugate_gradients_that_were_ended_go_on(kernels, tmp_path):
     assert whole.iterations > 30
     with pytest.raises(Stopped):
         solvers.pcg(kernels["array"], Y, RIDGE, preconditioner=ended, checkpoint=file)
-    with pytest.raises(ValueError, match=r"checkpoint: .* is of targets and a ridge with digest"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint: .* is of a diagonal, targets and ridge with digest"
+    ):
         solvers.pcg(kernels["array"], Y, 2.0, preconditioner=precondition, checkpoint=file)
+    with pytest.raises(ValueError, match=r"checkpoint: .* is of a diagonal"):
+        solvers.pcg(2 * kernels["array"], Y, RIDGE, preconditioner=precondition, checkpoint=file)
     calls.clear()
 
     def counted(vectors):

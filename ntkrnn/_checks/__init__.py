@@ -34,6 +34,8 @@ from ntkrnn._checks._numbers import (
     whole_number,
 )
 from ntkrnn._checks._sequences import (
+    batch,
+    batch_shape,
     host_sequences,
     input_shape,
     lengths,
@@ -45,6 +47,8 @@ from ntkrnn._checks._sequences import (
 
 __all__ = [
     "all_finite",
+    "batch",
+    "batch_shape",
     "boolean",
     "check_symmetric",
     "choice",

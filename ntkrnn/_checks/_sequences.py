@@ -37,23 +37,28 @@ def input_shape(value: Any) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _rank_three(name: str, x: Any) -> jax.Array | np.ndarray:
-    """``x`` as a real array ``[N, T, d]`` with no axis empty, of the dtype that it came in."""
-    x = real_array(name, x, "real numbers [N, T, d]")
-    if x.ndim != 3:
+def batch_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless a shape is that of sequences ``[N, T, d]`` with no axis empty."""
+    if len(shape) != 3:
         hint = {
             2: " Univariate series [N, T] want a channel axis: x[:, :, None]; one sequence [T, d] "
             "wants a batch axis: x[None].",
-        }.get(x.ndim, "")
+        }.get(len(shape), "")
         raise ValueError(
-            f"{name}: got rank {x.ndim} with shape {tuple(x.shape)}, expected rank 3 [N, T, d].{hint}"
+            f"{name}: got rank {len(shape)} with shape {tuple(shape)}, expected rank 3 [N, T, d].{hint}"
         )
-    if 0 in x.shape:
-        axis = ("N", "T", "d")[x.shape.index(0)]
+    if 0 in shape:
+        axis = ("N", "T", "d")[shape.index(0)]
         raise ValueError(
-            f"{name}: got shape {tuple(x.shape)}, whose axis {axis} is empty; expected at least "
+            f"{name}: got shape {tuple(shape)}, whose axis {axis} is empty; expected at least "
             "one sequence of at least one step and one channel."
         )
+
+
+def batch(name: str, x: Any) -> jax.Array | np.ndarray:
+    """``x`` as a real array ``[N, T, d]`` with no axis empty, of the dtype that it came in."""
+    x = real_array(name, x, "real numbers [N, T, d]")
+    batch_shape(name, x.shape)
     return x
 
 
@@ -69,7 +74,7 @@ def sequences(name: str, x: Any) -> jax.Array:
         TypeError: if ``x`` is not numeric.
         ValueError: if its rank is not 3 or an axis is empty.
     """
-    return _floating(_rank_three(name, x))
+    return _floating(batch(name, x))
 
 
 def host_sequences(name: str, x: Any) -> np.ndarray:
@@ -79,7 +84,7 @@ def host_sequences(name: str, x: Any) -> np.ndarray:
         TypeError: if ``x`` is not numeric.
         ValueError: if its rank is not 3, an axis is empty, or an entry is not finite.
     """
-    values = np.asarray(_rank_three(name, x), np.float64)
+    values = np.asarray(batch(name, x), np.float64)
     _refuse(name, values, values, ~np.isfinite(values), "; drop or fill them.")
     return values
 
@@ -157,7 +162,7 @@ def side(name: str, x: Any, valid_lengths: Any) -> tuple[jax.Array, jax.Array | 
     Raises:
         TypeError, ValueError: naming the argument and the first entry that does not fit.
     """
-    given = _rank_three(name, x)
+    given = batch(name, x)
     floating = _floating(given)
     checked = lengths(name.replace("x", "lengths", 1), valid_lengths, floating, name)
     _finite(name, floating, given, checked)

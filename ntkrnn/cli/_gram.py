@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ntkrnn import gram
 from ntkrnn._memory import size_in_words
-from ntkrnn.cli._console import err, out, user_errors
+from ntkrnn.cli._console import out, user_errors
 from ntkrnn.cli._network_options import (
     RUN,
     Kind,
@@ -127,7 +123,7 @@ def status_command(store: Store) -> None:
 def verify_command(store: Store) -> None:
     """Read every tile and compare it with what was written; exit with 1 unless all are whole."""
     with user_errors(*_ERRORS):
-        found = gram.verify(store, progress=True)
+        found = gram.verify(store)
     whole = found.tiles - found.missing - len(found.damaged)
     counts = f"{found.missing} missing, {len(found.damaged)} damaged"
     out().print(f"{whole} of {found.tiles} tiles are whole, {counts}")
@@ -144,32 +140,10 @@ def _run(
         with user_errors(ValueError):
             raise ValueError("--workers: got a number beside --scheduler, expected one of the two.")
     left = f"what is done is in {store}: ntkrnn gram resume --store {store} continues it."
-    with user_errors(*_ERRORS), stopped(lambda: left), _bar() as report:
+    with user_errors(*_ERRORS), stopped(lambda: left):
         client = workers if scheduler is None else scheduler
-        gram.compute(arch, x, store=store, client=client, progress=report, **options)
+        gram.compute(arch, x, store=store, client=client, **options)
     _told(gram.status(store))
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """Tiles done, their rate, the time that is left."""
-    columns = (
-        TextColumn("tiles"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-    )
-    begun: list[tuple[float, int]] = []
-    with Progress(*columns, TimeRemainingColumn(), console=err(), transient=True) as bar:
-        task = bar.add_task("tiles", rate="")
-
-        def report(done: int, total: int) -> None:
-            begun.append((time.monotonic(), done))
-            seconds = time.monotonic() - begun[0][0]
-            rate = f"{(done - begun[0][1]) / seconds:.2f} a second" if seconds else ""
-            bar.update(task, completed=done, total=total, rate=rate)
-
-        yield report
 
 
 def _lengths(store: str) -> Any:

@@ -13,10 +13,8 @@ from ntkrnn._network import network
 from ntkrnn.architectures import Architecture, Elman, check_architecture
 from ntkrnn.estimators._preparation import ORDERS, up_to
 from ntkrnn.estimators._sequences import Sequences
+from ntkrnn.gram import REPLICATES
 
-REPLICATES = 16
-"""Networks of a sampled limit: as many for every call, so that what ``predict`` computes later are
-entries of the same positive semidefinite kernel as what ``fit`` computed."""
 AUTO = (
     Elman(nonlinearity="relu", w_std=2**0.5, b_std=0.3, readout="mean"),
     Elman(nonlinearity="erf", w_std=1.3, u_std=0.6, b_std=0.3, readout="mean"),

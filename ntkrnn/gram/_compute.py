@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from ntkrnn.gram._kernel import Kernel, kernel_of, real_type
 from ntkrnn.gram._open import opened
 from ntkrnn.gram._reporting import Report, reporting
 from ntkrnn.gram._sequences import Side
-from ntkrnn.gram._setup import facts, made, require_same, same_channels, url_of
+from ntkrnn.gram._setup import facts, made, require_same, url_of
 from ntkrnn.gram._tilestore import Ledger, TileStore, alone, exists
 
 
@@ -41,7 +42,7 @@ def compute(
     Entry (n, m) is ``k(x1[n], x2[m])`` of the kernel that was given. Each tile is one chunk of
     a zarr array, of symmetric matrices those on and above the diagonal. A run that ends early, by
     whatever, is continued by the same call, and the result is the same to the last bit: what a tile
-    holds     depends on its sequences alone.
+    holds depends on its sequences alone.
 
     Args:
         arch_or_kernel_fn: an architecture; a ``kernel_fn`` of :func:`ntkrnn.network`; with ``params`` a
@@ -79,7 +80,8 @@ def compute(
         ImportError: without zarr, or without dask.distributed for workers.
 
     Cost: that of the kernels; for a symmetric matrix N (N + tile)/2 entries. Memory: two tiles of every
-    matrix in each worker, and 256 MiB of sequences. On disk the entries, and the sequences.
+    matrix in each worker, and 256 MiB of sequences. On disk the entries, and the sequences, which are
+    read twice.
 
     Source: the kernels are those of :func:`ntkrnn.network`; zarr (format 3) and dask.distributed hold
     and spread them.
@@ -96,7 +98,7 @@ def compute(
     one, two = Side("x1", x1, lengths1), None
     if x2 is not None:
         two = Side("x2", x2, lengths2)
-        same_channels(one, two)
+        _checks.same_channels(one.x, two.x)
     elif lengths2 is not None:
         raise ValueError("lengths2: got lengths without x2; pass those of x1 as lengths1.")
     kernel = kernel_of(arch_or_kernel_fn, get, params, real_type(dtype, one))
@@ -138,6 +140,7 @@ def compute(
 def _complete(store: TileStore, job: Job, client: Any, progress: bool | Report) -> None:
     """Compute the tiles that are missing."""
     ledger = Ledger(store)
+    store.remove_parts()
     if ledger.find_again():
         ledger.flush()
     layout = store.layout
@@ -153,5 +156,7 @@ def _complete(store: TileStore, job: Job, client: Any, progress: bool | Report) 
         report(done, total)
         if len(missing):
             with engine_of(client) as engine:
+                if progress is True and engine.dashboard:
+                    print(f"dashboard: {engine.dashboard}", file=sys.stderr)
                 todo = [(int(i), int(j)) for i, j in missing[order]]
                 run(engine, job, ledger, todo, lambda new: report(done + new, total))

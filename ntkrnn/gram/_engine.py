@@ -24,7 +24,7 @@ _AHEAD = 2
 _FLUSHED = 1.0
 """Seconds between two writes of the ledger; what comes later is found again in the tiles."""
 _ASKED = 2.0
-"""Seconds between two questions for the workers that are there."""
+"""Seconds between two looks at who is there and who is late."""
 _STRAGGLER = 4.0
 """A tile that takes this many times the median is given to a second worker, if one is idle."""
 
@@ -38,6 +38,7 @@ class InProcess:
         self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD)
         self.slots = _AHEAD
         self.spare = 0
+        self.dashboard = None
 
     def submit(self, job: Job, tile: Tile) -> Any:
         """A future of the checksums."""
@@ -64,6 +65,7 @@ class Workers:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.dashboard: str | None = client.dashboard_link
         self._there, self._asked = 0, -math.inf
 
     @property
@@ -88,7 +90,7 @@ class Workers:
         return self._client.submit(job, *tile, pure=False)
 
     def wait(self, futures: list[Any]) -> list[Any]:
-        """Those of the futures that have ended, at least one.
+        """Those of the futures that have ended; after a while none, so that stragglers are seen.
 
         Raises:
             WorkersError: if the scheduler is gone.
@@ -96,16 +98,13 @@ class Workers:
         import distributed
         from distributed.client import FuturesCancelledError
 
-        while True:
-            with contextlib.suppress(TimeoutError, FuturesCancelledError):
-                distributed.wait(futures, timeout=5, return_when="FIRST_COMPLETED")
-            if self._client.status != "running":
-                raise WorkersError(
-                    "client: the scheduler is gone; start one, and compute again with the same store."
-                )
-            ended = [future for future in futures if future.status != "pending"]
-            if ended:
-                return ended
+        with contextlib.suppress(TimeoutError, FuturesCancelledError):
+            distributed.wait(futures, timeout=_ASKED, return_when="FIRST_COMPLETED")
+        if self._client.status != "running":
+            raise WorkersError(
+                "client: the scheduler is gone; start one, and compute again with the same store."
+            )
+        return [future for future in futures if future.status != "pending"]
 
     def result(self, future: Any) -> list[int] | None:
         """The checksums; None if the tile has to be handed out again.
@@ -165,9 +164,9 @@ def run(
                 flying[engine.submit(job, tile)] = (tile, time.monotonic())
             for future in engine.wait(list(flying)):
                 tile, began = flying.pop(future)
-                sums = engine.result(future)
                 if tile in finished:
                     continue
+                sums = engine.result(future)
                 if sums is None:
                     if all(other != tile for other, _ in flying.values()):
                         waiting.append(tile)

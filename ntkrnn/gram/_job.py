@@ -85,7 +85,7 @@ def _blocks(token: str, store: TileStore, side: str, index: int) -> Block:
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
-    block = stored_block(store, side, store.layout.span(index, 0 if side == "1" else 1))
+    block = _stored(store, side, store.layout.span(index, 0 if side == "1" else 1))
     with _lock:
         _kept[key] = block
         while len(_kept) > 2 and sum(kept.x.nbytes for kept in _kept.values()) > _KEPT_BYTES:
@@ -93,7 +93,7 @@ def _blocks(token: str, store: TileStore, side: str, index: int) -> Block:
     return block
 
 
-def stored_block(store: TileStore, side: str, rows: slice) -> Block:
+def _stored(store: TileStore, side: str, rows: slice) -> Block:
     """Sequences that a store was made of."""
     lengths = None
     if store.record["lengths"][int(side) - 1]:

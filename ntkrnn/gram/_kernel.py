@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from ntkrnn.infinite import KernelFn, Recursion, Sampling
 from ntkrnn.infinite._request import canonical_get
 
 REPLICATES = 16
-"""Networks of a sampled limit: the same for every tile, so that all are entries of one kernel."""
+"""Networks of a sampled limit: as many for every tile, and for every call of an estimator, so that all
+are entries of one positive semidefinite kernel."""
 DTYPES = ("float32", "float64")
 
 
@@ -50,21 +52,28 @@ class Kernel:
             else:
                 params = () if self.params is None else (self.params,)
                 found = (self.function(one.x, x2, *params, **options),)
+                _checks.finite_array("arch_or_kernel_fn", np.asarray(found[0]))
             return tuple(np.asarray(kernel, self.dtype) for kernel in found)
 
-    def marks(self, probe: Block) -> dict[str, str]:
-        """What it is, in words; of a function of the user's, by what it makes of two sequences."""
-        words = {"kernel": repr(self.function), "get": ", ".join(self.names), "dtype": self.dtype}
-        if not isinstance(self.function, KernelFn):
-            name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-            if self.params is not None:
-                words["params"] = _digest(self.params)
-            words["kernel"] = f"{getattr(self.function, '__module__', '')}.{name}"
-            few = Block(probe.x[:2], None if probe.lengths is None else probe.lengths[:2])
-            values = np.ravel(self(few)[0])[:4]
-            # To four digits: other machines and versions round otherwise.
-            words["kernel of the first two sequences"] = ", ".join(f"{value:.4g}" for value in values)
+    def marks(self) -> dict[str, str]:
+        """What it is, in words."""
+        function = self.function
+        if isinstance(function, KernelFn):
+            name = repr(function)
+        else:
+            kind = getattr(function, "__qualname__", type(function).__qualname__)
+            name = f"{getattr(function, '__module__', '')}.{kind}"
+        words = {"kernel": name, "get": ", ".join(self.names), "dtype": self.dtype}
+        if self.params is not None:
+            words["params"] = _digest(self.params)
         return {**words, "ntkrnn": __version__, "jax": jax.__version__}
+
+    def probed(self, few: Block) -> str:
+        """What it makes of a few sequences: two functions may have one name.
+
+        To four digits, since other machines round otherwise.
+        """
+        return ", ".join(f"{value:.4g}" for value in np.ravel(self(few)[0])[:4])
 
 
 def _digest(params: Any) -> str:
@@ -131,4 +140,6 @@ def real_type(dtype: Any, x: Any) -> str:
     """
     if dtype is None:
         return str(_checks.float_dtype(np.empty(0, x.dtype)))
-    return _checks.choice("dtype", str(np.dtype(dtype)), DTYPES)
+    with contextlib.suppress(TypeError):  # for what is no dtype
+        dtype = str(np.dtype(dtype))
+    return _checks.choice("dtype", dtype, DTYPES)

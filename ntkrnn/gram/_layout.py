@@ -77,7 +77,7 @@ def chosen_tile(n1: int, n2: int, rest: tuple[int, ...], tile: int | None = None
     most = math.isqrt(_ENTRIES // math.prod(rest)) or 1
     spread = -(-max(n1, n2) // _ROWS)
     wanted = max(_SMALLEST_TILE, -(-spread // _SMALLEST_TILE) * _SMALLEST_TILE)
-    return min(LARGEST_TILE, wanted, most)
+    return min(LARGEST_TILE, wanted, most, max(n1, n2))
 
 
 def turned(tile: np.ndarray) -> np.ndarray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ntkrnn import _checks
 from ntkrnn.gram._kernel import Kernel, kernel_of, real_type
 from ntkrnn.gram._matrix import LazyMatrix
 from ntkrnn.gram._sequences import Side
-from ntkrnn.gram._setup import layout_of, same_channels
+from ntkrnn.gram._setup import layout_of
 
 
 def lazy(
@@ -58,7 +59,7 @@ def lazy(
     one = Side("x1", x1, lengths1)
     two = None if x2 is None else Side("x2", x2, lengths2)
     if two is not None:
-        same_channels(one, two)
+        _checks.same_channels(one.x, two.x)
     if not isinstance(get, str):
         raise ValueError(f"get: got {get!r}, expected one name.")
     kernel = kernel_of(arch_or_kernel_fn, get, params, real_type(dtype, one))

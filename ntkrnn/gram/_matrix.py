@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ntkrnn import _checks
+from ntkrnn._memory import require
 from ntkrnn.gram._kernel import Kernel
 from ntkrnn.gram._layout import Layout, turned
 from ntkrnn.gram._sequences import Side
@@ -100,8 +101,6 @@ class TiledMatrix(abc.ABC):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The whole of it, where memory holds it."""
         del copy
-        from ntkrnn._memory import require
-
         size = int(np.prod(self.shape)) * self.dtype.itemsize
         require("matrix", size, f"{self!r} as one array", "read parts of it.")
         return np.asarray(self[:], dtype)

@@ -24,12 +24,14 @@ def reporting(progress: bool | Report) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("tiles"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    counts = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    columns = (TextColumn("tiles"), BarColumn(), *counts)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tiles")
+        task = bar.add_task("tiles", rate="")
 
         def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            speed = bar.tasks[task].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.2f} a second" if speed else "")
             tell(done, total, "tiles")
 
         yield report

@@ -81,27 +81,9 @@ def _opened(name: str, x: Any) -> Any:
             if path.suffix == ".npy"
             else zarr().open_array(str(path), mode="r")
         )
-    on_disk = isinstance(x, np.memmap) or type(x).__module__.startswith("zarr.")
-    if not on_disk:
-        return (
-            np.asarray(_checks.real_array(name, x, "real numbers [N, T, d]")) if _fits(name, x) else x
-        )
+    if not (isinstance(x, np.memmap) or type(x).__module__.startswith("zarr.")):
+        return np.asarray(_checks.batch(name, x))
     if np.dtype(x.dtype).kind not in "fiu":
         raise TypeError(f"{name}: got dtype {x.dtype}, expected real numbers [N, T, d].")
-    _fits(name, x)
+    _checks.batch_shape(name, tuple(x.shape))
     return x
-
-
-def _fits(name: str, x: Any) -> bool:
-    """True for three axes, none empty.
-
-    Raises:
-        ValueError: otherwise.
-    """
-    shape = np.shape(x)
-    if len(shape) != 3 or 0 in shape:
-        raise ValueError(
-            f"{name}: got shape {tuple(shape)}, expected [N, T, d], at least one sequence of at least "
-            "one step and one channel."
-        )
-    return True

@@ -16,17 +16,21 @@ from ntkrnn.gram._tilestore import TileStore, create
 from ntkrnn.infinite import KernelFn
 
 
-def facts(kernel: Kernel, one: Side, two: Side | None, tile: int) -> tuple[Layout, dict[str, str]]:
+def facts(
+    kernel: Kernel, one: Side, two: Side | None, tile: int | None
+) -> tuple[Layout, dict[str, str]]:
     """How the matrices are cut and what they depend on."""
     layout = layout_of(kernel, one, two, tile)
-    marks = kernel.marks(one.block(slice(0, 2)))
+    marks = kernel.marks()
     for name, side in (("x1", one), ("x2", two)):
         if side is not None:
             marks[name] = f"{side.shape} {side.digest(layout.tile, kernel.dtype)}"
+    marks["kernel of the first two sequences"] = kernel.probed(one.block(slice(0, 2)))
     return layout, marks
 
 
 def layout_of(kernel: Kernel, one: Side, two: Side | None, tile: int | None) -> Layout:
+    """How matrices of two sides are cut."""
     n1, n2 = one.shape[0], (two or one).shape[0]
     rest = _entry(kernel, one, two)
     size = chosen_tile(n1, n2, rest, tile)
@@ -59,7 +63,7 @@ def made(
     user: dict[str, Any],
 ) -> TileStore:
     """A new store with its sequences and parameters."""
-    layout, marks = facts(kernel, one, two, tile)  # type: ignore[arg-type]
+    layout, marks = facts(kernel, one, two, tile)
     arrays: dict[str, Any] = {}
     for name, side in (("1", one), ("2", two)):
         if side is None:
@@ -90,15 +94,8 @@ def require_same(store: TileStore, layout: Layout, marks: dict[str, str]) -> Non
             )
 
 
-def same_channels(one: Side, two: Side) -> None:
-    if one.shape[2] != two.shape[2]:
-        raise ValueError(
-            f"x2: got d={two.shape[2]} channels (shape {two.shape}), expected d={one.shape[2]} as in "
-            f"x1 (shape {one.shape})."
-        )
-
-
 def url_of(store: Any) -> str:
+    """What a store is called by: a path as text, or a URL."""
     text = str(store)
     if not text:
         raise ValueError("store: got an empty path, expected a folder or a URL of fsspec.")

@@ -94,6 +94,12 @@ class TileStore:
             with contextlib.suppress(FileNotFoundError):
                 files.rm(f"{root}/{self._key(name, i, j)}")
 
+    def remove_parts(self) -> None:
+        """Remove what zarr was writing when its process was killed."""
+        if "://" not in self.url:
+            for path in Path(self.url).rglob("*.partial"):
+                path.unlink(missing_ok=True)
+
     def present(self, name: str) -> set[tuple[int, int]]:
         """The tiles of a matrix that have a chunk, whole or not."""
         files, root = _filesystem(self.url)
@@ -185,7 +191,7 @@ def create(
         layout: of the matrices.
         marks: what they depend on, in words.
         record: JSON that is kept.
-        arrays: kept beside the matrices; an array, or shape, dtype, chunks and blocks of rows.
+        arrays: kept beside the matrices, each a shape, dtype, chunks, and its blocks with their rows.
 
     Raises:
         StoreError: if there is something else.

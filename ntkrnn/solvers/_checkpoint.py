@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ntkrnn._files import write_npz
+from ntkrnn.solvers._system import System
 
 EVERY = 10
 """Iterations between two writes."""
@@ -20,14 +21,18 @@ class Checkpoint:
 
     Args:
         path: the file; None to keep nothing.
-        targets: of the system.
-        ridge: of the system.
+        given: the system.
+        ridge: of it.
     """
 
-    def __init__(self, path: Any, targets: np.ndarray, ridge: float) -> None:
-        self.path = None if path is None else Path(path)
-        digest = hashlib.sha256(np.ascontiguousarray(targets).tobytes() + repr(ridge).encode())
-        self._of = digest.hexdigest()[:16]
+    def __init__(self, path: Any, given: System, ridge: float) -> None:
+        self.path, self._of = None, ""
+        if path is not None:
+            self.path = Path(path)
+            digest = hashlib.sha256(repr(ridge).encode())
+            for array in (given.targets, given.kernel.diagonal()):
+                digest.update(np.ascontiguousarray(array).tobytes())
+            self._of = digest.hexdigest()[:16]
 
     def load(self) -> dict[str, np.ndarray] | None:
         """The arrays that were kept, or None.
@@ -41,12 +46,12 @@ class Checkpoint:
             with np.load(self.path) as file:
                 kept = dict(file)
                 of = str(kept.pop("of"))
-        except (ValueError, KeyError, zipfile.BadZipFile):
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise ValueError(f"checkpoint: {self.path} is no checkpoint; pass another file.") from None
         if of != self._of:
             raise ValueError(
-                f"checkpoint: {self.path} is of targets and a ridge with digest {of}, and these have "
-                f"{self._of}; pass another file, or remove it."
+                f"checkpoint: {self.path} is of a diagonal, targets and ridge with digest {of}, "
+                f"and these have {self._of}; pass another file, or remove it."
             )
         return kept
 

@@ -7,7 +7,6 @@ written when it is done, so that a run that ends early is continued.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ import scipy.linalg
 
 from ntkrnn._progress import tell
 from ntkrnn._version import __version__
-from ntkrnn.gram import StoreError, TiledMatrix
+from ntkrnn.gram import TiledMatrix
 from ntkrnn.gram._layout import Layout
+from ntkrnn.gram._setup import require_same, url_of
 from ntkrnn.gram._tilestore import Ledger, TileStore, alone, create, exists
 from ntkrnn.solvers._system import checked_kernel, checked_ridge
 
@@ -124,27 +124,22 @@ def factor(kernel: Any, ridge: float, *, store: Any) -> Factor:
             f"kernel: got {type(kernel).__name__}, expected one of ntkrnn.gram; a matrix in memory "
             "has its factor there, see ntkrnn.solvers.cholesky without store."
         )
-    url = str(Path(store)) if "://" not in str(store) else str(store)
-    size = matrix.tile
-    layout = Layout((NAME,), matrix.shape, "float64", size, True)
+    url = url_of(store)
+    layout = Layout((NAME,), matrix.shape, "float64", matrix.tile, True)
     marks = {"kernel": _digest(matrix), "ridge": repr(ridge), "ntkrnn": __version__}
     with alone(url):
         kept = TileStore(url, "r+") if exists(url) else create(url, layout, marks, {}, {})
-        for name, value in {**marks, "layout": layout}.items():
-            theirs = kept.layout if name == "layout" else kept.marks.get(name)
-            if theirs != value:
-                raise StoreError(
-                    f"store: {url} was made with {name} = {theirs}, and this call has {name} = "
-                    f"{value}; pass another folder."
-                )
+        require_same(kept, layout, marks)
         _complete(kept, matrix, ridge)
     return Factor(kept)
 
 
 def _complete(store: TileStore, matrix: TiledMatrix, ridge: float) -> None:
     ledger = Ledger(store)
+    store.remove_parts()
     ledger.find_again()
     down, total = store.layout.grid[0], len(store.layout.tiles)
+    done = total - len(ledger.missing)
     for k in range(down):
         missing = [i for i in range(k, down) if not ledger.done(k, i)]
         if not missing:
@@ -162,7 +157,8 @@ def _complete(store: TileStore, matrix: TiledMatrix, ridge: float) -> None:
             else:
                 rest = scipy.linalg.solve_triangular(corner, rest, trans=1, check_finite=False)
             ledger.mark(k, i, [store.write(NAME, k, i, rest)])
-            tell(total - len(ledger.missing), total, "tiles of the factor")
+            done += 1
+            tell(done, total, "tiles of the factor")
         ledger.flush()
     ledger.flush()
 

@@ -42,7 +42,7 @@ def pcg(
         tolerance: of the residual, relative to y.
         max_iterations: after which it is given up.
         checkpoint: a file (.npz) for the state after every tenth iteration. Where it is there, the same
-            call goes on from it, to the same iterates; it is removed at the end.
+            call goes on from it, with the same preconditioner to the same iterates; removed at the end.
 
     Returns:
         A :class:`ntkrnn.solvers.Solution`; ``converged`` says whether the tolerance is met.
@@ -69,7 +69,7 @@ def pcg(
     ridge, given = checked_ridge(ridge), system(kernel, y)
     tolerance = _checks.positive_float("tolerance", tolerance)
     most = _checks.positive_integer("max_iterations", max_iterations)
-    kept = Checkpoint(checkpoint, given.targets, ridge)
+    kept = Checkpoint(checkpoint, given, ridge)
     return iterated(given, ridge, preconditioner, tolerance, most, kept)
 
 
